@@ -1,0 +1,209 @@
+package aggregate
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// Catalog maps prices to tiers, and tiers to features and limits. Make one
+// with DecodeCatalog or BuiltinCatalog: both validate it.
+type Catalog struct {
+	GracePeriod Span   `json:"grace_period"`
+	FreeTier    string `json:"free_tier"`
+	UpgradeURL  string `json:"upgrade_url,omitempty"`
+	// Tiers are ordered, lowest first; a tier has the features of all below it.
+	Tiers []Tier `json:"tiers"`
+}
+
+// Tier is one plan of the catalog.
+type Tier struct {
+	ID       string           `json:"id"`
+	Name     string           `json:"name"`
+	Features []string         `json:"features,omitempty"`
+	Limits   map[string]Limit `json:"limits,omitempty"`
+	// Prices are price ids, or "lookup:" and a lookup key, or "product:" and a
+	// product id.
+	Prices []string `json:"prices,omitempty"`
+}
+
+// Limit is a count that a tier allows.
+type Limit int64
+
+// Unlimited is a Limit without end; it is written as the string "unlimited".
+const Unlimited = Limit(math.MaxInt64)
+
+// MarshalJSON writes an integer, or "unlimited".
+func (l Limit) MarshalJSON() ([]byte, error) {
+	if l == Unlimited {
+		return []byte(`"unlimited"`), nil
+	}
+	return strconv.AppendInt(nil, int64(l), 10), nil
+}
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (l *Limit) UnmarshalJSON(b []byte) error {
+	if string(b) == `"unlimited"` {
+		*l = Unlimited
+		return nil
+	}
+	n, err := strconv.ParseInt(string(b), 10, 64)
+	if err != nil || n < 0 {
+		return fmt.Errorf("limit %s: want a whole number from 0, or unlimited", b)
+	}
+	*l = Limit(n)
+	return nil
+}
+
+// Span is a duration that is written as text, like "24h0m0s".
+type Span time.Duration
+
+// MarshalText writes the duration as time.Duration does.
+func (s Span) MarshalText() ([]byte, error) { return []byte(time.Duration(s).String()), nil }
+
+// UnmarshalText reads what time.ParseDuration reads, and whole days, as in "7d".
+func (s *Span) UnmarshalText(b []byte) error {
+	d, err := parseSpan(string(b))
+	*s = Span(d)
+	return err
+}
+
+// Hash identifies the catalog's content: SHA-256, in hex, of its JSON.
+func (c *Catalog) Hash() string {
+	b, err := json.Marshal(c)
+	if err != nil {
+		panic("a catalog is plain data: " + err.Error())
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+// Rank is a tier's place in the catalog, 0 the lowest; -1 if it has none.
+func (c *Catalog) Rank(tier string) int {
+	return slices.IndexFunc(c.Tiers, func(t Tier) bool { return t.ID == tier })
+}
+
+// Tier returns the tier of that id, and whether there is one.
+func (c *Catalog) Tier(id string) (Tier, bool) {
+	if i := c.Rank(id); i >= 0 {
+		return c.Tiers[i], true
+	}
+	return Tier{}, false
+}
+
+// FeaturesOf lists the features of a tier and of all below it, in catalog order.
+func (c *Catalog) FeaturesOf(tier string) []string {
+	features := []string{}
+	for _, t := range c.Tiers[:c.Rank(tier)+1] {
+		for _, f := range t.Features {
+			if !slices.Contains(features, f) {
+				features = append(features, f)
+			}
+		}
+	}
+	return features
+}
+
+// TierOfFeature returns the lowest tier that has a feature.
+func (c *Catalog) TierOfFeature(feature string) (Tier, bool) {
+	for _, t := range c.Tiers {
+		if slices.Contains(t.Features, feature) {
+			return t, true
+		}
+	}
+	return Tier{}, false
+}
+
+// LimitsOf returns the limits of a tier; one that the tier does not set is
+// that of the nearest tier below which does.
+func (c *Catalog) LimitsOf(tier string) map[string]Limit {
+	limits := map[string]Limit{}
+	for _, t := range c.Tiers[:c.Rank(tier)+1] {
+		for name, limit := range t.Limits {
+			limits[name] = limit
+		}
+	}
+	return limits
+}
+
+// TierOfItem maps a priced item to a tier: by price id, then product, then
+// lookup key.
+func (c *Catalog) TierOfItem(item Item) (Tier, bool) {
+	for _, key := range []struct{ prefix, id string }{
+		{"", item.Price}, {"product:", item.Product}, {"lookup:", item.LookupKey},
+	} {
+		if key.id == "" {
+			continue
+		}
+		for _, t := range c.Tiers {
+			if slices.Contains(t.Prices, key.prefix+key.id) {
+				return t, true
+			}
+		}
+	}
+	return Tier{}, false
+}
+
+// CatalogAdoptedType is the stored name of the event that records a catalog.
+const CatalogAdoptedType = "CatalogAdopted"
+
+// CatalogAdopted records that a catalog came into force.
+type CatalogAdopted struct {
+	Schema    int       `json:"schema"`
+	Hash      string    `json:"hash"`
+	AdoptedAt time.Time `json:"adopted_at"`
+	Catalog   *Catalog  `json:"catalog"`
+}
+
+// Catalogs is the history of the catalogs in force, oldest first. The zero
+// value has none; derivation needs at least one.
+type Catalogs struct {
+	adopted []CatalogAdopted
+}
+
+// With returns the history with one more catalog, in order of adoption.
+func (h Catalogs) With(a CatalogAdopted) Catalogs {
+	next := slices.Clone(h.adopted)
+	i := len(next)
+	for i > 0 && next[i-1].AdoptedAt.After(a.AdoptedAt) {
+		i--
+	}
+	return Catalogs{adopted: slices.Insert(next, i, a)}
+}
+
+// Current is the catalog in force now, nil if none was ever adopted.
+func (h Catalogs) Current() *Catalog {
+	if len(h.adopted) == 0 {
+		return nil
+	}
+	return h.adopted[len(h.adopted)-1].Catalog
+}
+
+// CurrentHash is the hash of the catalog in force now, empty if there is none.
+func (h Catalogs) CurrentHash() string {
+	if len(h.adopted) == 0 {
+		return ""
+	}
+	return h.adopted[len(h.adopted)-1].Hash
+}
+
+// At is the catalog in force at t: the last one adopted by then, or, for a
+// time before all of them, the first. Its hash comes with it.
+func (h Catalogs) At(t time.Time) (*Catalog, string) {
+	if len(h.adopted) == 0 {
+		return nil, ""
+	}
+	in := h.adopted[0]
+	for _, a := range h.adopted[1:] {
+		if a.AdoptedAt.After(t) {
+			break
+		}
+		in = a
+	}
+	return in.Catalog, in.Hash
+}

@@ -1,0 +1,84 @@
+package aggregate
+
+import "time"
+
+// EntitlementSchema is the version of the entitlement's public shape.
+const EntitlementSchema = 1
+
+// Source says what an entitlement rests on.
+type Source string
+
+// The sources.
+const (
+	FromSubscription Source = "subscription"
+	FromFree         Source = "free"
+)
+
+// Reason says by which rule the tier was given.
+type Reason string
+
+// The reasons.
+const (
+	// ReasonSubscription: an active or trialing subscription.
+	ReasonSubscription Reason = "subscription"
+	// ReasonGrace: a past_due subscription within its grace.
+	ReasonGrace Reason = "grace"
+	// ReasonNothingOwed: past_due in status, but the invoice was settled.
+	ReasonNothingOwed Reason = "nothing_owed"
+	// ReasonExpiredGrace: a past_due subscription whose grace has run out.
+	ReasonExpiredGrace Reason = "expired_grace"
+	// ReasonUnmappedPrice: a subscription that grants, but no price of it maps.
+	ReasonUnmappedPrice Reason = "unmapped_price"
+	// ReasonFree: no subscription at all.
+	ReasonFree Reason = "free"
+	// ReasonIncomplete, ReasonUnpaid, ReasonPaused and ReasonCanceled: the best
+	// subscription has a status that denies.
+	ReasonIncomplete Reason = "incomplete"
+	ReasonUnpaid     Reason = "unpaid"
+	ReasonPaused     Reason = "paused"
+	ReasonCanceled   Reason = "canceled"
+)
+
+// Entitlement is what an account may do: the public read model.
+type Entitlement struct {
+	Account  string           `json:"account"`
+	Known    bool             `json:"known"`
+	Tier     string           `json:"tier"`
+	TierName string           `json:"tier_name"`
+	Status   Status           `json:"status,omitempty"`
+	Reason   Reason           `json:"reason"`
+	Features []string         `json:"features"`
+	Limits   map[string]Limit `json:"limits"`
+	Source   Source           `json:"source"`
+
+	Customer       string            `json:"customer,omitempty"`
+	SubscriptionID string            `json:"subscription_id,omitempty"`
+	Items          []EntitlementItem `json:"items"`
+	Livemode       bool              `json:"livemode"`
+
+	InGrace          bool      `json:"in_grace"`
+	GraceUntil       time.Time `json:"grace_until,omitzero"`
+	TrialEnd         time.Time `json:"trial_end,omitzero"`
+	CurrentPeriodEnd time.Time `json:"current_period_end,omitzero"`
+	CancelAt         time.Time `json:"cancel_at,omitzero"`
+	Flags            []string  `json:"flags"`
+
+	// ValidUntil is when a reader must ask again: the earliest of the lease,
+	// grace end and scheduled cancellation. Never a period's end.
+	ValidUntil time.Time `json:"valid_until,omitzero"`
+	// Epoch names the store in which Position counts.
+	Epoch string `json:"epoch"`
+	// Position is the highest among the facts that the entitlement rests on.
+	Position uint64 `json:"position"`
+	// AsOf is the moment for which the entitlement was computed.
+	AsOf time.Time `json:"as_of"`
+	// Stale says that the store could not be reached when the answer was given.
+	Stale  bool `json:"stale,omitempty"`
+	Schema int  `json:"schema"`
+}
+
+// EntitlementItem is one price that the account pays for.
+type EntitlementItem struct {
+	Price    string `json:"price"`
+	Quantity int64  `json:"quantity"`
+}

@@ -1,0 +1,28 @@
+package aggregate
+
+import "time"
+
+// Event is one event of a domain stream: a fact or a note, never both.
+type Event struct {
+	Fact *Fact
+	Note *Note
+}
+
+// Type is the stable name under which the event is stored.
+func (e Event) Type() string {
+	switch {
+	case e.Fact != nil:
+		return string(e.Fact.Type)
+	case e.Note != nil:
+		return string(e.Note.Type)
+	}
+	return ""
+}
+
+// Place is where and when an event was recorded.
+type Place struct {
+	// Position is the event's place in the log of its store.
+	Position uint64
+	// RecordedAt is our clock when the event was appended.
+	RecordedAt time.Time
+}
