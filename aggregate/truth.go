@@ -24,6 +24,8 @@ type SubscriptionTruth struct {
 	CanceledAt        time.Time `json:"canceled_at,omitzero"`
 	EndedAt           time.Time `json:"ended_at,omitzero"`
 	CreatedAt         time.Time `json:"created_at,omitzero"`
+	// PausedFor says why a paused subscription is paused, where Stripe tells.
+	PausedFor string `json:"paused_for,omitempty"`
 	// Delinquency is nil while nothing is owed that grace depends on.
 	Delinquency *Delinquency `json:"delinquency,omitempty"`
 	// Link is the best claim on the account that the subscription belongs to;
