@@ -102,9 +102,13 @@ type candidate struct {
 // Entitle says what an account may do at now, given the subscriptions that
 // belong to it: the best one that grants decides. It also returns the next
 // moment at which time alone changes the answer, zero if none does. Epoch and
-// Livemode are the caller's to set, for they belong to the store.
+// Livemode are the caller's to set, for they belong to the store. Without any
+// catalog there are no tiers, and nothing is granted.
 func Entitle(account string, subs []SubscriptionTruth, c Catalogs, now time.Time) (Entitlement, time.Time) {
 	catalog := c.Current()
+	if catalog == nil {
+		catalog = &Catalog{}
+	}
 	candidates := rankCandidates(subs, catalog, now)
 	e := Entitlement{Account: account, Known: len(subs) > 0, Source: FromFree, Reason: ReasonFree,
 		Tier: catalog.FreeTier, Items: []EntitlementItem{}, Flags: []string{}, AsOf: now.UTC(), Schema: EntitlementSchema}
