@@ -1,0 +1,121 @@
+// Package config reads the settings of the daybook command: defaults, then the
+// environment, then flags of the same name, and says of every value where it
+// came from. A wrong configuration is refused as a whole, with every fault
+// listed at once.
+package config
+
+import (
+	"strings"
+
+	"github.com/sirupsen/logrus"
+	"github.com/spf13/pflag"
+
+	"github.com/daybookhq/daybook/aggregate"
+)
+
+// What --dev adds. Both are public, so they are refused anywhere else.
+const (
+	// DevSecret signs webhooks in development.
+	DevSecret = "whsec_daybook_dev"
+	// DevAPIKey is the bearer token of the development key, which has every scope.
+	DevAPIKey = "dev"
+)
+
+// Config is a valid configuration. It is not changed once made; Reload makes
+// another.
+type Config struct {
+	// Addr is the listen address, host:port; port 0 lets the system choose.
+	Addr string
+	// DataDir holds the embedded store and the read model.
+	DataDir string
+	// Catalog is the plan catalog of CatalogFile, or the built-in one.
+	Catalog     *aggregate.Catalog
+	CatalogFile string
+	// AccountKeys are the metadata keys that name the account, in order.
+	AccountKeys []string
+	// APIKeys is what the API's key parser takes, comma-separated; with Dev it
+	// includes the development key. Empty if there are none.
+	APIKeys string
+	// Livemode says which mode's events are posted: true for live, false for test.
+	Livemode bool
+	// ConnectAccounts are the connected accounts whose events are posted.
+	ConnectAccounts []string
+	// WebhookMaxBytes bounds the body of a webhook.
+	WebhookMaxBytes int64
+	LogLevel        logrus.Level
+	// LogFormat is "json" or "text".
+	LogFormat string
+	// WebhookSecrets all verify signatures; with Dev they include DevSecret.
+	WebhookSecrets []string
+	Dev            bool
+	// Warnings name what is allowed but probably not meant.
+	Warnings []string
+
+	input    Input
+	settings []Setting
+}
+
+// Input is what a configuration is made from.
+type Input struct {
+	// Flags are those of AddFlags, already parsed. Nil means that there are none.
+	Flags *pflag.FlagSet
+	// Environ lists variables as NAME=value; see os.Environ.
+	Environ []string
+	// Serving says that webhooks will be received, so that a signing secret is
+	// required. Commands that only look need none.
+	Serving bool
+	// CheckSecret says what is wrong with the form of a signing secret.
+	CheckSecret func(secret string) error
+	// CheckKeys says what is wrong with a list of API keys.
+	CheckKeys func(spec string) error
+}
+
+// Load reads and checks the configuration. The error is Faults, with every
+// fault there is; the Config beside it is then good for Settings and nothing
+// else.
+func Load(in Input) (*Config, error) {
+	values := collect(in)
+	c := &Config{input: in, Warnings: values.warnings}
+	p := &parser{values: values, input: in}
+	p.parse(c)
+	c.settings = p.report(c)
+	if len(p.faults) > 0 {
+		return c, p.faults
+	}
+	return c, nil
+}
+
+// Reload reads everything again: the files that hold secrets and keys, and the
+// catalog. The environment and the flags of a process cannot change, so nothing
+// but WebhookSecrets, APIKeys and Catalog can differ. With an error, the old
+// configuration should stay in force.
+func (c *Config) Reload() (*Config, error) { return Load(c.input) }
+
+// Fault is one thing that is wrong with the configuration.
+type Fault struct {
+	// Name is the variable's, or a flag's with its dashes.
+	Name string `json:"name"`
+	// Problem never contains a secret.
+	Problem string `json:"problem"`
+	// Example is a right value, empty where none would help.
+	Example string `json:"example,omitempty"`
+}
+
+func (f Fault) String() string {
+	if f.Example == "" {
+		return f.Name + ": " + f.Problem
+	}
+	return f.Name + ": " + f.Problem + " (example: " + f.Example + ")"
+}
+
+// Faults is everything that is wrong with the configuration.
+type Faults []Fault
+
+func (f Faults) Error() string {
+	lines := make([]string, 0, len(f)+1)
+	lines = append(lines, "the configuration is wrong:")
+	for _, fault := range f {
+		lines = append(lines, "  "+fault.String())
+	}
+	return strings.Join(lines, "\n")
+}

@@ -1,0 +1,274 @@
+package config_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/spf13/pflag"
+
+	"github.com/daybookhq/daybook/cmd/daybook/config"
+)
+
+const secret = "whsec_5f3c9a0b7d2e4816"
+
+// input makes an Input of variables and command-line arguments, with checks as
+// strict as the tests need.
+func input(t *testing.T, environ []string, args ...string) config.Input {
+	t.Helper()
+	fs := pflag.NewFlagSet("test", pflag.ContinueOnError)
+	config.AddFlags(fs)
+	if err := fs.Parse(args); err != nil {
+		t.Fatal(err)
+	}
+	return config.Input{
+		Flags: fs, Environ: environ, Serving: true,
+		CheckSecret: func(s string) error {
+			if !strings.HasPrefix(s, "whsec_") {
+				return errors.New("want whsec_ and what follows it")
+			}
+			return nil
+		},
+		CheckKeys: func(spec string) error {
+			for entry := range strings.SplitSeq(spec, ",") {
+				if strings.Count(entry, ":") < 2 {
+					return errors.New("want name:scope:hash")
+				}
+			}
+			return nil
+		},
+	}
+}
+
+func mustLoad(t *testing.T, in config.Input) *config.Config {
+	t.Helper()
+	c, err := config.Load(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// faultsOf loads what must be refused, and lists whose fault it is.
+func faultsOf(t *testing.T, in config.Input) (names []string, text string) {
+	t.Helper()
+	_, err := config.Load(in)
+	var faults config.Faults
+	if !errors.As(err, &faults) {
+		t.Fatalf("error %v: want config.Faults", err)
+	}
+	for _, f := range faults {
+		names = append(names, f.Name)
+	}
+	return names, err.Error()
+}
+
+func writeFile(t *testing.T, name, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func settings(c *config.Config) map[string]config.Setting {
+	byName := map[string]config.Setting{}
+	for _, s := range c.Settings() {
+		byName[s.Name] = s
+	}
+	return byName
+}
+
+func TestDefaults(t *testing.T) {
+	c := mustLoad(t, input(t, []string{"STRIPE_WEBHOOK_SECRETS=" + secret, "DAYBOOK_ADDR="}))
+	if c.Addr != "127.0.0.1:8080" || c.DataDir != "./data" || !c.Livemode || c.Dev ||
+		c.WebhookMaxBytes != 1048576 || c.LogLevel.String() != "info" || c.LogFormat != "json" {
+		t.Errorf("defaults: %+v", c)
+	}
+	if !slices.Equal(c.AccountKeys, []string{"account_id", "community_id"}) || c.APIKeys != "" || len(c.ConnectAccounts) != 0 {
+		t.Errorf("default lists: %q %q %q", c.AccountKeys, c.APIKeys, c.ConnectAccounts)
+	}
+	if c.Catalog.FreeTier != "starter" || len(c.Catalog.Tiers) != 6 {
+		t.Errorf("built-in catalog: %+v", c.Catalog)
+	}
+}
+
+func TestLaterLayersOverrideAndSayWhereFrom(t *testing.T) {
+	file := writeFile(t, "secrets", secret+"\nwhsec_two\n")
+	c := mustLoad(t, input(t,
+		[]string{"DAYBOOK_ADDR=127.0.0.1:1", "DAYBOOK_LIVEMODE=test", "STRIPE_WEBHOOK_SECRETS_FILE=" + file},
+		"--addr", "127.0.0.1:2"))
+	if c.Addr != "127.0.0.1:2" || c.Livemode || !slices.Equal(c.WebhookSecrets, []string{secret, "whsec_two"}) {
+		t.Errorf("addr %s livemode %v secrets %q", c.Addr, c.Livemode, c.WebhookSecrets)
+	}
+	want := map[string]string{
+		"DAYBOOK_ADDR":           "flag --addr",
+		"DAYBOOK_LIVEMODE":       "env DAYBOOK_LIVEMODE",
+		"DAYBOOK_DATA_DIR":       "default",
+		"STRIPE_WEBHOOK_SECRETS": "env STRIPE_WEBHOOK_SECRETS_FILE (" + file + ")",
+	}
+	for name, source := range want {
+		if got := settings(c)[name].Source; got != source {
+			t.Errorf("%s comes from %q: want %q", name, got, source)
+		}
+	}
+}
+
+func TestAFlagReplacesAVariablesFile(t *testing.T) {
+	in := input(t, []string{"STRIPE_WEBHOOK_SECRETS_FILE=/nowhere"}, "--stripe-webhook-secrets", secret)
+	if c := mustLoad(t, in); !slices.Equal(c.WebhookSecrets, []string{secret}) {
+		t.Errorf("secrets %q", c.WebhookSecrets)
+	}
+	file := writeFile(t, "secrets", secret)
+	in = input(t, []string{"STRIPE_WEBHOOK_SECRETS=whsec_other"}, "--stripe-webhook-secrets-file", file)
+	if c := mustLoad(t, in); !slices.Equal(c.WebhookSecrets, []string{secret}) {
+		t.Errorf("secrets %q", c.WebhookSecrets)
+	}
+}
+
+func TestEveryFaultAtOnce(t *testing.T) {
+	catalog := writeFile(t, "catalog.yaml", "free_tier: none\ntiers: [{id: a, price: x}, {id: a}]\n")
+	names, text := faultsOf(t, input(t, []string{
+		"DAYBOOK_ADDR=nonsense", "DAYBOOK_DATA_DIR=" + catalog, "DAYBOOK_CATALOG=" + catalog,
+		"DAYBOOK_ACCOUNT_KEYS=a,a", "DAYBOOK_API_KEYS=bad", "DAYBOOK_LIVEMODE=false",
+		"DAYBOOK_CONNECT_ACCOUNTS=acc_1", "DAYBOOK_WEBHOOK_MAX_BYTES=1MB", "DAYBOOK_LOG_LEVEL=loud",
+		"DAYBOOK_LOG_FORMAT=xml", "STRIPE_WEBHOOK_SECRETS=sk_live_secret", "REDIS_URL=redis://localhost",
+	}))
+	for _, want := range []string{
+		"DAYBOOK_ADDR", "DAYBOOK_DATA_DIR", "DAYBOOK_CATALOG", "DAYBOOK_ACCOUNT_KEYS", "DAYBOOK_API_KEYS",
+		"DAYBOOK_LIVEMODE", "DAYBOOK_CONNECT_ACCOUNTS", "DAYBOOK_WEBHOOK_MAX_BYTES", "DAYBOOK_LOG_LEVEL",
+		"DAYBOOK_LOG_FORMAT", "STRIPE_WEBHOOK_SECRETS", "REDIS_URL",
+	} {
+		if !slices.Contains(names, want) {
+			t.Errorf("no fault of %s in %q", want, names)
+		}
+	}
+	for _, want := range []string{"free_tier", "price: unknown key", "there twice", "(example: 127.0.0.1:8080)"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in:\n%s", want, text)
+		}
+	}
+	if strings.Contains(text, "sk_live_secret") {
+		t.Errorf("a secret is told:\n%s", text)
+	}
+}
+
+func TestRefused(t *testing.T) {
+	ok := "STRIPE_WEBHOOK_SECRETS=" + secret
+	devHash := "DAYBOOK_API_KEYS=x:read:ef260e9aa3c673af240d17a2660480361a8e081d1ffeca2a5ed0e3219fc18567"
+	file := writeFile(t, "two.yaml", "free_tier: a\n---\nfree_tier: b\n")
+	secrets := writeFile(t, "secrets", "whsec_another")
+	cases := map[string]struct {
+		environ []string
+		args    []string
+		want    string
+	}{
+		"no secret":             {nil, nil, "STRIPE_WEBHOOK_SECRETS"},
+		"blank secret":          {[]string{"STRIPE_WEBHOOK_SECRETS= , "}, nil, "STRIPE_WEBHOOK_SECRETS"},
+		"secret file missing":   {[]string{"STRIPE_WEBHOOK_SECRETS_FILE=/nowhere/at/all"}, nil, "STRIPE_WEBHOOK_SECRETS_FILE"},
+		"value and file":        {[]string{ok, "STRIPE_WEBHOOK_SECRETS_FILE=" + secrets}, nil, "STRIPE_WEBHOOK_SECRETS"},
+		"public secret":         {[]string{"STRIPE_WEBHOOK_SECRETS=" + config.DevSecret}, nil, "STRIPE_WEBHOOK_SECRETS"},
+		"public key":            {[]string{ok, devHash}, nil, "DAYBOOK_API_KEYS"},
+		"port":                  {[]string{ok, "DAYBOOK_ADDR=127.0.0.1:65536"}, nil, "DAYBOOK_ADDR"},
+		"mistyped IP":           {[]string{ok, "DAYBOOK_ADDR=127.0.0.256:80"}, nil, "DAYBOOK_ADDR"},
+		"catalog missing":       {[]string{ok, "DAYBOOK_CATALOG=/nowhere.yaml"}, nil, "DAYBOOK_CATALOG"},
+		"catalog of two":        {[]string{ok, "DAYBOOK_CATALOG=" + file}, nil, "DAYBOOK_CATALOG"},
+		"body above the store":  {[]string{ok, "DAYBOOK_WEBHOOK_MAX_BYTES=1048577"}, nil, "DAYBOOK_WEBHOOK_MAX_BYTES"},
+		"dev in live mode":      {[]string{"DAYBOOK_LIVEMODE=live"}, []string{"--dev"}, "--dev"},
+		"dev on every address":  {nil, []string{"--dev", "--addr", ":8080"}, "--dev"},
+		"unsupported":           {[]string{ok, "EVENTSTORE_URL=esdb://x"}, nil, "EVENTSTORE_URL"},
+		"unsupported by a file": {[]string{ok, "DAYBOOK_PAYLOAD_KEYS_FILE=/x"}, nil, "DAYBOOK_PAYLOAD_KEYS_FILE"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			names, text := faultsOf(t, input(t, c.environ, c.args...))
+			if !slices.Equal(names, []string{c.want}) {
+				t.Errorf("faults of %q, want one of %s:\n%s", names, c.want, text)
+			}
+		})
+	}
+}
+
+func TestDev(t *testing.T) {
+	for _, addr := range []string{"127.0.0.1:0", "[::1]:8080", "localhost:8080"} {
+		c := mustLoad(t, input(t, []string{"STRIPE_WEBHOOK_SECRETS=" + secret}, "--dev", "--addr", addr))
+		if c.Livemode || !c.Dev || !slices.Equal(c.WebhookSecrets, []string{secret, config.DevSecret}) {
+			t.Errorf("%s: %+v", addr, c)
+		}
+		if !strings.HasPrefix(c.APIKeys, "dev:read+audit+billing+admin:ef260e9a") {
+			t.Errorf("API keys %q", c.APIKeys)
+		}
+		if s := settings(c)["DAYBOOK_LIVEMODE"]; s.Value != "test" || s.Source != "--dev" {
+			t.Errorf("mode is shown as %+v", s)
+		}
+	}
+	if c := mustLoad(t, input(t, []string{"STRIPE_WEBHOOK_SECRETS=" + secret}, "--dev=false")); c.Dev || !c.Livemode {
+		t.Errorf("--dev=false: %+v", c)
+	}
+}
+
+func TestReadingCommandsNeedNoSecret(t *testing.T) {
+	in := input(t, nil)
+	in.Serving = false
+	mustLoad(t, in)
+}
+
+func TestUnknownVariableIsWarnedOf(t *testing.T) {
+	c := mustLoad(t, input(t, []string{"STRIPE_WEBHOOK_SECRETS=" + secret, "DAYBOOK_LIVE_MODE=test"}))
+	if len(c.Warnings) != 1 || !strings.Contains(c.Warnings[0], "DAYBOOK_LIVE_MODE") {
+		t.Errorf("warnings %q", c.Warnings)
+	}
+}
+
+func TestReloadReadsFilesAgain(t *testing.T) {
+	secrets := writeFile(t, "secrets", secret)
+	catalog := writeFile(t, "catalog.yaml", "free_tier: a\ngrace_period: 7d\ntiers:\n  - id: a\n    limits: {members: unlimited, seats: 3}\n")
+	c := mustLoad(t, input(t, []string{"STRIPE_WEBHOOK_SECRETS_FILE=" + secrets, "DAYBOOK_CATALOG=" + catalog}))
+	if got := c.Catalog.LimitsOf("a")["seats"]; got != 3 {
+		t.Errorf("seats %d", got)
+	}
+	if err := os.WriteFile(secrets, []byte("whsec_next\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(catalog, []byte("free_tier: b\ntiers: [{id: b}]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	next, err := c.Reload()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if next.Catalog.FreeTier != "b" || !slices.Equal(next.WebhookSecrets, []string{"whsec_next"}) {
+		t.Errorf("after reload: %q %q", next.Catalog.FreeTier, next.WebhookSecrets)
+	}
+	if c.Catalog.FreeTier != "a" || !slices.Equal(c.WebhookSecrets, []string{secret}) {
+		t.Error("reload changed the old configuration")
+	}
+}
+
+func TestWhatIsPrintedIsMasked(t *testing.T) {
+	key := strings.Repeat("ab", 32)
+	c := mustLoad(t, input(t, []string{"STRIPE_WEBHOOK_SECRETS=" + secret, "DAYBOOK_API_KEYS=ops:read:" + key}))
+	var table, jsonText bytes.Buffer
+	if err := errors.Join(config.WriteTable(&table, c.Settings()), config.WriteJSON(&jsonText, c.Settings())); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{table.String(), jsonText.String()} {
+		if strings.Contains(text, secret) || strings.Contains(text, key) {
+			t.Errorf("a secret is printed:\n%s", text)
+		}
+		if !strings.Contains(text, "ops (read, sha256:") || !strings.Contains(text, "DAYBOOK_LOG_FORMAT") {
+			t.Errorf("something is missing:\n%s", text)
+		}
+	}
+	var decoded struct{ Settings []config.Setting }
+	if err := json.Unmarshal(jsonText.Bytes(), &decoded); err != nil || !reflect.DeepEqual(decoded.Settings, c.Settings()) {
+		t.Errorf("JSON does not read back: %v\n%s", err, &jsonText)
+	}
+}

@@ -1,0 +1,94 @@
+package config
+
+import (
+	"strings"
+
+	"github.com/spf13/pflag"
+)
+
+// The variables of this build.
+const (
+	nameAddr            = "DAYBOOK_ADDR"
+	nameDataDir         = "DAYBOOK_DATA_DIR"
+	nameCatalog         = "DAYBOOK_CATALOG"
+	nameAccountKeys     = "DAYBOOK_ACCOUNT_KEYS"
+	nameAPIKeys         = "DAYBOOK_API_KEYS"
+	nameLivemode        = "DAYBOOK_LIVEMODE"
+	nameConnectAccounts = "DAYBOOK_CONNECT_ACCOUNTS"
+	nameWebhookMaxBytes = "DAYBOOK_WEBHOOK_MAX_BYTES"
+	nameLogLevel        = "DAYBOOK_LOG_LEVEL"
+	nameLogFormat       = "DAYBOOK_LOG_FORMAT"
+	nameWebhookSecrets  = "STRIPE_WEBHOOK_SECRETS"
+
+	devFlag    = "dev"
+	fileSuffix = "_FILE"
+)
+
+// variable is one setting as users know it.
+type variable struct {
+	name     string
+	fallback string
+	usage    string
+	example  string
+	// secret values are also read from the file that NAME_FILE names, and are
+	// never printed.
+	secret bool
+}
+
+// flag is the variable's flag: its name without the product's, in dashes.
+func (v variable) flag() string { return flagOf(v.name) }
+
+func flagOf(name string) string {
+	return strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(name, "DAYBOOK_")), "_", "-")
+}
+
+// variables is the order in which settings are printed and faults are listed.
+var variables = []variable{
+	{name: nameAddr, fallback: "127.0.0.1:8080", example: "127.0.0.1:8080",
+		usage: "address to listen on"},
+	{name: nameDataDir, fallback: "./data", example: "/var/lib/daybook",
+		usage: "folder of the store and the read model"},
+	{name: nameCatalog, example: "/etc/daybook/catalog.yaml",
+		usage: "plan catalog, a YAML file; without one, the built-in catalog of six tiers"},
+	{name: nameAccountKeys, fallback: "account_id,community_id", example: "account_id,community_id",
+		usage: "metadata keys that name the account, in order"},
+	{name: nameAPIKeys, secret: true, example: "ops:read+audit:" + exampleHash,
+		usage: "API keys, name:scope[+scope]:sha256hex[:account], comma-separated"},
+	{name: nameLivemode, fallback: "live", example: "test",
+		usage: "whose events are posted, live or test; those of the other mode are only recorded"},
+	{name: nameConnectAccounts, example: "acct_1032D82eZvKYlo2C",
+		usage: "connected accounts whose events are posted, comma-separated"},
+	{name: nameWebhookMaxBytes, fallback: "1048576", example: "1048576",
+		usage: "largest webhook body, in bytes"},
+	{name: nameLogLevel, fallback: "info", example: "info",
+		usage: "error, warning, info, debug or trace"},
+	{name: nameLogFormat, fallback: "json", example: "json",
+		usage: "json or text"},
+	{name: nameWebhookSecrets, secret: true, example: "whsec_5f3c9a0b7d2e4816",
+		usage: "Stripe's signing secrets, comma-separated, all valid"},
+}
+
+const exampleHash = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+
+// unsupported are variables with a meaning that this build does not have.
+// Ignoring one could mean events that nobody publishes, or payloads in clear
+// that were meant to be sealed.
+var unsupported = []string{
+	"EVENTSTORE_URL", "EVENTSTORE_STREAM_PREFIX",
+	"REDIS_URL", "REDIS_CONNECT_TIMEOUT", "REDIS_COMMAND_TIMEOUT",
+	"STRIPE_API_KEY", "STRIPE_API_BASE",
+	"DAYBOOK_ENTITLEMENT_KEY", "DAYBOOK_ENTITLEMENT_TTL", "DAYBOOK_PAYLOAD_KEYS",
+	"DAYBOOK_TRUSTED_PROXIES", "DAYBOOK_REDIRECT_HOSTS", "DAYBOOK_METRICS_ADDR",
+}
+
+// AddFlags defines a flag for every setting. Their values are read by Load.
+func AddFlags(fs *pflag.FlagSet) {
+	for _, v := range variables {
+		// The default is printed as pflag does, but never taken from here.
+		fs.String(v.flag(), v.fallback, v.usage+" ["+v.name+"]")
+		if v.secret {
+			fs.String(v.flag()+"-file", "", "file that holds --"+v.flag()+" ["+v.name+fileSuffix+"]")
+		}
+	}
+	fs.Bool(devFlag, false, "development: test mode, a public signing secret, and the API key \""+DevAPIKey+"\"; loopback only")
+}
