@@ -42,3 +42,12 @@ func DeriveID(stream Stream, parts ...string) uuid.UUID {
 	name := string(stream) + "\x00" + strings.Join(parts, "\x00")
 	return uuid.NewSHA1(idNamespace, []byte(name))
 }
+
+// EncodeMetadata writes the common fields.
+func EncodeMetadata(m Metadata) ([]byte, error) {
+	b, err := json.Marshal(m)
+	if err != nil {
+		return nil, fmt.Errorf("encode event metadata: %w", err)
+	}
+	return b, nil
+}

@@ -1,0 +1,226 @@
+package aggregate_test
+
+import (
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/daybookhq/daybook/aggregate"
+)
+
+func TestACanceledSubscriptionIsNotResurrected(t *testing.T) {
+	var s story
+	s.started(day0, aggregate.Active, "price_basic")
+	s.canceled(at(5*day), "price_basic")
+	s.changed(at(6*day), aggregate.Active, "price_elite")
+	s.paid(at(7*day), "in_9", at(7*day))
+	if truth := s.truth(); truth.Status != aggregate.Canceled || truth.Access(at(8*day)).Granted {
+		t.Errorf("status %s, want canceled and denied", truth.Status)
+	}
+}
+
+func TestPaidCountsOncePerInvoice(t *testing.T) {
+	var s story
+	s.started(day0, aggregate.Active, "price_basic")
+	s.paid(day0, "in_1", day0) // invoice.paid and invoice.payment_succeeded tell the same
+	s.paid(day0, "in_1", day0)
+	if paid := s.truth().Paid; !slices.Equal(paid, []aggregate.Money{{Amount: 2900, Currency: "usd"}}) {
+		t.Errorf("paid %v, want 2900 usd once", paid)
+	}
+}
+
+func TestAnUnmappedPriceKeepsTheTierOfTheEarlierOne(t *testing.T) {
+	var s story
+	s.started(day0, aggregate.Active, "price_premium")
+	s.changed(at(day), aggregate.Active, "price_nobody_knows")
+	truth := s.truth()
+	if truth.Tier != "premium" || !slices.Contains(truth.Flags, aggregate.FlagUnmappedPrice) {
+		t.Errorf("tier %q, flags %v: want premium, and the price listed", truth.Tier, truth.Flags)
+	}
+}
+
+func TestLinksByRankThenNewest(t *testing.T) {
+	var s story
+	s.started(day0, aggregate.Active, "price_basic")
+	session := &aggregate.CheckoutSnapshot{ID: "cs_1", Subscription: "sub_1", ClientReference: "by-reference"}
+	s.add(aggregate.Fact{Type: aggregate.CheckoutCompleted, Checkout: session}, at(time.Second))
+	wantAccount(t, &s, "by-reference")
+	s.paid(at(2*time.Second), "in_1", day0).Account = "by-invoice"
+	wantAccount(t, &s, "by-invoice")
+	session.Account = "by-session"
+	wantAccount(t, &s, "by-session")
+	s.changed(at(3*time.Second), aggregate.Active, "price_basic").Account = "by-subscription"
+	wantAccount(t, &s, "by-subscription")
+	s.changed(at(4*time.Second), aggregate.Active, "price_basic").Account = "moved"
+	wantAccount(t, &s, "moved")
+	s.paid(at(5*time.Second), "in_2", day0).Account = "worse-but-newer"
+	wantAccount(t, &s, "moved")
+}
+
+func wantAccount(t *testing.T, s *story, want string) {
+	t.Helper()
+	if got := s.truth().Link.Account; got != want {
+		t.Fatalf("account %q, want %q", got, want)
+	}
+}
+
+// chainOf makes the changes of one second, each told to follow the one before.
+func chainOf(s *story, when time.Time, first string, prices ...string) {
+	before := (&aggregate.SubscriptionSnapshot{ID: "sub_1", Customer: "cus_1", Status: aggregate.Active, CreatedAt: day0,
+		Items: []aggregate.Item{{Price: first, Quantity: 1}}}).Digest()
+	for _, price := range prices {
+		snap := s.changed(when, aggregate.Active, price)
+		snap.Before = before
+		before = snap.Digest()
+	}
+}
+
+func TestWithinASecondTheChainOfOldValuesDecides(t *testing.T) {
+	for _, prices := range [][]string{
+		{"price_elite", "price_premium"},
+		{"price_premium", "price_elite", "price_exclusive"},
+		{"price_premium", "price_basic"}, // a round trip
+	} {
+		var s story
+		s.started(day0, aggregate.Active, "price_basic")
+		chainOf(&s, at(day), "price_basic", prices...)
+		want := prices[len(prices)-1]
+		for _, order := range permutations(s.facts) {
+			truth := fold(order).Derive(builtin())
+			if truth.Items[0].Price != want || slices.Contains(truth.Flags, aggregate.FlagAmbiguous) {
+				t.Fatalf("%v: ended at %s, flags %v", prices, truth.Items[0].Price, truth.Flags)
+			}
+		}
+	}
+}
+
+func TestWithoutAChainTheSecondIsAmbiguousButStable(t *testing.T) {
+	var s story
+	s.started(day0, aggregate.Active, "price_basic")
+	s.changed(at(day), aggregate.Active, "price_premium")
+	s.changed(at(day), aggregate.PastDue, "price_premium")
+	for _, order := range permutations(s.facts) {
+		truth := fold(order).Derive(builtin())
+		if truth.Status != aggregate.PastDue || !slices.Contains(truth.Flags, aggregate.FlagAmbiguous) {
+			t.Fatalf("status %s, flags %v: want past_due and marked", truth.Status, truth.Flags)
+		}
+	}
+}
+
+func permutations[T any](items []T) [][]T {
+	if len(items) <= 1 {
+		return [][]T{slices.Clone(items)}
+	}
+	var all [][]T
+	for i := range items {
+		rest := append(slices.Clone(items[:i]), items[i+1:]...)
+		for _, p := range permutations(rest) {
+			all = append(all, append([]T{items[i]}, p...))
+		}
+	}
+	return all
+}
+
+// randomStory draws a history that need not be one Stripe would tell: the truth
+// must not depend on arrival even then.
+func randomStory(t *rapid.T, length int) []aggregate.Fact {
+	var s story
+	statuses := []aggregate.Status{aggregate.Incomplete, aggregate.Trialing, aggregate.Active, aggregate.PastDue,
+		aggregate.Unpaid, aggregate.Paused, aggregate.Canceled, aggregate.IncompleteExpired}
+	prices := []string{"price_basic", "price_premium", "price_elite", "price_unknown"}
+	for range length {
+		when := at(time.Duration(rapid.IntRange(0, 5).Draw(t, "day")) * day)
+		invoice := rapid.SampledFrom([]string{"in_1", "in_2"}).Draw(t, "invoice")
+		switch rapid.IntRange(0, 4).Draw(t, "kind") {
+		case 0:
+			s.failed(when, invoice, at(0)).Status = rapid.SampledFrom([]string{"open", "void", "uncollectible"}).Draw(t, "invoice status")
+		case 1:
+			s.paid(when, invoice, at(0))
+		case 2:
+			s.canceled(when, "price_basic")
+		default:
+			snap := s.changed(when, rapid.SampledFrom(statuses).Draw(t, "status"), rapid.SampledFrom(prices).Draw(t, "price"))
+			snap.Account = rapid.SampledFrom([]string{"", "a", "b"}).Draw(t, "account")
+		}
+	}
+	return s.facts
+}
+
+func TestAnyOrderWithDuplicatesGivesTheSameTruth(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		facts := randomStory(t, rapid.IntRange(1, 40).Draw(t, "length"))
+		want := fold(facts).Derive(builtin())
+		shuffled := rapid.Permutation(append(slices.Clone(facts), facts[:len(facts)/2]...)).Draw(t, "order")
+		if got := fold(shuffled).Derive(builtin()); !reflect.DeepEqual(got, want) {
+			t.Fatalf("another order, another truth:\n got %+v\nwant %+v", got, want)
+		}
+	})
+}
+
+func TestAllOrdersOfShortHistoriesGiveTheSameTruth(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		facts := randomStory(t, 5)
+		want := fold(facts).Derive(builtin())
+		for _, order := range permutations(facts) {
+			if got := fold(order).Derive(builtin()); !reflect.DeepEqual(got, want) {
+				t.Fatalf("another order, another truth:\n got %+v\nwant %+v", got, want)
+			}
+		}
+	})
+}
+
+// TestDecideTwiceDecidesOnce: posting may be repeated any number of times.
+func TestDecideTwiceDecidesOnce(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		facts := randomStory(t, rapid.IntRange(1, 12).Draw(t, "length"))
+		sub := aggregate.NewSubscription("sub_1")
+		for _, f := range facts {
+			for _, e := range sub.Decide([]aggregate.Fact{f}, builtin(), at(100*day)) {
+				sub.Evolve(e, aggregate.Place{})
+			}
+		}
+		if again := sub.Decide(facts, builtin(), at(100*day)); len(again) != 0 {
+			t.Fatalf("decided %d events again, first %s", len(again), again[0].Type())
+		}
+	})
+}
+
+func TestACorrectionSupersedesItsKey(t *testing.T) {
+	var s story
+	s.started(day0, aggregate.Active, "price_basic")
+	corrected := s.facts[0]
+	snap := *corrected.Subscription
+	snap.Items = []aggregate.Item{{Price: "price_elite", Quantity: 1}}
+	corrected.Subscription, corrected.Epoch = &snap, 1
+	for _, order := range permutations([]aggregate.Fact{s.facts[0], corrected}) {
+		if tier := fold(order).Derive(builtin()).Tier; tier != "elite" {
+			t.Errorf("tier %q, want the corrected one", tier)
+		}
+	}
+}
+
+func TestDerivationOfThePast(t *testing.T) {
+	var s story
+	s.started(day0, aggregate.Active, "price_basic")
+	s.changed(at(10*day), aggregate.Active, "price_elite")
+	sub := aggregate.NewSubscription("sub_1")
+	sub.Evolve(aggregate.Event{Fact: &s.facts[0]}, aggregate.Place{RecordedAt: at(20 * day)})
+	sub.Evolve(aggregate.Event{Fact: &s.facts[1]}, aggregate.Place{RecordedAt: at(15 * day)})
+	for _, test := range []struct {
+		asOf, knownAt time.Time
+		want          string
+	}{
+		{want: "elite"},
+		{asOf: at(5 * day), want: "basic"},
+		{knownAt: at(16 * day), want: "elite"},
+		{knownAt: at(14 * day), want: ""},
+		{asOf: at(5 * day), knownAt: at(16 * day), want: ""},
+	} {
+		if tier := sub.Until(test.asOf, test.knownAt).Derive(builtin()).Tier; tier != test.want {
+			t.Errorf("as of %s, known at %s: %q, want %q", test.asOf, test.knownAt, tier, test.want)
+		}
+	}
+}

@@ -1,0 +1,193 @@
+package posting
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/daybookhq/daybook/aggregate"
+	"github.com/daybookhq/daybook/eventstore"
+	"github.com/daybookhq/daybook/intake"
+)
+
+// tally counts what became of the entries of a batch.
+type tally struct {
+	posted, skipped, failed int64
+	// receivedAt is when the last entry was received.
+	receivedAt time.Time
+}
+
+// reading is a journal entry, read: its facts, or why it has none.
+type reading struct {
+	entry   eventstore.RecordedEvent
+	receipt intake.Receipt
+	facts   []intake.StreamFact
+	// failure says why the entry cannot be posted; nil if it can.
+	failure error
+}
+
+// post takes in journal entries, and returns when all they lead to is durable.
+func (p *Poster) post(ctx context.Context, batch []eventstore.RecordedEvent, epoch int) (tally, error) {
+	readings, err := p.readAll(ctx, batch, epoch)
+	if err != nil {
+		return tally{}, err
+	}
+	jobs := jobsOf(readings)
+	if err := p.runJobs(ctx, jobs); err != nil {
+		return tally{}, err
+	}
+	for _, j := range jobs {
+		for _, source := range j.sources {
+			if j.failure != nil {
+				source.failure = j.failure
+			}
+		}
+	}
+	return p.settle(ctx, readings)
+}
+
+// settle records the failures and counts.
+func (p *Poster) settle(ctx context.Context, readings []reading) (tally, error) {
+	done := tally{receivedAt: readings[len(readings)-1].receipt.RecordedAt}
+	for i := range readings {
+		switch r := &readings[i]; {
+		case r.failure != nil:
+			if err := p.recordFailure(ctx, r); err != nil {
+				return tally{}, err
+			}
+			done.failed++
+		case len(r.facts) > 0:
+			done.posted++
+		default:
+			done.skipped++
+		}
+	}
+	return done, nil
+}
+
+// readAll translates entries on all processors, and keeps their order.
+func (p *Poster) readAll(ctx context.Context, batch []eventstore.RecordedEvent, epoch int) ([]reading, error) {
+	readings := make([]reading, len(batch))
+	group, ctx := errgroup.WithContext(ctx)
+	workers := min(runtime.GOMAXPROCS(0), len(batch))
+	for w := range workers {
+		group.Go(func() error {
+			for i := w; i < len(batch); i += workers {
+				if err := p.read(ctx, batch[i], epoch, &readings[i]); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return readings, group.Wait()
+}
+
+// read turns one entry into facts. What cannot be read is a failure of the
+// entry; the returned error is the store's.
+func (p *Poster) read(ctx context.Context, entry eventstore.RecordedEvent, epoch int, r *reading) error {
+	r.entry = entry
+	receipt, err := intake.DecodeReceipt(entry.Metadata)
+	if err != nil {
+		r.failure = err
+		return nil
+	}
+	r.receipt = receipt
+	if !p.concerns(entry, receipt) {
+		return nil
+	}
+	if entry.Revision > 0 {
+		chosen, err := p.isPosted(ctx, entry)
+		if err != nil || !chosen {
+			return err
+		}
+		epoch = max(epoch, int(entry.Revision)) // it supersedes what an earlier entry said
+	}
+	r.facts, r.failure = p.translate(entry)
+	for i := range r.facts {
+		r.facts[i].Fact.Epoch = epoch
+	}
+	return nil
+}
+
+// concerns reports whether an entry is one to post: of the store's mode, of our
+// own Stripe account or a listed one, and of a type with a meaning to us.
+func (p *Poster) concerns(entry eventstore.RecordedEvent, receipt intake.Receipt) bool {
+	return receipt.Livemode == p.Livemode && intake.Posted(entry.Type) &&
+		(receipt.Account == "" || slices.Contains(p.ConnectAccounts, receipt.Account))
+}
+
+// translate guards the flow against a bug in reading one payload: the entry
+// fails, visibly, and the others go on.
+func (p *Poster) translate(entry eventstore.RecordedEvent) (facts []intake.StreamFact, err error) {
+	defer func() {
+		if caught := recover(); caught != nil {
+			facts, err = nil, fmt.Errorf("internal error in translation: %T", caught)
+		}
+	}()
+	return p.Translator.Translate(entry.Type, entry.Data)
+}
+
+// isPosted reports whether a later entry of a journal stream is the one that
+// gets posted.
+func (p *Poster) isPosted(ctx context.Context, entry eventstore.RecordedEvent) (bool, error) {
+	var entries []eventstore.RecordedEvent
+	for e, err := range p.Store.ReadStream(ctx, entry.Stream, 0, eventstore.Forwards, 0) {
+		if err != nil {
+			return false, fmt.Errorf("read the variants of %s: %w", entry.Stream, err)
+		}
+		entries = append(entries, e)
+	}
+	chosen, found := intake.PostedEntry(entries)
+	return found && entries[chosen].Revision == entry.Revision, nil
+}
+
+// job is what one stream has to take in from a batch.
+type job struct {
+	stream  eventstore.Stream
+	facts   []aggregate.Fact
+	sources []*reading // of each fact
+	failure error
+}
+
+// jobsOf groups facts by the stream they belong to, in order of the entries.
+func jobsOf(readings []reading) []*job {
+	byStream := map[eventstore.Stream]*job{}
+	var jobs []*job
+	for i := range readings {
+		for _, f := range readings[i].facts {
+			j := byStream[f.Stream]
+			if j == nil {
+				j = &job{stream: f.Stream}
+				byStream[f.Stream] = j
+				jobs = append(jobs, j)
+			}
+			j.facts = append(j.facts, f.Fact)
+			j.sources = append(j.sources, &readings[i])
+		}
+	}
+	return jobs
+}
+
+// runJobs posts to many streams at once, to each in order.
+func (p *Poster) runJobs(ctx context.Context, jobs []*job) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(parallelStreams)
+	for _, j := range jobs {
+		group.Go(func() error {
+			err := p.postTo(ctx, p.ledgers, j)
+			var unreadable *unreadableError
+			if errors.As(err, &unreadable) {
+				j.failure = err
+				return nil
+			}
+			return err
+		})
+	}
+	return group.Wait()
+}

@@ -1,0 +1,203 @@
+package posting
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"github.com/daybookhq/daybook/aggregate"
+	"github.com/daybookhq/daybook/eventstore"
+	"github.com/daybookhq/daybook/intake"
+)
+
+// cachedLedgers bounds how many folded streams are kept. A miss costs one read
+// of the stream.
+const cachedLedgers = 8192
+
+// decider is an aggregate as posting sees it.
+type decider interface {
+	Evolve(e aggregate.Event, at aggregate.Place)
+	Decide(facts []aggregate.Fact, c aggregate.Catalogs, now time.Time) []aggregate.Event
+}
+
+// ledger is a folded domain stream and the revision it was folded to.
+type ledger struct {
+	decider
+	expected eventstore.ExpectedRevision
+}
+
+// unreadableError says that a domain stream holds what this build cannot read.
+// Its entries fail, visibly; other streams go on.
+type unreadableError struct {
+	Stream eventstore.Stream
+	Err    error
+}
+
+func (e *unreadableError) Error() string { return fmt.Sprintf("stream %s: %v", e.Stream, e.Err) }
+func (e *unreadableError) Unwrap() error { return e.Err }
+
+// ledgers folds domain streams, and keeps the recently used.
+type ledgers struct {
+	store eventstore.Store
+	cache *lru.Cache[eventstore.Stream, *ledger]
+}
+
+func newLedgers(store eventstore.Store) *ledgers {
+	cache, err := lru.New[eventstore.Stream, *ledger](cachedLedgers)
+	if err != nil {
+		panic("the size of the cache is a positive constant: " + err.Error())
+	}
+	return &ledgers{store: store, cache: cache}
+}
+
+func (l *ledgers) load(ctx context.Context, stream eventstore.Stream) (*ledger, error) {
+	if cached, found := l.cache.Get(stream); found {
+		return cached, nil
+	}
+	folded := &ledger{decider: newDecider(stream), expected: eventstore.NoStream}
+	for e, err := range l.store.ReadStream(ctx, stream, 0, eventstore.Forwards, 0) {
+		if errors.Is(err, eventstore.ErrStreamNotFound) {
+			break
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", stream, err)
+		}
+		if err := folded.evolve(e); err != nil {
+			return nil, &unreadableError{Stream: stream, Err: err}
+		}
+	}
+	l.cache.Add(stream, folded)
+	return folded, nil
+}
+
+func (l *ledgers) forget(stream eventstore.Stream) { l.cache.Remove(stream) }
+
+func newDecider(stream eventstore.Stream) decider {
+	if stream.Category() == intake.SubscriptionCategory {
+		return aggregate.NewSubscription(stream.ID())
+	}
+	return &aggregate.FactSet{}
+}
+
+func (l *ledger) evolve(e eventstore.RecordedEvent) error {
+	event, err := aggregate.Decode(e.Type, e.Data)
+	if err != nil {
+		return err
+	}
+	l.Evolve(event, aggregate.Place{Position: uint64(e.Position)})
+	l.expected = eventstore.Exactly(e.Revision)
+	return nil
+}
+
+// postTo brings a job's facts into its stream. A conflict means that somebody
+// else wrote, an unknown outcome that we may have: either way the stream is
+// read again and decided anew, for what is held already is not decided twice.
+func (p *Poster) postTo(ctx context.Context, cache *ledgers, j *job) error {
+	wait := newBackOff()
+	for {
+		err := p.tryPost(ctx, cache, j)
+		var unreadable *unreadableError
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.As(err, &unreadable), errors.Is(err, eventstore.ErrClosed):
+			return err
+		}
+		cache.forget(j.stream)
+		if eventstore.IsConflict(err) {
+			continue
+		}
+		p.update(func(g *Progress) { g.LastError = err.Error() })
+		if !sleep(ctx, wait.NextBackOff()) {
+			return ctx.Err()
+		}
+	}
+}
+
+func (p *Poster) tryPost(ctx context.Context, cache *ledgers, j *job) error {
+	to, err := cache.load(ctx, j.stream)
+	if err != nil {
+		return err
+	}
+	now := p.Now()
+	events, err := decide(to, j.facts, p.Catalogs(), now)
+	if err != nil {
+		return &unreadableError{Stream: j.stream, Err: err}
+	}
+	if len(events) == 0 {
+		return nil
+	}
+	proposed := make([]eventstore.ProposedEvent, len(events))
+	for i, e := range events {
+		if proposed[i], err = propose(j, e, now); err != nil {
+			return &unreadableError{Stream: j.stream, Err: err}
+		}
+	}
+	result, err := p.Store.Append(ctx, j.stream, to.expected, proposed...)
+	if err != nil {
+		return fmt.Errorf("append to %s: %w", j.stream, err)
+	}
+	for _, e := range events {
+		to.Evolve(e, aggregate.Place{Position: uint64(result.Position), RecordedAt: now})
+	}
+	to.expected = eventstore.Exactly(result.Revision)
+	return nil
+}
+
+// decide guards the flow against a bug in one subscription's derivation.
+func decide(to *ledger, facts []aggregate.Fact, c aggregate.Catalogs, now time.Time) (events []aggregate.Event, err error) {
+	defer func() {
+		if caught := recover(); caught != nil {
+			events, err = nil, fmt.Errorf("internal error in Decide: %v", caught)
+		}
+	}()
+	return to.Decide(facts, c, now), nil
+}
+
+// propose makes the event to append. Its ID is derived from what it says, so
+// that it is the same whoever posts it.
+func propose(j *job, e aggregate.Event, now time.Time) (eventstore.ProposedEvent, error) {
+	data, err := aggregate.Encode(e)
+	if err != nil {
+		return eventstore.ProposedEvent{}, err
+	}
+	metadata, err := eventstore.EncodeMetadata(j.metadata(e, now))
+	if err != nil {
+		return eventstore.ProposedEvent{}, err
+	}
+	return eventstore.ProposedEvent{ID: eventID(j.stream, e), Type: e.Type(), Data: data, Metadata: metadata}, nil
+}
+
+func eventID(stream eventstore.Stream, e aggregate.Event) uuid.UUID {
+	if e.Note != nil {
+		return eventstore.DeriveID(stream, e.Note.Concludes()...)
+	}
+	f := e.Fact
+	return eventstore.DeriveID(stream, f.Key.StripeEventID, strconv.Itoa(f.Key.Ordinal), strconv.Itoa(f.Epoch))
+}
+
+// metadata leads from an event back to the delivery that caused it.
+func (j *job) metadata(e aggregate.Event, now time.Time) eventstore.Metadata {
+	m := eventstore.Metadata{RecordedAt: now.UTC()}
+	id := ""
+	switch {
+	case e.Fact != nil:
+		id = e.Fact.Key.StripeEventID
+	case e.Note != nil:
+		id = e.Note.StripeEventID
+	}
+	for i, f := range j.facts {
+		if f.Key.StripeEventID == id {
+			m.CausationID = j.sources[i].entry.ID.String()
+			m.CorrelationID = j.sources[i].receipt.CorrelationID
+		}
+	}
+	return m
+}

@@ -1,0 +1,223 @@
+// Package posting carries the journal into the ledgers: it follows the raw
+// Stripe events, translates each into facts, and appends these to the streams
+// of the objects they describe, with the notes that follow from them.
+//
+// Posting may be repeated, by anyone, any number of times: an aggregate knows
+// which Stripe events it holds, event IDs are derived from what they say, and
+// every append names the exact revision that was read. So nothing here is
+// locked, and a crash costs no more than doing the last few seconds again.
+package posting
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/sirupsen/logrus"
+
+	"github.com/daybookhq/daybook/aggregate"
+	"github.com/daybookhq/daybook/eventstore"
+	"github.com/daybookhq/daybook/intake"
+)
+
+// Config is what posting needs.
+type Config struct {
+	Store      eventstore.Store
+	Translator *intake.Translator
+	// Catalogs returns the history of catalogs in force.
+	Catalogs func() aggregate.Catalogs
+	// Livemode is the mode of the store: events of the other are not posted.
+	Livemode bool
+	// ConnectAccounts are the connected accounts whose events are posted.
+	ConnectAccounts []string
+	// Epoch names the store in which checkpoints count.
+	Epoch string
+	Now   func() time.Time
+	Log   logrus.FieldLogger
+}
+
+// The bounds of posting.
+const (
+	// batchSize is how many journal entries are posted at once: enough for the
+	// store to commit their appends together, few enough to stay in memory at
+	// the largest payload size.
+	batchSize = 256
+	// parallelStreams bounds the appends in flight.
+	parallelStreams = 128
+	// checkpointEvery is how much work a crash may have done again.
+	checkpointEvery = 5 * time.Second
+)
+
+// Poster posts. Make one with New, and let one goroutine Run it.
+type Poster struct {
+	Config
+	ledgers *ledgers
+
+	mu       sync.Mutex
+	progress Progress
+	moved    chan struct{} // closed and replaced whenever progress changes
+
+	// unwritten says that entries were posted since the last checkpoint: one is
+	// written only then, for it moves the log itself.
+	unwritten bool
+	lastWrite time.Time
+}
+
+// Progress tells how far posting is.
+type Progress struct {
+	// Position is the place in the log up to which everything is posted.
+	Position eventstore.Position `json:"position"`
+	// BehindSince is when the last posted entry was received, while there are
+	// more to post; zero when posting has caught up.
+	BehindSince time.Time `json:"behind_since,omitzero"`
+	// Posted, Skipped and Failed count entries since the start.
+	Posted  int64 `json:"posted"`
+	Skipped int64 `json:"skipped"`
+	Failed  int64 `json:"failed"`
+	// LastError is why posting is waiting, empty while it is not.
+	LastError string `json:"last_error,omitempty"`
+}
+
+// Lag is for how long the oldest unposted entry has been waiting, 0 if none is.
+func (p Progress) Lag(now time.Time) time.Duration {
+	if p.BehindSince.IsZero() {
+		return 0
+	}
+	return max(0, now.Sub(p.BehindSince))
+}
+
+// New returns a Poster.
+func New(c Config) *Poster {
+	return &Poster{Config: c, ledgers: newLedgers(c.Store), moved: make(chan struct{})}
+}
+
+// Progress returns how far posting is now.
+func (p *Poster) Progress() Progress {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.progress
+}
+
+// WaitFor returns once everything up to position is posted, or ctx ends.
+func (p *Poster) WaitFor(ctx context.Context, position eventstore.Position) error {
+	for {
+		p.mu.Lock()
+		reached, moved := p.progress.Position >= position, p.moved
+		p.mu.Unlock()
+		if reached {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-moved:
+		}
+	}
+}
+
+func (p *Poster) update(change func(*Progress)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	change(&p.progress)
+	close(p.moved)
+	p.moved = make(chan struct{})
+}
+
+// Run posts until ctx ends, and then writes its checkpoint. A store that is in
+// trouble is asked again, for ever, ever more slowly up to 30 seconds.
+func (p *Poster) Run(ctx context.Context) error {
+	wait := newBackOff()
+	for {
+		before := p.Progress().Position
+		err := p.follow(ctx)
+		if ctx.Err() != nil {
+			p.lastCheckpoint()
+			return nil
+		}
+		if errors.Is(err, eventstore.ErrPositionBeyondEnd) || errors.Is(err, eventstore.ErrClosed) {
+			return err
+		}
+		if p.Progress().Position > before {
+			wait.Reset()
+		}
+		p.update(func(g *Progress) { g.LastError = err.Error() })
+		p.Log.WithError(err).Warn("posting waits for the event store")
+		if !sleep(ctx, wait.NextBackOff()) {
+			p.lastCheckpoint()
+			return nil
+		}
+	}
+}
+
+// follow posts from the checkpoint on, until an error.
+func (p *Poster) follow(ctx context.Context) error {
+	from, err := p.start(ctx)
+	if err != nil {
+		return err
+	}
+	batch := make([]eventstore.RecordedEvent, 0, batchSize)
+	filter := eventstore.Filter{Prefixes: []string{intake.JournalCategory + "-"}}
+	for msg, err := range p.Store.Follow(ctx, from, filter) {
+		if err != nil {
+			return fmt.Errorf("follow the journal: %w", err)
+		}
+		if msg.Event != nil {
+			batch = append(batch, *msg.Event)
+		}
+		if len(batch) < batchSize && !msg.CaughtUp {
+			continue
+		}
+		if err := p.postBatch(ctx, batch, msg); err != nil {
+			return err
+		}
+		batch = batch[:0]
+	}
+	return errors.New("the journal's subscription ended")
+}
+
+func (p *Poster) postBatch(ctx context.Context, batch []eventstore.RecordedEvent, msg eventstore.Message) error {
+	var done tally
+	if len(batch) > 0 {
+		var err error
+		if done, err = p.post(ctx, batch, 0); err != nil {
+			return err
+		}
+		p.unwritten = true
+	}
+	p.update(func(g *Progress) {
+		g.Position, g.LastError, g.BehindSince = msg.Position, "", time.Time{}
+		g.Posted, g.Skipped, g.Failed = g.Posted+done.posted, g.Skipped+done.skipped, g.Failed+done.failed
+		if !msg.CaughtUp {
+			g.BehindSince = done.receivedAt
+		}
+	})
+	return p.checkpoint(ctx, msg.Position)
+}
+
+// Conclude notes what time alone has brought about for a subscription: that its
+// grace has run out. It keeps no state, so it may run beside Run.
+func (p *Poster) Conclude(ctx context.Context, subscriptionID string) error {
+	stream := eventstore.NewStream(intake.SubscriptionCategory, subscriptionID)
+	return p.postTo(ctx, newLedgers(p.Store), &job{stream: stream})
+}
+
+func newBackOff() *backoff.ExponentialBackOff {
+	b := backoff.NewExponentialBackOff()
+	b.InitialInterval, b.MaxInterval = 50*time.Millisecond, 30*time.Second
+	return b
+}
+
+// sleep waits, and reports false if ctx ended first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
