@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/daybookhq/daybook/aggregate"
+	"github.com/daybookhq/daybook/api"
 )
 
 // What --dev adds. Both are public, so they are refused anywhere else.
@@ -33,9 +34,9 @@ type Config struct {
 	CatalogFile string
 	// AccountKeys are the metadata keys that name the account, in order.
 	AccountKeys []string
-	// APIKeys is what the API's key parser takes, comma-separated; with Dev it
-	// includes the development key. Empty if there are none.
-	APIKeys string
+	// APIKeys are all that the API knows; with Dev they include the development
+	// key.
+	APIKeys []api.Key
 	// Livemode says which mode's events are posted: true for live, false for test.
 	Livemode bool
 	// ConnectAccounts are the connected accounts whose events are posted.
@@ -64,10 +65,6 @@ type Input struct {
 	// Serving says that webhooks will be received, so that a signing secret is
 	// required. Commands that only look need none.
 	Serving bool
-	// CheckSecret says what is wrong with the form of a signing secret.
-	CheckSecret func(secret string) error
-	// CheckKeys says what is wrong with a list of API keys.
-	CheckKeys func(spec string) error
 }
 
 // Load reads and checks the configuration. The error is Faults, with every

@@ -16,7 +16,9 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"github.com/daybookhq/daybook/api"
 	"github.com/daybookhq/daybook/eventstore"
+	"github.com/daybookhq/daybook/intake"
 )
 
 // minWebhookBytes is below any real event.
@@ -135,11 +137,14 @@ func (p *parser) apiKeys(c *Config) {
 	if c.Dev {
 		spec = strings.Trim(spec+",dev:read+audit+billing+admin:"+devKeyHash(), ",")
 	}
-	c.APIKeys = spec
-	if spec == "" {
-		return
-	}
-	if err := p.input.CheckKeys(spec); err != nil {
+	keys, err := api.ParseKeys(spec)
+	c.APIKeys = keys
+	var faults api.KeyFaults
+	if errors.As(err, &faults) {
+		for _, fault := range faults {
+			p.fault(nameAPIKeys, "%s", fault)
+		}
+	} else if err != nil {
 		p.fault(nameAPIKeys, "%v", err)
 	}
 }
@@ -195,11 +200,11 @@ func (p *parser) logging(c *Config) {
 
 func (p *parser) webhookSecrets(c *Config) {
 	for i, secret := range list(p.get(nameWebhookSecrets)) {
-		switch err := p.input.CheckSecret(secret); {
+		switch err := intake.ValidSecret(secret); {
 		case secret == DevSecret && !c.Dev:
 			p.fault(nameWebhookSecrets, "entry %d is the public development secret: it is valid only with --%s", i+1, devFlag)
 		case err != nil:
-			p.fault(nameWebhookSecrets, "entry %d (%s): %v", i+1, fingerprint(secret), err)
+			p.fault(nameWebhookSecrets, "entry %d: %v", i+1, err)
 		case !slices.Contains(c.WebhookSecrets, secret):
 			c.WebhookSecrets = append(c.WebhookSecrets, secret)
 		}

@@ -1,8 +1,6 @@
 package config
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -10,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"text/tabwriter"
+
+	"github.com/daybookhq/daybook/intake"
 )
 
 // Setting is one value that is in force, fit to be shown to anybody.
@@ -88,11 +88,9 @@ func maskKeys(keys []string) string {
 	return strings.Join(masked, ", ")
 }
 
-// fingerprint identifies a secret without telling it.
-func fingerprint(secret string) string {
-	sum := sha256.Sum256([]byte(secret))
-	return "sha256:" + hex.EncodeToString(sum[:4])
-}
+// fingerprint identifies a secret without telling it. A signing secret's is the
+// one that journal entries carry.
+func fingerprint(secret string) string { return "sha256:" + intake.Fingerprint(secret) }
 
 // WriteTable writes settings for people.
 func WriteTable(w io.Writer, settings []Setting) error {
