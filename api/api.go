@@ -1,0 +1,156 @@
+// Package api is Daybook's HTTP interface: the webhook that takes Stripe's
+// events in, and the routes that answer from the read model and from the
+// record itself.
+//
+// The webhook does the least that makes an event safe: it reads the body,
+// checks the signature, decodes the envelope and records the bytes. It answers
+// 200 only for what is durable, and never any other 2xx.
+//
+// Every other answer is JSON. An error is application/problem+json (RFC 9457).
+// Routes and the scopes they need stand in one table, routes.go. Callers send
+// "Authorization: Bearer <key>"; the server knows keys by their SHA-256. A key
+// that is bound to an account sees that account and nothing else: lists are
+// narrowed to it, anything else answers 403, whether it exists or not.
+//
+// Times in parameters are RFC 3339 with any offset; times in answers are UTC.
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/daybookhq/daybook/aggregate"
+	"github.com/daybookhq/daybook/eventstore"
+	"github.com/daybookhq/daybook/projections"
+)
+
+// Entitlements answers what an account may do at a moment. An account that
+// nothing is known of is on the free tier.
+type Entitlements interface {
+	Entitlement(ctx context.Context, account string, now time.Time) (aggregate.Entitlement, error)
+}
+
+// StoreHealth tells whether the event store can be reached. It must answer at
+// once: it is asked on every request for an entitlement.
+type StoreHealth interface {
+	StoreHealth() Health
+}
+
+// Health is what is known of the event store.
+type Health struct {
+	Reachable bool
+	// LastReached is when it last answered, zero if it never did.
+	LastReached time.Time
+}
+
+// Config is what a Server is made of. All fields without a default are
+// required.
+type Config struct {
+	// Verifier and Journal take webhooks in.
+	Verifier Verifier
+	Journal  Journal
+	// Translator finds what followed from a Stripe event.
+	Translator Translator
+	// Store is the record, for reading.
+	Store eventstore.Reader
+	// Health tells whether Store can be reached.
+	Health StoreHealth
+	// Model is the local read model.
+	Model projections.Reader
+	// Entitlements answers from the read model.
+	Entitlements Entitlements
+	// Catalog returns the catalog in force.
+	Catalog func() *aggregate.Catalog
+	// Followers tells how far those are who follow the log, for the status; nil
+	// if nobody does. It must answer at once.
+	Followers func() []Progress
+	// Keys are the API keys; without any, all but the open routes answer 401.
+	Keys []Key
+
+	// MaxWebhookBytes bounds a webhook's body; 0 means 1 MiB.
+	MaxWebhookBytes int64
+	// EntitlementLease is how long a reader may keep an entitlement; 0 means 5
+	// minutes.
+	EntitlementLease time.Duration
+	// Version is that of the running program.
+	Version string
+	// StoreKind names the store in the status, as in "sqlite".
+	StoreKind string
+	// Clock is the time; nil means time.Now.
+	Clock func() time.Time
+	Log   logrus.FieldLogger
+}
+
+// The defaults of Config, and the deadlines.
+const (
+	defaultMaxWebhookBytes  = 1 << 20
+	defaultEntitlementLease = 5 * time.Minute
+	// recordTimeout bounds the time in which a webhook must become durable.
+	// Stripe waits longer than this.
+	recordTimeout = 5 * time.Second
+	// queryTimeout bounds every other request.
+	queryTimeout = 10 * time.Second
+	// readyTimeout bounds the question whether the store is there.
+	readyTimeout = 2 * time.Second
+)
+
+// Server is the HTTP interface. Make one with New.
+type Server struct {
+	Config
+	started  time.Time
+	keys     atomic.Pointer[keyring]
+	counters counters
+	requests requestIDs
+	handler  http.Handler
+}
+
+// New returns the HTTP interface. The error names every missing field.
+func New(cfg Config) (*Server, error) {
+	if err := cfg.complete(); err != nil {
+		return nil, err
+	}
+	s := &Server{Config: cfg, started: cfg.Clock(), requests: newRequestIDs()}
+	s.SetKeys(cfg.Keys)
+	s.handler = s.guard(s.router())
+	return s, nil
+}
+
+// complete sets the defaults and reports what is missing.
+func (c *Config) complete() error {
+	var missing []error
+	require := func(name string, present bool) {
+		if !present {
+			missing = append(missing, errors.New("api: Config."+name+" is missing"))
+		}
+	}
+	require("Verifier", c.Verifier != nil)
+	require("Journal", c.Journal != nil)
+	require("Translator", c.Translator != nil)
+	require("Store", c.Store != nil)
+	require("Health", c.Health != nil)
+	require("Model", c.Model != nil)
+	require("Entitlements", c.Entitlements != nil)
+	require("Catalog", c.Catalog != nil)
+	require("Log", c.Log != nil)
+	if c.MaxWebhookBytes == 0 {
+		c.MaxWebhookBytes = defaultMaxWebhookBytes
+	}
+	if c.EntitlementLease == 0 {
+		c.EntitlementLease = defaultEntitlementLease
+	}
+	if c.Clock == nil {
+		c.Clock = time.Now
+	}
+	return errors.Join(missing...)
+}
+
+// ServeHTTP answers one request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
+
+// now is the present moment in UTC.
+func (s *Server) now() time.Time { return s.Clock().UTC() }

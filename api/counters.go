@@ -1,0 +1,85 @@
+package api
+
+import (
+	"sync/atomic"
+
+	"github.com/daybookhq/daybook/intake"
+)
+
+// counters count webhooks since the start, by what became of them.
+type counters struct {
+	recorded, duplicate, dropped               atomic.Uint64
+	notDurable, tooLarge, notAnEvent           atomic.Uint64
+	encoded, unreadable                        atomic.Uint64
+	missing, malformed, mismatch, stale, ahead atomic.Uint64
+}
+
+// outcome is the counter of a durable delivery.
+func (c *counters) outcome(o intake.Outcome) *atomic.Uint64 {
+	if o.Dropped {
+		c.dropped.Add(1)
+	}
+	if o.Status == intake.Duplicate {
+		return &c.duplicate
+	}
+	return &c.recorded
+}
+
+// signature is the counter of a faulty signature.
+func (c *counters) signature(kind intake.SignatureFault) *atomic.Uint64 {
+	switch kind {
+	case intake.SignatureMissing:
+		return &c.missing
+	case intake.SignatureMismatch:
+		return &c.mismatch
+	case intake.SignatureStale:
+		return &c.stale
+	case intake.SignatureFuture:
+		return &c.ahead
+	default:
+		return &c.malformed
+	}
+}
+
+// WebhookCounts tells what became of the webhooks since the start.
+type WebhookCounts struct {
+	// Recorded and Duplicate were answered 200.
+	Recorded  uint64 `json:"recorded"`
+	Duplicate uint64 `json:"duplicate"`
+	// DroppedVariants are those among Duplicate whose content was new, when the
+	// event already had its full number of entries.
+	DroppedVariants uint64 `json:"dropped_variants"`
+	// NotDurable were answered 503.
+	NotDurable uint64 `json:"not_durable"`
+	TooLarge   uint64 `json:"too_large"`
+	// NotAnEvent were correctly signed, but no event.
+	NotAnEvent uint64 `json:"not_an_event"`
+	// Encoded came with a Content-Encoding.
+	Encoded uint64 `json:"encoded"`
+	// Unreadable ended early or came too slowly.
+	Unreadable uint64          `json:"unreadable"`
+	Signature  SignatureCounts `json:"signature"`
+}
+
+// SignatureCounts counts refused signatures by their fault.
+type SignatureCounts struct {
+	Missing   uint64 `json:"missing"`
+	Malformed uint64 `json:"malformed"`
+	Mismatch  uint64 `json:"mismatch"`
+	Stale     uint64 `json:"stale"`
+	Future    uint64 `json:"future"`
+}
+
+// WebhookCounts returns the counts up to now.
+func (s *Server) WebhookCounts() WebhookCounts {
+	c := &s.counters
+	return WebhookCounts{
+		Recorded: c.recorded.Load(), Duplicate: c.duplicate.Load(), DroppedVariants: c.dropped.Load(),
+		NotDurable: c.notDurable.Load(), TooLarge: c.tooLarge.Load(), NotAnEvent: c.notAnEvent.Load(),
+		Encoded: c.encoded.Load(), Unreadable: c.unreadable.Load(),
+		Signature: SignatureCounts{
+			Missing: c.missing.Load(), Malformed: c.malformed.Load(), Mismatch: c.mismatch.Load(),
+			Stale: c.stale.Load(), Future: c.ahead.Load(),
+		},
+	}
+}

@@ -1,0 +1,124 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/daybookhq/daybook/aggregate"
+)
+
+// entitlementAnswer is an entitlement, and how old the knowledge behind it may
+// be.
+type entitlementAnswer struct {
+	aggregate.Entitlement
+	// StaleSeconds, beside stale, is how long ago the store last answered; it
+	// is missing if it never did.
+	StaleSeconds *int64 `json:"stale_seconds,omitempty"`
+}
+
+// entitlement answers GET /v1/entitlements/{account}.
+func (s *Server) entitlement(w http.ResponseWriter, r *http.Request) error {
+	p := paramsOf(r)
+	account := p.accountInPath()
+	if err := p.err(); err != nil {
+		return err
+	}
+	answer, err := s.entitlementOf(r.Context(), account)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, answer)
+}
+
+// entitlementOf asks the read model, and says so if the record behind it cannot
+// be reached.
+func (s *Server) entitlementOf(ctx context.Context, account string) (entitlementAnswer, error) {
+	if err := authorizeAccount(ctx, account); err != nil {
+		return entitlementAnswer{}, err
+	}
+	now := s.now()
+	e, err := s.Entitlements.Entitlement(ctx, account, now)
+	if err != nil {
+		return entitlementAnswer{}, err
+	}
+	e.ValidUntil = validUntil(e, now, s.EntitlementLease)
+	answer := entitlementAnswer{Entitlement: e}
+	if h := s.Health.StoreHealth(); !h.Reachable {
+		answer.Stale = true
+		if !h.LastReached.IsZero() {
+			age := int64(max(now.Sub(h.LastReached), 0) / time.Second)
+			answer.StaleSeconds = &age
+		}
+	}
+	return answer, nil
+}
+
+// validUntil is when a reader must ask again: the earliest of the lease, the
+// end of grace and a scheduled cancellation. A period's end is none of these.
+func validUntil(e aggregate.Entitlement, now time.Time, lease time.Duration) time.Time {
+	until := now.Add(lease)
+	for _, t := range []time.Time{e.ValidUntil, e.GraceUntil, e.CancelAt} {
+		if t.After(now) && t.Before(until) {
+			until = t
+		}
+	}
+	return until.UTC()
+}
+
+// featureAnswer says whether an account has a feature, and if not, what would
+// give it.
+type featureAnswer struct {
+	Account string `json:"account"`
+	Feature string `json:"feature"`
+	Allowed bool   `json:"allowed"`
+	// Reason is the rule that gave the account its tier; "tier_too_low" if the
+	// account is in good standing on a tier without the feature.
+	Reason       aggregate.Reason `json:"reason"`
+	CurrentTier  string           `json:"current_tier"`
+	RequiredTier string           `json:"required_tier"`
+	UpgradeURL   string           `json:"upgrade_url"`
+	Stale        bool             `json:"stale,omitempty"`
+	StaleSeconds *int64           `json:"stale_seconds,omitempty"`
+}
+
+// reasonTierTooLow: nothing is owed and nothing ended; the tier lacks the feature.
+const reasonTierTooLow aggregate.Reason = "tier_too_low"
+
+// feature answers GET /v1/entitlements/{account}/features/{feature}.
+func (s *Server) feature(w http.ResponseWriter, r *http.Request) error {
+	p := paramsOf(r)
+	account, feature := p.accountInPath(), p.name("feature")
+	if err := p.err(); err != nil {
+		return err
+	}
+	e, err := s.entitlementOf(r.Context(), account)
+	if err != nil {
+		return err
+	}
+	catalog := s.Catalog()
+	required, exists := catalog.TierOfFeature(feature)
+	allowed := slices.Contains(e.Features, feature)
+	if !exists && !allowed {
+		return notFound("No tier of the catalog has this feature.")
+	}
+	return writeJSON(w, featureAnswer{
+		Account: account, Feature: feature, Allowed: allowed, Reason: featureReason(e.Reason, allowed),
+		CurrentTier: e.Tier, RequiredTier: required.ID, UpgradeURL: catalog.UpgradeURL,
+		Stale: e.Stale, StaleSeconds: e.StaleSeconds,
+	})
+}
+
+// featureReason keeps the rule behind the tier where it explains the answer: a
+// refusal for lack of payment says so, any other refusal is the tier's.
+func featureReason(rule aggregate.Reason, allowed bool) aggregate.Reason {
+	if allowed {
+		return rule
+	}
+	switch rule {
+	case aggregate.ReasonSubscription, aggregate.ReasonGrace, aggregate.ReasonNothingOwed, aggregate.ReasonFree:
+		return reasonTierTooLow
+	}
+	return rule
+}

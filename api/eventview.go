@@ -1,0 +1,61 @@
+package api
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/daybookhq/daybook/eventstore"
+)
+
+// eventView is a recorded event in an answer.
+type eventView struct {
+	ID       uuid.UUID           `json:"id"`
+	Stream   eventstore.Stream   `json:"stream"`
+	Revision eventstore.Revision `json:"revision"`
+	Position eventstore.Position `json:"position"`
+	Type     string              `json:"type"`
+	// RecordedAt is our clock when the event was appended.
+	RecordedAt time.Time `json:"recorded_at,omitzero"`
+	// Metadata is that of the event; of a journal entry it is the receipt.
+	Metadata json.RawMessage `json:"metadata,omitempty"`
+	// DataBytes and DataSHA256 are of the data exactly as it is stored.
+	DataBytes  int    `json:"data_bytes"`
+	DataSHA256 string `json:"data_sha256"`
+	// Data is the data as JSON: the same value, perhaps with other white space.
+	// Lists leave out that of journal entries, for it holds personal data.
+	Data json.RawMessage `json:"data,omitempty"`
+	// Raw is the data byte by byte. Only journal entries have it: there the
+	// bytes are what was signed.
+	Raw []byte `json:"raw_base64,omitempty"`
+}
+
+// viewOf shows an event, with its data if withData.
+func viewOf(ev eventstore.RecordedEvent, withData bool) eventView {
+	sum := sha256.Sum256(ev.Data)
+	view := eventView{
+		ID: ev.ID, Stream: ev.Stream, Revision: ev.Revision, Position: ev.Position, Type: ev.Type,
+		Metadata: asJSON(ev.Metadata), DataBytes: len(ev.Data), DataSHA256: hex.EncodeToString(sum[:]),
+	}
+	if meta, err := eventstore.DecodeMetadata(ev.Metadata); err == nil {
+		view.RecordedAt = meta.RecordedAt
+	}
+	if withData {
+		view.Data = asJSON(ev.Data)
+		if ev.Stream.Category() == journalCategory {
+			view.Raw = ev.Data
+		}
+	}
+	return view
+}
+
+// asJSON passes on well-formed JSON, and leaves out anything else.
+func asJSON(b []byte) json.RawMessage {
+	if !json.Valid(b) {
+		return nil
+	}
+	return b
+}

@@ -1,0 +1,134 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/daybookhq/daybook/eventstore"
+	"github.com/daybookhq/daybook/projections"
+)
+
+// livez answers that the process runs.
+func (s *Server) livez(w http.ResponseWriter, _ *http.Request) error {
+	return writeJSON(w, map[string]string{"status": "alive"})
+}
+
+// readyz answers whether webhooks can be accepted: the store must answer.
+func (s *Server) readyz(w http.ResponseWriter, r *http.Request) error {
+	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
+	defer cancel()
+	if _, err := s.Store.Head(ctx); err != nil {
+		s.Log.WithError(err).Warn("not ready: the event store does not answer")
+		return unavailable("The event store does not answer; webhooks cannot be accepted.")
+	}
+	return writeJSON(w, map[string]string{"status": "ready"})
+}
+
+// Progress is how far a follower of the log has come: posting, or a projection.
+type Progress struct {
+	// Name is the follower's, as in "posting".
+	Name string `json:"name"`
+	// Position is the place in the log up to which it has done everything.
+	Position eventstore.Position `json:"position"`
+	// LagSeconds is how old the oldest event is that it has not done, 0 if it
+	// has done all.
+	LagSeconds float64 `json:"lag_seconds"`
+	// Error is why it does not go on, empty if it does.
+	Error string `json:"error,omitempty"`
+}
+
+// Status is the answer of GET /v1/status.
+type Status struct {
+	Version   string      `json:"version"`
+	Now       time.Time   `json:"now"`
+	StartedAt time.Time   `json:"started_at"`
+	Store     StoreStatus `json:"store"`
+	// Model tells how far the read model is, as it stands on disk.
+	Model     projections.Checkpoint      `json:"model"`
+	Followers []Progress                  `json:"followers"`
+	Webhooks  WebhookCounts               `json:"webhooks"`
+	Counts    map[string]int64            `json:"counts"`
+	Failures  []projections.Failure       `json:"failures"`
+	Parked    []projections.Parked        `json:"parked"`
+	Unmapped  []projections.UnmappedPrice `json:"unmapped"`
+}
+
+// StoreStatus tells how the event store is.
+type StoreStatus struct {
+	Kind      string `json:"kind,omitempty"`
+	Reachable bool   `json:"reachable"`
+	// LastReachedAt is when it last answered.
+	LastReachedAt time.Time `json:"last_reached_at,omitzero"`
+	// Head is the position of the last event, missing if it cannot be reached.
+	Head *eventstore.Position `json:"head,omitempty"`
+}
+
+// status answers GET /v1/status. It tells of all accounts, so a key that is
+// bound to one gets no answer.
+func (s *Server) status(w http.ResponseWriter, r *http.Request) error {
+	p := paramsOf(r)
+	if err := p.err(); err != nil {
+		return err
+	}
+	if boundAccount(r.Context()) != "" {
+		return errOtherAccount
+	}
+	status, err := s.statusNow(r.Context())
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, status)
+}
+
+func (s *Server) statusNow(ctx context.Context) (Status, error) {
+	st := Status{
+		Version: s.Version, Now: s.now(), StartedAt: s.started.UTC(),
+		Store: s.storeStatus(ctx), Webhooks: s.WebhookCounts(), Followers: []Progress{},
+	}
+	if s.Followers != nil {
+		st.Followers = present(s.Followers())
+	}
+	return st, s.modelStatus(ctx, &st)
+}
+
+func (s *Server) storeStatus(ctx context.Context) StoreStatus {
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	st := StoreStatus{Kind: s.StoreKind, LastReachedAt: s.Health.StoreHealth().LastReached.UTC()}
+	head, err := s.Store.Head(ctx)
+	if err != nil {
+		return st
+	}
+	st.Reachable, st.Head, st.LastReachedAt = true, &head, s.now()
+	return st
+}
+
+// modelStatus adds what the read model knows. Lists are never null.
+func (s *Server) modelStatus(ctx context.Context, st *Status) (err error) {
+	if st.Model, err = s.Model.Checkpoint(ctx); err != nil {
+		return err
+	}
+	if st.Counts, err = s.Model.Counts(ctx); err != nil {
+		return err
+	}
+	if st.Failures, err = s.Model.Failures(ctx); err != nil {
+		return err
+	}
+	if st.Parked, err = s.Model.Parked(ctx); err != nil {
+		return err
+	}
+	if st.Unmapped, err = s.Model.Unmapped(ctx); err != nil {
+		return err
+	}
+	st.Failures, st.Parked, st.Unmapped = present(st.Failures), present(st.Parked), present(st.Unmapped)
+	return nil
+}
+
+// present makes a list that is not there an empty one.
+func present[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
+}

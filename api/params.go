@@ -1,0 +1,187 @@
+package api
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/gorilla/mux"
+
+	"github.com/daybookhq/daybook/aggregate"
+	"github.com/daybookhq/daybook/eventstore"
+)
+
+// params reads the parameters of one request and gathers everything that is
+// wrong with them.
+type params struct {
+	vars   map[string]string
+	query  url.Values
+	known  []string
+	faults []Fault
+}
+
+// paramsOf starts reading. A query that cannot be parsed is a fault like any.
+func paramsOf(r *http.Request) *params {
+	p := &params{vars: mux.Vars(r)}
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		p.fault("query", "is not well-formed")
+	}
+	p.query = query
+	return p
+}
+
+func (p *params) fault(field, reason string) { p.faults = append(p.faults, Fault{field, reason}) }
+
+// err is nil if every parameter was good. One that no call asked for is a
+// fault: a misspelt filter would otherwise filter nothing, in silence.
+func (p *params) err() error {
+	names := make([]string, 0, len(p.query))
+	for name := range p.query {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		if !slices.Contains(p.known, name) {
+			p.fault(printable(name), "is no parameter of this route")
+		}
+	}
+	if len(p.faults) == 0 {
+		return nil
+	}
+	return badRequest(p.faults...)
+}
+
+// printable keeps a stranger's text short and clean enough to be repeated.
+func printable(s string) string {
+	s = strings.ToValidUTF8(s, "?")
+	if utf8.RuneCountInString(s) > 64 {
+		s = string([]rune(s)[:64]) + "…"
+	}
+	return s
+}
+
+// text is a parameter as it is, empty if it is not there. One that is there
+// twice is a fault.
+func (p *params) text(name string) string {
+	p.known = append(p.known, name)
+	values := p.query[name]
+	if len(values) > 1 {
+		p.fault(name, "is there more than once")
+	}
+	value := p.query.Get(name)
+	if !utf8.ValidString(value) || strings.ContainsFunc(value, unicode.IsControl) {
+		p.fault(name, "wants UTF-8 without control characters")
+		return ""
+	}
+	return value
+}
+
+// texts is a parameter that may repeat, and list several with commas.
+func (p *params) texts(name string) []string {
+	p.known = append(p.known, name)
+	var all []string
+	for _, value := range p.query[name] {
+		for part := range strings.SplitSeq(value, ",") {
+			if part == "" || !utf8.ValidString(part) || strings.ContainsFunc(part, unicode.IsControl) {
+				p.fault(name, "wants names, separated by commas")
+				return nil
+			}
+			all = append(all, part)
+		}
+	}
+	return all
+}
+
+// oneOf is a parameter with few values; the first is the default.
+func (p *params) oneOf(name string, values ...string) string {
+	value := p.text(name)
+	if value == "" {
+		return values[0]
+	}
+	if !slices.Contains(values, value) {
+		p.fault(name, "wants "+strings.Join(values, " or "))
+	}
+	return value
+}
+
+// moment is a time, zero if it is not there.
+func (p *params) moment(name string) time.Time {
+	value := p.text(name)
+	if value == "" {
+		return time.Time{}
+	}
+	// A plus sign that was not encoded arrives as a space.
+	t, err := time.Parse(time.RFC3339Nano, strings.Replace(value, " ", "+", 1))
+	if err != nil {
+		p.fault(name, "wants a time like 2026-01-31T09:30:00Z or 2026-01-31T10:30:00+01:00")
+	}
+	return t.UTC()
+}
+
+// The bounds of a page.
+const (
+	defaultLimit = 100
+	maxLimit     = 1000
+)
+
+func (p *params) limit() int {
+	value := p.text("limit")
+	if value == "" {
+		return defaultLimit
+	}
+	n, err := strconv.Atoi(value)
+	if err != nil || n < 1 || n > maxLimit {
+		p.fault("limit", fmt.Sprintf("wants a whole number from 1 to %d", maxLimit))
+		return defaultLimit
+	}
+	return n
+}
+
+// accountInPath is the account that the path names.
+func (p *params) accountInPath() string { return p.account("account", p.vars["account"], true) }
+
+// accountFilter is the account that a list is to be narrowed to, empty for all.
+func (p *params) accountFilter() string {
+	p.known = append(p.known, "account")
+	if len(p.query["account"]) == 0 {
+		return ""
+	}
+	return p.account("account", p.query.Get("account"), false)
+}
+
+func (p *params) account(field, value string, encoded bool) string {
+	ok := true
+	if encoded {
+		value, ok = pathText(value)
+	}
+	if !ok || !aggregate.ValidAccount(value) {
+		p.fault(field, fmt.Sprintf("wants 1 to %d bytes of UTF-8 without control characters", aggregate.MaxAccountBytes))
+		return ""
+	}
+	return value
+}
+
+// name is a part of the path that names something.
+func (p *params) name(field string) string {
+	value, ok := pathText(p.vars[field])
+	if !ok || value == "" || len(value) > eventstore.MaxStreamBytes || !utf8.ValidString(value) || strings.ContainsFunc(value, unicode.IsControl) {
+		p.fault(field, "wants a name: UTF-8 without control characters")
+		return ""
+	}
+	return value
+}
+
+// direction is the order of a list.
+func (p *params) direction() eventstore.Direction {
+	if p.oneOf("direction", "forwards", "backwards") == "backwards" {
+		return eventstore.Backwards
+	}
+	return eventstore.Forwards
+}

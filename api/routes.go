@@ -1,0 +1,121 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/gorilla/mux"
+)
+
+// handlerFunc answers a request, or returns why it cannot.
+type handlerFunc func(w http.ResponseWriter, r *http.Request) error
+
+// route is one row of the table of routes.
+type route struct {
+	method string
+	path   string
+	// scope is what a key needs; open routes have none.
+	scope  Scope
+	handle handlerFunc
+}
+
+// open marks routes that ask for no key. The webhook's signature is its key.
+const open Scope = ""
+
+// routes is the whole interface: what is not in it is not served.
+func (s *Server) routes() []route {
+	return []route{
+		{http.MethodPost, "/webhooks/stripe", open, s.webhook},
+		{http.MethodGet, "/livez", open, s.livez},
+		{http.MethodGet, "/readyz", open, s.readyz},
+		{http.MethodGet, "/v1/status", ScopeRead, s.status},
+		{http.MethodGet, "/v1/entitlements/{account}", ScopeRead, s.entitlement},
+		{http.MethodGet, "/v1/entitlements/{account}/features/{feature}", ScopeRead, s.feature},
+		{http.MethodGet, "/v1/subscriptions", ScopeRead, s.listSubscriptions},
+		{http.MethodGet, "/v1/subscriptions/{subscription}", ScopeRead, s.subscription},
+		{http.MethodGet, "/v1/accounts/{account}", ScopeRead, s.account},
+		{http.MethodGet, "/v1/events", ScopeAudit, s.listEvents},
+		{http.MethodGet, "/v1/events/{event}", ScopeAudit, s.event},
+		{http.MethodGet, "/v1/streams/{stream}", ScopeAudit, s.stream},
+	}
+}
+
+// router serves the table. Each path is one mux route that tells methods apart
+// itself, so that a wrong method is always answered with what is allowed.
+// Paths are matched as they were sent: a name may contain an encoded slash.
+func (s *Server) router() http.Handler {
+	router := mux.NewRouter().UseEncodedPath().SkipClean(true)
+	byPath := map[string][]route{}
+	for _, rt := range s.routes() {
+		if byPath[rt.path] == nil {
+			router.Path(rt.path).Handler(s.serve(func() []route { return byPath[rt.path] }))
+		}
+		byPath[rt.path] = append(byPath[rt.path], rt)
+	}
+	router.NotFoundHandler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		writeProblem(w, notFound("There is no such route."))
+	})
+	return router
+}
+
+// serve answers one path.
+func (s *Server) serve(at func() []route) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		method := r.Method
+		if method == http.MethodHead {
+			method = http.MethodGet
+		}
+		rows := at()
+		i := slices.IndexFunc(rows, func(rt route) bool { return rt.method == method })
+		if i < 0 {
+			s.methodNotAllowed(w, r, rows)
+			return
+		}
+		if err := s.run(rows[i], w, r); err != nil {
+			s.fail(w, r, err)
+		}
+	})
+}
+
+// run checks the key and hands the request to its handler.
+func (s *Server) run(rt route, w http.ResponseWriter, r *http.Request) error {
+	if rt.scope == open {
+		return rt.handle(w, r)
+	}
+	key, err := s.authenticate(r, rt.scope)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(withKey(r.Context(), key), queryTimeout)
+	defer cancel()
+	return rt.handle(w, r.WithContext(ctx))
+}
+
+func (s *Server) methodNotAllowed(w http.ResponseWriter, r *http.Request, rows []route) {
+	var allowed []string
+	for _, rt := range rows {
+		allowed = append(allowed, rt.method)
+		if rt.method == http.MethodGet {
+			allowed = append(allowed, http.MethodHead)
+		}
+	}
+	allow := strings.Join(allowed, ", ")
+	w.Header().Set("Allow", allow)
+	s.fail(w, r, problem(http.StatusMethodNotAllowed, "This route takes "+allow+"."))
+}
+
+// fail answers an error, and logs it if it is a fault of ours. Neither the
+// request's body nor its parameters are logged.
+func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
+	p, expected := problemOf(err)
+	if !expected {
+		s.Log.WithError(err).WithField("request_id", w.Header().Get(requestIDHeader)).
+			WithField("method", r.Method).Error("request failed")
+	}
+	if p.Status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="daybook"`)
+	}
+	writeProblem(w, p)
+}
