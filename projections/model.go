@@ -23,6 +23,8 @@ type Checkpoint struct {
 	Epoch string `json:"epoch"`
 	// Schema is that of the projectors that wrote the model.
 	Schema int `json:"schema"`
+	// Filter is what of the log was folded.
+	Filter []string `json:"filter"`
 	// At is our clock when the checkpoint was written.
 	At time.Time `json:"at"`
 }
@@ -48,6 +50,8 @@ type EntitlementRecord struct {
 	// Until is the next moment at which time alone changes the answer, zero if
 	// none does.
 	Until time.Time `json:"-"`
+	// JSON is the entitlement as it is stored. It is shared: leave it as it is.
+	JSON []byte `json:"-"`
 }
 
 // Parked is a stream that a projector could not apply. Its account keeps its
@@ -55,6 +59,8 @@ type EntitlementRecord struct {
 type Parked struct {
 	Stream   eventstore.Stream   `json:"stream"`
 	Position eventstore.Position `json:"position"`
+	// Revision is that of the first event that was not applied.
+	Revision eventstore.Revision `json:"revision"`
 	Error    string              `json:"error"`
 	ParkedAt time.Time           `json:"parked_at"`
 }
@@ -108,7 +114,8 @@ type Reader interface {
 	Subscriptions(ctx context.Context, filter SubscriptionFilter) ([]SubscriptionRecord, error)
 	// Account returns an account with all that belongs to it, and whether it is known.
 	Account(ctx context.Context, account string) (AccountRecord, bool, error)
-	// Catalogs returns the history of catalogs that the model was folded with.
+	// Catalogs returns the history of catalogs that the model was folded with:
+	// the built-in one alone if none was adopted.
 	Catalogs(ctx context.Context) (aggregate.Catalogs, error)
 	// Parked, Failures and Unmapped list what a person should look at.
 	Parked(ctx context.Context) ([]Parked, error)

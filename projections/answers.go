@@ -1,0 +1,72 @@
+package projections
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/daybookhq/daybook/aggregate"
+)
+
+// Answers gives entitlements as of a moment. It never serves one that time has
+// overtaken, however late the projection is in writing the next.
+type Answers struct {
+	model    Reader
+	epoch    string
+	livemode bool
+}
+
+// NewAnswers returns answers from a model. Epoch and livemode are those of the
+// store; they stand in every entitlement.
+func NewAnswers(model Reader, epoch string, livemode bool) *Answers {
+	return &Answers{model: model, epoch: epoch, livemode: livemode}
+}
+
+// Entitlement returns what an account may do at now. An account of which
+// nothing is known is on the free tier. Features, limits, items and flags may
+// be shared with other callers: leave them as they are.
+func (a *Answers) Entitlement(ctx context.Context, account string, now time.Time) (aggregate.Entitlement, error) {
+	record, known, err := a.model.Entitlement(ctx, account)
+	if err != nil {
+		return aggregate.Entitlement{}, err
+	}
+	if known && (record.Until.IsZero() || now.Before(record.Until)) && !now.Before(record.AsOf) {
+		return a.stamp(record.Entitlement), nil
+	}
+	return a.derive(ctx, account, now)
+}
+
+// derive evaluates what is true of the account's subscriptions at now.
+func (a *Answers) derive(ctx context.Context, account string, now time.Time) (aggregate.Entitlement, error) {
+	catalogs, err := a.model.Catalogs(ctx)
+	if err != nil {
+		return aggregate.Entitlement{}, fmt.Errorf("evaluate an entitlement: %w", err)
+	}
+	record, _, err := a.model.Account(ctx, account)
+	if err != nil {
+		return aggregate.Entitlement{}, fmt.Errorf("evaluate an entitlement: %w", err)
+	}
+	truths := make([]aggregate.SubscriptionTruth, len(record.Subscriptions))
+	for i, s := range record.Subscriptions {
+		truths[i] = s.SubscriptionTruth
+	}
+	e, _ := aggregate.Entitle(account, truths, OrBuiltin(catalogs), now)
+	return a.stamp(e), nil
+}
+
+func (a *Answers) stamp(e aggregate.Entitlement) aggregate.Entitlement {
+	e.Epoch, e.Livemode = a.epoch, a.livemode
+	return e
+}
+
+// OrBuiltin returns the history, or, where no catalog was adopted yet, one of
+// the built-in catalog alone: derivation needs one, and that is in force then.
+func OrBuiltin(h aggregate.Catalogs) aggregate.Catalogs {
+	if h.Current() != nil {
+		return h
+	}
+	builtin := aggregate.BuiltinCatalog()
+	return h.With(aggregate.CatalogAdopted{
+		Schema: aggregate.Schema, Hash: builtin.Hash(), Catalog: builtin,
+	})
+}

@@ -1,0 +1,289 @@
+package projections
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/daybookhq/daybook/aggregate"
+	"github.com/daybookhq/daybook/eventstore"
+)
+
+// applier folds batches of events into a model, each in one transaction with
+// its checkpoint. It is for one goroutine at a time.
+type applier struct {
+	opts  Options
+	model Model
+	cache *foldedCache
+
+	// What follows is as the model has it.
+	checkpoint Checkpoint
+	catalogs   aggregate.Catalogs
+	parked     map[eventstore.Stream]bool
+}
+
+func newApplier(opts Options, model Model) *applier {
+	return &applier{opts: opts, model: model, cache: newFoldedCache(opts.CachedFacts)}
+}
+
+// load takes over what the model has.
+func (a *applier) load(ctx context.Context) error {
+	a.cache.purge()
+	checkpoint, err := a.model.Checkpoint(ctx)
+	if err != nil {
+		return err
+	}
+	catalogs, err := a.model.Catalogs(ctx)
+	if err != nil {
+		return err
+	}
+	parked, err := a.model.Parked(ctx)
+	if err != nil {
+		return err
+	}
+	a.checkpoint, a.catalogs = checkpoint, OrBuiltin(catalogs)
+	a.parked = make(map[eventstore.Stream]bool, len(parked))
+	for _, p := range parked {
+		a.parked[p.Stream] = true
+	}
+	return nil
+}
+
+// changes is what a batch does to a model.
+type changes struct {
+	mu            sync.Mutex
+	subscriptions []SubscriptionRow
+	failed        []Failure
+	repaired      []string
+	parked        []Parked
+	// due is the earliest moment at which time changes what was written.
+	due time.Time
+}
+
+// apply folds a batch that reaches to the position of upTo. Events that are in
+// the model are passed over. An error leaves model and applier as they were.
+func (a *applier) apply(ctx context.Context, events []eventstore.RecordedEvent, upTo eventstore.Position) (*changes, error) {
+	c, err := a.fold(ctx, events)
+	if err == nil {
+		err = a.write(ctx, c, upTo)
+	}
+	if err != nil {
+		a.cache.purge() // it may be ahead of the model
+		return nil, err
+	}
+	for _, p := range c.parked {
+		a.parked[p.Stream] = true
+	}
+	return c, nil
+}
+
+// fold makes the changes, the streams of a batch in parallel.
+func (a *applier) fold(ctx context.Context, events []eventstore.RecordedEvent) (*changes, error) {
+	c := &changes{}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for stream, part := range a.byStream(events) {
+		group.Go(func() error { return a.foldStream(ctx, c, stream, part) })
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	// The order of the rows in the file does not depend on the scheduler.
+	slices.SortFunc(c.subscriptions, func(x, y SubscriptionRow) int { return strings.Compare(x.Truth.ID, y.Truth.ID) })
+	return c, nil
+}
+
+func (a *applier) byStream(events []eventstore.RecordedEvent) map[eventstore.Stream][]eventstore.RecordedEvent {
+	streams := map[eventstore.Stream][]eventstore.RecordedEvent{}
+	for _, e := range events {
+		if e.Position > a.checkpoint.Position && !a.parked[e.Stream] {
+			streams[e.Stream] = append(streams[e.Stream], e)
+		}
+	}
+	return streams
+}
+
+func (a *applier) foldStream(ctx context.Context, c *changes, stream eventstore.Stream, events []eventstore.RecordedEvent) error {
+	switch stream.Category() {
+	case "subscription":
+		return a.foldOne(ctx, c, stream, events)
+	case "posting":
+		out := foldPosting(stream, events)
+		c.addPosting(stream, out)
+		c.park(stream, out.fault, a.opts.Now())
+	case "catalog":
+		// One that can be read never comes here: it makes the model be folded anew.
+		_, err := decodeCatalog(&events[0])
+		c.park(stream, &fault{position: events[0].Position, revision: events[0].Revision, err: err}, a.opts.Now())
+	default:
+		c.park(stream, checkOther(events), a.opts.Now())
+	}
+	return nil
+}
+
+func (c *changes) park(stream eventstore.Stream, f *fault, now time.Time) {
+	if f == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.parked = append(c.parked, f.park(stream, now))
+}
+
+func (c *changes) addPosting(stream eventstore.Stream, out postingOutcome) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case out.failure != nil:
+		c.failed = append(c.failed, *out.failure)
+	case out.known:
+		c.repaired = append(c.repaired, stream.ID())
+	}
+}
+
+// foldOne folds one subscription's events on top of those before them.
+func (a *applier) foldOne(ctx context.Context, c *changes, stream eventstore.Stream, events []eventstore.RecordedEvent) error {
+	first, last := events[0].Revision, events[len(events)-1].Revision
+	f := a.cache.take(stream)
+	if f == nil || f.next < first {
+		f = newFolded(stream)
+		before, err := a.read(ctx, stream, first)
+		if err != nil {
+			return err
+		}
+		if fault := f.take(before); fault != nil {
+			c.park(stream, fault, a.opts.Now())
+			return nil
+		}
+	}
+	row, fault, err := foldSubscription(f, events, a.catalogs, func() (*folded, []eventstore.RecordedEvent, error) {
+		all, err := a.read(ctx, stream, last+1)
+		return newFolded(stream), all, err
+	})
+	if err != nil {
+		return err
+	}
+	c.park(stream, fault, a.opts.Now())
+	if row != nil {
+		c.mu.Lock()
+		c.subscriptions = append(c.subscriptions, *row)
+		c.mu.Unlock()
+	}
+	if fault == nil {
+		a.cache.put(stream, f)
+	}
+	return nil
+}
+
+// read returns the events of a stream before a revision. What comes behind it
+// is left for its own batch, so that a model never runs ahead of its checkpoint.
+func (a *applier) read(ctx context.Context, stream eventstore.Stream, before eventstore.Revision) ([]eventstore.RecordedEvent, error) {
+	if before == 0 {
+		return nil, nil
+	}
+	var events []eventstore.RecordedEvent
+	for e, err := range a.opts.Store.ReadStream(ctx, stream, 0, eventstore.Forwards, int(before)) {
+		if errors.Is(err, eventstore.ErrStreamNotFound) || errors.Is(err, eventstore.ErrStreamDeleted) {
+			return events, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read stream %s: %w", stream, err)
+		}
+		if e.Revision >= before {
+			break
+		}
+		events = append(events, e)
+	}
+	return events, nil
+}
+
+// write puts the changes, what follows from them by the join, and the
+// checkpoint into the model.
+func (a *applier) write(ctx context.Context, c *changes, upTo eventstore.Position) error {
+	now := a.opts.Now()
+	next := Checkpoint{Position: upTo, Epoch: a.opts.Epoch, Schema: Schema, Filter: Prefixes, At: now.UTC()}
+	err := a.model.Update(ctx, func(tx Tx) error {
+		c.due = time.Time{}
+		affected, err := c.writeRows(tx)
+		if err != nil {
+			return err
+		}
+		for _, account := range affected {
+			until, err := a.evaluate(tx, account, now)
+			if err != nil {
+				return err
+			}
+			c.dueAt(until)
+		}
+		return tx.SetCheckpoint(next)
+	})
+	if err == nil {
+		a.checkpoint = next
+	}
+	return err
+}
+
+// writeRows writes what events say, and returns the accounts that subscriptions
+// belong to or belonged to before.
+func (c *changes) writeRows(tx Tx) ([]string, error) {
+	var affected []string
+	for _, row := range c.subscriptions {
+		before, err := tx.AccountOf(row.Truth.ID)
+		if err != nil {
+			return nil, err
+		}
+		if err := tx.PutSubscription(row); err != nil {
+			return nil, err
+		}
+		c.dueAt(row.Due)
+		affected = append(affected, before, row.Account)
+	}
+	for _, f := range c.failed {
+		if err := tx.PutFailure(f); err != nil {
+			return nil, err
+		}
+	}
+	for _, id := range c.repaired {
+		if err := tx.DropFailure(id); err != nil {
+			return nil, err
+		}
+	}
+	for _, p := range c.parked {
+		if err := tx.Park(p); err != nil {
+			return nil, err
+		}
+	}
+	slices.Sort(affected)
+	affected = slices.Compact(affected)
+	return slices.DeleteFunc(affected, func(account string) bool { return account == "" }), nil
+}
+
+func (c *changes) dueAt(t time.Time) {
+	if !t.IsZero() && (c.due.IsZero() || t.Before(c.due)) {
+		c.due = t
+	}
+}
+
+// evaluate writes an account's entitlement at now, and returns when time will
+// change it.
+func (a *applier) evaluate(tx Tx, account string, now time.Time) (time.Time, error) {
+	truths, err := tx.SubscriptionsOf(account)
+	if err != nil {
+		return time.Time{}, err
+	}
+	if len(truths) == 0 {
+		return time.Time{}, tx.DropEntitlement(account)
+	}
+	row, err := entitlementRow(account, truths, a.catalogs, now, a.opts.Epoch, a.opts.Livemode)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return row.Until, tx.PutEntitlement(row)
+}

@@ -1,0 +1,220 @@
+package projections
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// pageOfDues bounds the accounts of one transaction when time passes for many.
+const pageOfDues = 500
+
+// The bounds of telling that grace has ended.
+const (
+	tellTimeout    = 30 * time.Second
+	firstTellPause = time.Second
+	lastTellPause  = time.Minute
+)
+
+// watchDues evaluates entitlements again at the moments at which time changes
+// them, and tells of graces that have ended. Due moments are in the model, so
+// none is lost by a crash.
+func (r *Runner) watchDues(ctx context.Context) error {
+	pause := firstTellPause
+	for {
+		r.ready(ctx)
+		// From here on every new due moment rings, until it is known which one
+		// to wait for.
+		r.arm(time.Time{})
+		now := r.opts.Now()
+		next, err := r.settleDues(ctx, now)
+		if err != nil {
+			return err
+		}
+		if err := r.tellExpiries(ctx, now); err != nil {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			r.trouble("tell of the end of grace", err, pause)
+			next = earliest(next, now.Add(pause))
+			pause = min(2*pause, lastTellPause)
+		} else {
+			pause = firstTellPause
+		}
+		if err := r.waitDue(ctx, next); err != nil {
+			return err
+		}
+	}
+}
+
+// ready waits until the model is loaded, for its catalogs are needed.
+func (r *Runner) ready(ctx context.Context) {
+	for ctx.Err() == nil {
+		r.writing.Lock()
+		loaded := r.loaded
+		r.writing.Unlock()
+		if loaded {
+			return
+		}
+		select {
+		case <-r.alarm:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// settleDues evaluates what has lapsed by now, and returns the next due moment.
+func (r *Runner) settleDues(ctx context.Context, now time.Time) (time.Time, error) {
+	for {
+		var more bool
+		var next time.Time
+		err := r.update(ctx, func(tx Tx) error {
+			accounts, err := tx.Lapsed(now, pageOfDues)
+			if err != nil {
+				return err
+			}
+			for _, account := range accounts {
+				if _, err := r.live.evaluate(tx, account, now); err != nil {
+					return err
+				}
+			}
+			more = len(accounts) == pageOfDues
+			next, err = tx.NextDue(now)
+			return err
+		})
+		if err != nil || !more {
+			return next, err
+		}
+	}
+}
+
+// update runs one transaction between the batches of events.
+func (r *Runner) update(ctx context.Context, fn func(Tx) error) error {
+	r.writing.Lock()
+	defer r.writing.Unlock()
+	if !r.loaded {
+		return errors.New("the model is not loaded")
+	}
+	return r.opts.Model.Update(ctx, fn)
+}
+
+// tellExpiries tells of every grace that has ended and was not told of. One
+// that cannot be told holds up no other.
+func (r *Runner) tellExpiries(ctx context.Context, now time.Time) error {
+	if r.opts.OnDue == nil {
+		return nil
+	}
+	var failed error
+	var after Expiry
+	for {
+		var page []Expiry
+		err := r.update(ctx, func(tx Tx) (err error) {
+			page, err = tx.Expiries(now, after, pageOfDues)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if len(page) == 0 {
+			return failed
+		}
+		after = page[len(page)-1]
+		failed = errors.Join(failed, r.tellPage(ctx, page, now))
+	}
+}
+
+// tellPage tells account by account, and records what was told.
+func (r *Runner) tellPage(ctx context.Context, page []Expiry, now time.Time) error {
+	byAccount := map[string][]Expiry{}
+	for _, e := range page {
+		byAccount[e.Account] = append(byAccount[e.Account], e)
+	}
+	var failures int
+	var last error
+	var told []Expiry
+	for account, expiries := range byAccount {
+		if err := r.tell(ctx, account, expiries, now); err != nil {
+			failures, last = failures+1, err
+			continue
+		}
+		told = append(told, expiries...)
+	}
+	err := r.update(ctx, func(tx Tx) error {
+		for _, e := range told {
+			if err := tx.Told(e); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if last != nil {
+		return errors.Join(fmt.Errorf("%d accounts, the last: %w", failures, last), err)
+	}
+	return err
+}
+
+func (r *Runner) tell(ctx context.Context, account string, expiries []Expiry, now time.Time) (err error) {
+	defer recovered(&err)
+	ctx, cancel := context.WithTimeout(ctx, tellTimeout)
+	defer cancel()
+	ids := make([]string, len(expiries))
+	for i, e := range expiries {
+		ids[i] = e.Subscription
+	}
+	return r.opts.OnDue(ctx, account, ids, now)
+}
+
+// waitDue waits until a moment, zero for none, or until the alarm.
+func (r *Runner) waitDue(ctx context.Context, due time.Time) error {
+	r.arm(due)
+	sleeping, wake := context.WithCancel(ctx)
+	var listener sync.WaitGroup
+	defer listener.Wait()
+	defer wake() // before the wait above
+	listener.Go(func() {
+		select {
+		case <-r.alarm:
+			wake()
+		case <-sleeping.Done():
+		}
+	})
+	if due.IsZero() {
+		<-sleeping.Done()
+	} else if err := r.opts.Sleep(sleeping, due); err != nil && sleeping.Err() == nil {
+		return err
+	}
+	return ctx.Err()
+}
+
+func (r *Runner) arm(due time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.armed = due
+}
+
+// ring wakes the watch over due times.
+func (r *Runner) ring() {
+	select {
+	case r.alarm <- struct{}{}:
+	default: // it is ringing
+	}
+}
+
+// ringAt wakes the watch if a new due moment comes before the one it waits for.
+func (r *Runner) ringAt(due time.Time) {
+	r.mu.Lock()
+	early := !due.IsZero() && (r.armed.IsZero() || due.Before(r.armed))
+	r.mu.Unlock()
+	if early {
+		r.ring()
+	}
+}
+
+func earliest(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}

@@ -1,0 +1,219 @@
+package projections
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/daybookhq/daybook/aggregate"
+	"github.com/daybookhq/daybook/eventstore"
+)
+
+// This file holds what makes a read model out of events, as pure functions: the
+// live path and a rebuild both go through them, and so agree.
+
+// The events of posting- streams: the latest one of a stream says whether its
+// Stripe event still waits to be posted.
+const (
+	postingFailed   = "PostingFailed"
+	postingRepaired = "PostingRepaired"
+)
+
+// postingSchema is the newest stored shape of those events that is understood.
+const postingSchema = 1
+
+// folded is what the events of one subscription stream fold into.
+type folded struct {
+	subscription *aggregate.Subscription
+	// next is the revision behind the last event that was folded.
+	next eventstore.Revision
+	// told holds the ends of grace that notes tell of, in Unix nanoseconds.
+	told map[int64]bool
+	// events counts what was folded: the weight in memory.
+	events int
+}
+
+func newFolded(stream eventstore.Stream) *folded {
+	return &folded{subscription: aggregate.NewSubscription(stream.ID())}
+}
+
+// fault is the first event of a stream that cannot be applied.
+type fault struct {
+	position eventstore.Position
+	revision eventstore.Revision
+	err      error
+}
+
+func (f *fault) park(stream eventstore.Stream, at time.Time) Parked {
+	return Parked{Stream: stream, Position: f.position, Revision: f.revision, Error: f.err.Error(), ParkedAt: at.UTC()}
+}
+
+// take folds events in, in the order of their stream, up to the first that
+// cannot be applied. Events that were folded before are passed over.
+func (f *folded) take(events []eventstore.RecordedEvent) *fault {
+	for i := range events {
+		e := &events[i]
+		if e.Revision < f.next {
+			continue
+		}
+		if err := f.takeOne(e); err != nil {
+			return &fault{position: e.Position, revision: e.Revision, err: err}
+		}
+		f.next = e.Revision + 1
+		f.events++
+	}
+	return nil
+}
+
+func (f *folded) takeOne(e *eventstore.RecordedEvent) (err error) {
+	defer recovered(&err)
+	event, err := aggregate.Decode(e.Type, e.Data)
+	if err != nil {
+		return err
+	}
+	meta, err := eventstore.DecodeMetadata(e.Metadata)
+	if err != nil {
+		return err
+	}
+	f.subscription.Evolve(event, aggregate.Place{Position: uint64(e.Position), RecordedAt: meta.RecordedAt})
+	if n := event.Note; n != nil && n.Type == aggregate.GracePeriodExpired {
+		if f.told == nil {
+			f.told = map[int64]bool{}
+		}
+		f.told[n.Until.UnixNano()] = true
+	}
+	return nil
+}
+
+// row derives what a model stores of the subscription.
+func (f *folded) row(c aggregate.Catalogs) (row SubscriptionRow, err error) {
+	defer recovered(&err)
+	return newSubscriptionRow(f.subscription.Derive(c), f.told)
+}
+
+// recovered turns a panic into an error, so that a fault that one stream's
+// events lay open stops that stream, and no other.
+func recovered(err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("panic: %v", p)
+	}
+}
+
+// foldSubscription folds events into f and derives. Where an event cannot be
+// applied, or nothing can be derived any more, the row is that of the events
+// before, and the fault is returned. There is no row if not one event is left.
+func foldSubscription(f *folded, events []eventstore.RecordedEvent, c aggregate.Catalogs, fresh func() (*folded, []eventstore.RecordedEvent, error)) (*SubscriptionRow, *fault, error) {
+	fault := f.take(events)
+	if f.events == 0 {
+		return nil, fault, nil
+	}
+	row, err := f.row(c)
+	if err == nil {
+		return &row, fault, nil
+	}
+	begin, all, err := fresh()
+	if err != nil {
+		return nil, nil, err
+	}
+	last, fault := lastDerivable(begin, all, c)
+	return last, fault, nil
+}
+
+// lastDerivable folds events one by one and returns the row before the first
+// after which nothing can be derived. It is slow, and there for faults of ours
+// only; the answer does not depend on how events came in batches.
+func lastDerivable(f *folded, events []eventstore.RecordedEvent, c aggregate.Catalogs) (*SubscriptionRow, *fault) {
+	var last *SubscriptionRow
+	for i := range events {
+		if fault := f.take(events[i : i+1]); fault != nil {
+			return last, fault
+		}
+		row, err := f.row(c)
+		if err != nil {
+			return last, &fault{position: events[i].Position, revision: events[i].Revision, err: err}
+		}
+		last = &row
+	}
+	return last, nil
+}
+
+// entitlementRow evaluates an account at now. Truths are in the order of their
+// ids, so that the answer does not depend on who asks.
+func entitlementRow(account string, truths []aggregate.SubscriptionTruth, c aggregate.Catalogs, now time.Time, epoch string, livemode bool) (EntitlementRow, error) {
+	e, until := aggregate.Entitle(account, truths, c, now)
+	e.Epoch, e.Livemode = epoch, livemode
+	return newEntitlementRow(e, until)
+}
+
+// postingOutcome is what one posting- stream says.
+type postingOutcome struct {
+	known   bool     // at least one event could be read
+	failure *Failure // nil: it was repaired
+	fault   *fault
+}
+
+// foldPosting reads a stream's latest event; what came before it is superseded.
+func foldPosting(stream eventstore.Stream, events []eventstore.RecordedEvent) postingOutcome {
+	var out postingOutcome
+	for i := range events {
+		e := &events[i]
+		failure, err := decodePosting(stream, e)
+		if err != nil {
+			out.fault = &fault{position: e.Position, revision: e.Revision, err: err}
+			return out
+		}
+		out.known, out.failure = true, failure
+	}
+	return out
+}
+
+func decodePosting(stream eventstore.Stream, e *eventstore.RecordedEvent) (*Failure, error) {
+	var stored struct {
+		Schema    int       `json:"schema"`
+		EventType string    `json:"event_type"`
+		Reason    string    `json:"reason"`
+		FailedAt  time.Time `json:"failed_at"`
+	}
+	if e.Type != postingFailed && e.Type != postingRepaired {
+		return nil, fmt.Errorf("decode %q: %w", e.Type, aggregate.ErrUnknownType)
+	}
+	if err := json.Unmarshal(e.Data, &stored); err != nil {
+		return nil, fmt.Errorf("decode %s: %w", e.Type, err)
+	}
+	if stored.Schema > postingSchema {
+		return nil, fmt.Errorf("decode %s: schema %d, this build reads up to %d", e.Type, stored.Schema, postingSchema)
+	}
+	if e.Type == postingRepaired {
+		return nil, nil
+	}
+	return &Failure{
+		StripeEventID: stream.ID(), EventType: stored.EventType, Reason: stored.Reason,
+		Position: e.Position, FailedAt: stored.FailedAt.UTC(),
+	}, nil
+}
+
+// decodeCatalog reads an event of the catalog's stream.
+func decodeCatalog(e *eventstore.RecordedEvent) (aggregate.CatalogAdopted, error) {
+	var a aggregate.CatalogAdopted
+	if e.Type != aggregate.CatalogAdoptedType {
+		return a, fmt.Errorf("decode %q: %w", e.Type, aggregate.ErrUnknownType)
+	}
+	if err := json.Unmarshal(e.Data, &a); err != nil {
+		return a, fmt.Errorf("decode %s: %w", e.Type, err)
+	}
+	if a.Schema > aggregate.Schema || a.Catalog == nil {
+		return a, fmt.Errorf("decode %s: schema %d, this build reads up to %d", e.Type, a.Schema, aggregate.Schema)
+	}
+	return a, nil
+}
+
+// checkOther reads an event of a stream that adds nothing to the model yet: one
+// that this build does not know might.
+func checkOther(events []eventstore.RecordedEvent) *fault {
+	for i := range events {
+		if _, err := aggregate.Decode(events[i].Type, events[i].Data); err != nil {
+			return &fault{position: events[i].Position, revision: events[i].Revision, err: err}
+		}
+	}
+	return nil
+}

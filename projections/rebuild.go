@@ -1,0 +1,324 @@
+package projections
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/daybookhq/daybook/aggregate"
+	"github.com/daybookhq/daybook/eventstore"
+)
+
+// RebuildOptions bounds what a rebuild uses.
+type RebuildOptions struct {
+	// Dir is where events are set aside that do not fit in memory; empty is
+	// the system's directory for temporary files.
+	Dir string
+	// MemoryBytes bounds the events that are held as bytes; 0 means 96 MiB.
+	// Decoded facts and the model's own pages come on top.
+	MemoryBytes int
+	// Readers is how many parts of the log are read at the same time; 0 means
+	// one. More than one is for stores in which any number up to the head can
+	// stand for a position.
+	Readers int
+}
+
+// Source is what a rebuild folds.
+type Source struct {
+	Store    eventstore.Reader
+	Epoch    string
+	Livemode bool
+	Now      func() time.Time
+	RebuildOptions
+}
+
+// Rebuild folds the log from zero to its present head into an empty model made
+// by Model.Beside, which it seals. Progress, if not nil, hears how much of the
+// work is done; it is called by one goroutine at a time, a few hundred times.
+func Rebuild(ctx context.Context, from Source, into Model, progress func(done, total uint64)) (Checkpoint, error) {
+	if from.MemoryBytes <= 0 {
+		from.MemoryBytes = 96 << 20
+	}
+	head, err := from.Store.Head(ctx)
+	if err != nil {
+		return Checkpoint{}, fmt.Errorf("rebuild: %w", err)
+	}
+	b := &rebuild{Source: from, into: into, head: head, now: from.Now(), report: progress}
+	b.parts = newPartitions(uint64(head), from.MemoryBytes, from.Dir)
+	err = b.run(ctx)
+	if err = errors.Join(err, b.parts.close()); err != nil {
+		return Checkpoint{}, fmt.Errorf("rebuild: %w", err)
+	}
+	return b.checkpoint(), nil
+}
+
+// rebuild is one run of Rebuild. It goes over the log once, setting the events
+// apart by stream; then folds every stream, part by part; and last evaluates
+// the accounts that have more than one subscription.
+type rebuild struct {
+	Source
+	into  Model
+	head  eventstore.Position
+	now   time.Time
+	parts *partitions
+
+	mu       sync.Mutex // guards what follows
+	adopted  []eventstore.RecordedEvent
+	report   func(done, total uint64)
+	reported uint64
+	done     atomic.Uint64
+
+	catalogs aggregate.Catalogs
+	history  []aggregate.CatalogAdopted
+}
+
+func (b *rebuild) run(ctx context.Context) error {
+	if err := b.scan(ctx); err != nil {
+		return err
+	}
+	rows, err := b.foldCatalogs()
+	if err != nil {
+		return err
+	}
+	if err := b.into.Load(ctx, rows); err != nil {
+		return err
+	}
+	if err := b.foldParts(ctx); err != nil {
+		return err
+	}
+	if err := b.into.Seal(ctx); err != nil {
+		return err
+	}
+	if err := b.joinCrowded(ctx); err != nil {
+		return err
+	}
+	err = b.into.Update(ctx, func(tx Tx) error {
+		for _, a := range b.history {
+			if err := tx.AddCatalog(a); err != nil {
+				return err
+			}
+		}
+		return tx.SetCheckpoint(b.checkpoint())
+	})
+	b.progress(2*uint64(b.head) - b.done.Load())
+	return err
+}
+
+func (b *rebuild) checkpoint() Checkpoint {
+	return Checkpoint{Position: b.head, Epoch: b.Epoch, Schema: Schema, Filter: Prefixes, At: b.now.UTC()}
+}
+
+// progress counts work: half of it is reading the log, half is folding.
+func (b *rebuild) progress(more uint64) {
+	done, total := b.done.Add(more), 2*uint64(b.head)
+	if b.report == nil {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if done >= b.reported+total/200 || done == total {
+		b.reported = done
+		b.report(min(done, total), total)
+	}
+}
+
+// scan sets the events of the log apart.
+func (b *rebuild) scan(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	readers := eventstore.Position(max(1, b.Readers))
+	for i := range readers {
+		from, to := b.head*i/readers, b.head*(i+1)/readers
+		group.Go(func() error { return b.scanRange(ctx, from, to) })
+	}
+	return group.Wait()
+}
+
+func (b *rebuild) scanRange(ctx context.Context, from, to eventstore.Position) error {
+	const step = 1000
+	at := from
+	for e, err := range b.Store.ReadAll(ctx, from, eventstore.Forwards, filter(), 0) {
+		if err != nil {
+			return err
+		}
+		if e.Position > to {
+			break
+		}
+		if e.Stream.Category() == "catalog" {
+			b.mu.Lock()
+			b.adopted = append(b.adopted, e)
+			b.mu.Unlock()
+		} else if err := b.parts.add(&e); err != nil {
+			return err
+		}
+		if e.Position >= at+step {
+			b.progress(uint64(e.Position - at))
+			at = e.Position
+		}
+	}
+	b.progress(uint64(to - at))
+	return nil
+}
+
+// foldCatalogs makes the history of catalogs.
+func (b *rebuild) foldCatalogs() (Rows, error) {
+	slices.SortFunc(b.adopted, func(x, y eventstore.RecordedEvent) int { return cmp.Compare(x.Position, y.Position) })
+	var rows Rows
+	parked := map[eventstore.Stream]bool{}
+	for i := range b.adopted {
+		e := &b.adopted[i]
+		if parked[e.Stream] {
+			continue
+		}
+		a, err := decodeCatalog(e)
+		if err != nil {
+			parked[e.Stream] = true
+			f := fault{position: e.Position, revision: e.Revision, err: err}
+			rows.Parked = append(rows.Parked, f.park(e.Stream, b.now))
+			continue
+		}
+		b.history = append(b.history, a)
+		b.catalogs = b.catalogs.With(a)
+	}
+	b.catalogs = OrBuiltin(b.catalogs)
+	return rows, nil
+}
+
+// foldParts folds the parts in parallel; one goroutine loads the rows.
+func (b *rebuild) foldParts(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	// Loading keeps up with folding; the buffer only evens it out.
+	loads := make(chan Rows, 2)
+	group.Go(func() error {
+		for rows := range loads {
+			if err := b.into.Load(ctx, rows); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	group.Go(func() error {
+		defer close(loads)
+		folders, ctx := errgroup.WithContext(ctx)
+		folders.SetLimit(runtime.GOMAXPROCS(0))
+		for i := range b.parts.parts {
+			folders.Go(func() error { return b.foldPart(ctx, i, loads) })
+		}
+		return folders.Wait()
+	})
+	return group.Wait()
+}
+
+func (b *rebuild) foldPart(ctx context.Context, i int, loads chan<- Rows) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	streams, err := b.parts.streams(i)
+	if err != nil {
+		return err
+	}
+	var rows Rows
+	for stream, events := range streams {
+		if b.Readers > 1 {
+			slices.SortFunc(events, func(x, y eventstore.RecordedEvent) int { return cmp.Compare(x.Revision, y.Revision) })
+		}
+		if err := b.foldStream(&rows, stream, events); err != nil {
+			return err
+		}
+	}
+	select {
+	case loads <- rows:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	b.progress(uint64(b.head) / uint64(len(b.parts.parts)))
+	return nil
+}
+
+func (b *rebuild) foldStream(rows *Rows, stream eventstore.Stream, events []eventstore.RecordedEvent) error {
+	var found *fault
+	switch stream.Category() {
+	case "subscription":
+		row, fault, err := foldSubscription(newFolded(stream), events, b.catalogs, func() (*folded, []eventstore.RecordedEvent, error) {
+			return newFolded(stream), events, nil
+		})
+		if err != nil {
+			return err
+		}
+		found = fault
+		if row != nil {
+			if err := b.addSubscription(rows, *row); err != nil {
+				return err
+			}
+		}
+	case "posting":
+		out := foldPosting(stream, events)
+		if found = out.fault; out.failure != nil {
+			rows.Failures = append(rows.Failures, *out.failure)
+		}
+	default:
+		found = checkOther(events)
+	}
+	if found != nil {
+		rows.Parked = append(rows.Parked, found.park(stream, b.now))
+	}
+	return nil
+}
+
+// addSubscription adds a row, and the entitlement as it is if the account has
+// no other subscription; those that have are seen to at the end.
+func (b *rebuild) addSubscription(rows *Rows, row SubscriptionRow) error {
+	rows.Subscriptions = append(rows.Subscriptions, row)
+	if row.Account == "" {
+		return nil
+	}
+	truths := []aggregate.SubscriptionTruth{row.Truth}
+	e, err := entitlementRow(row.Account, truths, b.catalogs, b.now, b.Epoch, b.Livemode)
+	rows.Entitlements = append(rows.Entitlements, e)
+	return err
+}
+
+// joinCrowded evaluates the accounts with more than one subscription.
+func (b *rebuild) joinCrowded(ctx context.Context) error {
+	const page = 1000
+	after := ""
+	for more := true; more; {
+		err := b.into.Update(ctx, func(tx Tx) error {
+			accounts, err := tx.Crowded(after, page)
+			if err != nil {
+				return err
+			}
+			for _, account := range accounts {
+				if err := b.evaluate(tx, account); err != nil {
+					return err
+				}
+				after = account
+			}
+			more = len(accounts) == page
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *rebuild) evaluate(tx Tx, account string) error {
+	truths, err := tx.SubscriptionsOf(account)
+	if err != nil {
+		return err
+	}
+	row, err := entitlementRow(account, truths, b.catalogs, b.now, b.Epoch, b.Livemode)
+	if err != nil {
+		return err
+	}
+	return tx.PutEntitlement(row)
+}

@@ -1,0 +1,147 @@
+package projections
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/sirupsen/logrus"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/daybookhq/daybook/eventstore"
+)
+
+// Options configures a Runner. Store, Model, Epoch, Now and Log are required.
+type Options struct {
+	Store eventstore.Reader
+	Model Model
+	// Epoch names the store, Livemode its mode; both stand in entitlements.
+	Epoch    string
+	Livemode bool
+	Now      func() time.Time
+	// Sleep waits until Now has reached t, or ctx ends. Nil waits by the
+	// machine's clock.
+	Sleep func(ctx context.Context, t time.Time) error
+	// OnDue is told when the grace of subscriptions has ended, so that it can
+	// be noted in their streams. It may be called again for the same end: after
+	// an error, after a crash, after a rebuild. Nil tells nobody.
+	OnDue func(ctx context.Context, account string, subscriptions []string, now time.Time) error
+	Log   logrus.FieldLogger
+
+	// BatchEvents bounds the events of one transaction; 0 means 1000.
+	BatchEvents int
+	// CachedFacts bounds the facts kept in memory between batches; 0 means 50,000.
+	CachedFacts int
+	// Rebuild bounds what a rebuild uses.
+	Rebuild RebuildOptions
+}
+
+// Status is how a Runner is doing.
+type Status struct {
+	// Position is the place up to which the log is in the model; Head is the
+	// log's end as last heard.
+	Position eventstore.Position `json:"position"`
+	Head     eventstore.Position `json:"head"`
+	// LagSeconds is for how long the model has been behind; 0 if it is not.
+	LagSeconds float64 `json:"lag_seconds"`
+	// Rebuilding says that the model is being folded from zero.
+	Rebuilding bool `json:"rebuilding"`
+	// Parked counts the streams that could not be applied.
+	Parked int `json:"parked"`
+	// LastError is the latest trouble, empty when it has passed.
+	LastError string `json:"last_error,omitempty"`
+}
+
+// Runner keeps a model up with the log. It is the only writer of its model.
+type Runner struct {
+	opts Options
+	// writing serialises what the runner does with the model; live is used
+	// under it.
+	writing sync.Mutex
+	live    *applier
+	loaded  bool
+	stored  time.Time // when the checkpoint was last written
+	// rebuilding lets one rebuild happen at a time.
+	rebuilding sync.Mutex
+
+	// alarm wakes the watch over due times.
+	alarm chan struct{}
+
+	mu       sync.Mutex
+	status   Status
+	current  time.Time     // when the model was last up with the log
+	armed    time.Time     // what the watch over due times waits for
+	progress chan struct{} // closed, and replaced, when the position changes
+}
+
+// NewRunner returns a runner, which does nothing until Run.
+func NewRunner(opts Options) *Runner {
+	if opts.BatchEvents <= 0 {
+		opts.BatchEvents = 1000
+	}
+	if opts.Sleep == nil {
+		opts.Sleep = func(ctx context.Context, t time.Time) error { return sleep(ctx, t.Sub(opts.Now())) }
+	}
+	return &Runner{
+		opts: opts, live: newApplier(opts, opts.Model),
+		alarm: make(chan struct{}, 1), progress: make(chan struct{}), current: opts.Now(),
+	}
+}
+
+// Run follows the log until ctx ends, and returns once everything that it
+// started has stopped. Trouble with the store or the model is retried for ever,
+// and shown by Status; meanwhile the model keeps answering.
+func (r *Runner) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return r.persist(ctx, "follow the log", r.follow) })
+	group.Go(func() error { return r.persist(ctx, "watch due times", r.watchDues) })
+	return group.Wait()
+}
+
+// The pauses between attempts.
+const (
+	firstPause = 100 * time.Millisecond
+	lastPause  = 10 * time.Second
+)
+
+// persist runs work again and again until ctx ends.
+func (r *Runner) persist(ctx context.Context, doing string, work func(context.Context) error) error {
+	pause := firstPause
+	for {
+		started := r.opts.Now()
+		err := work(ctx)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if r.opts.Now().Sub(started) > lastPause {
+			pause = firstPause
+		}
+		if err != nil {
+			r.trouble(doing, err, pause)
+			if err := sleep(ctx, pause); err != nil {
+				return err
+			}
+			pause = min(2*pause, lastPause)
+		}
+	}
+}
+
+func (r *Runner) trouble(doing string, err error, pause time.Duration) {
+	r.opts.Log.WithError(err).WithField("retry_in", pause.String()).Warnf("projection: cannot %s", doing)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.status.LastError = fmt.Sprintf("%s: %v", doing, err)
+}
+
+// sleep waits by the machine's clock.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,195 @@
+package projections
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"io"
+	"os"
+	"sync"
+
+	"github.com/daybookhq/daybook/eventstore"
+)
+
+// partitions hold the events of a log, sorted apart by stream, so that each
+// part can be folded on its own: what a rebuild has decoded at one time is one
+// part, whatever the log's size. Events stay as bytes, in memory up to a bound,
+// behind it in a temporary file.
+type partitions struct {
+	seed  maphash.Seed
+	parts []partition
+	bound int
+
+	mu   sync.Mutex // guards what follows
+	held int
+	dir  string
+	file *os.File
+	end  int64
+}
+
+// partition is one part: full chunks in memory and in the file, and one that is
+// being filled.
+type partition struct {
+	mu     sync.Mutex
+	open   []byte
+	full   [][]byte
+	extent []extent
+}
+
+type extent struct {
+	offset int64
+	length int
+}
+
+// chunkBytes is the size of a chunk; a larger event has one of its own.
+const chunkBytes = 32 << 10
+
+// The number of parts: about so many events to each, within bounds.
+const (
+	eventsPerPart = 8192
+	fewestParts   = 16
+	mostParts     = 1024
+)
+
+func newPartitions(events uint64, bound int, dir string) *partitions {
+	n := min(max(events/eventsPerPart, fewestParts), mostParts)
+	return &partitions{seed: maphash.MakeSeed(), parts: make([]partition, n), bound: bound, dir: dir}
+}
+
+// add keeps an event. It may be called from several goroutines.
+func (p *partitions) add(e *eventstore.RecordedEvent) error {
+	part := &p.parts[maphash.String(p.seed, string(e.Stream))%uint64(len(p.parts))]
+	part.mu.Lock()
+	defer part.mu.Unlock()
+	size := len(e.Stream) + len(e.Type) + len(e.Data) + len(e.Metadata) + 6*binary.MaxVarintLen64
+	if len(part.open)+size > cap(part.open) {
+		if err := p.keep(part); err != nil {
+			return err
+		}
+		if cap(part.open) < size {
+			part.open = make([]byte, 0, max(chunkBytes, size))
+		}
+	}
+	part.open = appendEvent(part.open, e)
+	return nil
+}
+
+// keep puts the open chunk with the full ones, or into the file, whose chunk
+// can then be used again.
+func (p *partitions) keep(part *partition) error {
+	if len(part.open) == 0 {
+		return nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.held+cap(part.open) <= p.bound {
+		p.held += cap(part.open)
+		part.full = append(part.full, part.open)
+		part.open = nil
+		return nil
+	}
+	if p.file == nil {
+		file, err := os.CreateTemp(p.dir, "daybook-rebuild-*")
+		if err != nil {
+			return fmt.Errorf("set events aside: %w", err)
+		}
+		p.file = file
+	}
+	if _, err := p.file.WriteAt(part.open, p.end); err != nil {
+		return fmt.Errorf("set events aside: %w", err)
+	}
+	part.extent = append(part.extent, extent{offset: p.end, length: len(part.open)})
+	p.end += int64(len(part.open))
+	part.open = part.open[:0]
+	return nil
+}
+
+// streams returns the events of one part by stream, each in the order in which
+// it was added, and lets go of the part.
+func (p *partitions) streams(i int) (map[eventstore.Stream][]eventstore.RecordedEvent, error) {
+	part := &p.parts[i]
+	streams := map[eventstore.Stream][]eventstore.RecordedEvent{}
+	for _, x := range part.extent {
+		chunk := make([]byte, x.length)
+		if _, err := p.file.ReadAt(chunk, x.offset); err != nil && !errors.Is(err, io.EOF) {
+			return nil, fmt.Errorf("fetch events set aside: %w", err)
+		}
+		if err := readEvents(chunk, streams); err != nil {
+			return nil, err
+		}
+	}
+	for _, chunk := range append(part.full, part.open) {
+		if err := readEvents(chunk, streams); err != nil {
+			return nil, err
+		}
+	}
+	part.full, part.open, part.extent = nil, nil, nil
+	return streams, nil
+}
+
+// close removes the temporary file.
+func (p *partitions) close() error {
+	if p.file == nil {
+		return nil
+	}
+	return errors.Join(p.file.Close(), os.Remove(p.file.Name()))
+}
+
+func appendEvent(b []byte, e *eventstore.RecordedEvent) []byte {
+	b = binary.AppendUvarint(b, uint64(e.Revision))
+	b = binary.AppendUvarint(b, uint64(e.Position))
+	for _, field := range []string{string(e.Stream), e.Type} {
+		b = binary.AppendUvarint(b, uint64(len(field)))
+		b = append(b, field...)
+	}
+	for _, field := range [][]byte{e.Data, e.Metadata} {
+		b = binary.AppendUvarint(b, uint64(len(field)))
+		b = append(b, field...)
+	}
+	return b
+}
+
+// readEvents reads what appendEvent wrote. Data and metadata share the chunk's
+// memory.
+func readEvents(chunk []byte, into map[eventstore.Stream][]eventstore.RecordedEvent) error {
+	types := map[string]string{} // few types, many events: one string each
+	r := bytes.NewReader(chunk)
+	field := func() []byte {
+		n, err := binary.ReadUvarint(r)
+		if err != nil || n > uint64(r.Len()) {
+			return nil
+		}
+		at := len(chunk) - r.Len()
+		_, _ = r.Seek(int64(n), io.SeekCurrent) // it was checked to be within
+		return chunk[at : at+int(n) : at+int(n)]
+	}
+	for r.Len() > 0 {
+		revision, err1 := binary.ReadUvarint(r)
+		position, err2 := binary.ReadUvarint(r)
+		stream, kind := field(), field()
+		data, metadata := field(), field()
+		if err := errors.Join(err1, err2); err != nil || metadata == nil {
+			return errors.New("fetch events set aside: the temporary file is damaged")
+		}
+		eventType, known := types[string(kind)]
+		if !known {
+			eventType = string(kind)
+			types[eventType] = eventType
+		}
+		events := into[eventstore.Stream(stream)]
+		if events == nil {
+			events = make([]eventstore.RecordedEvent, 0, 8)
+		}
+		name := eventstore.Stream(stream)
+		if len(events) > 0 {
+			name = events[0].Stream
+		}
+		into[name] = append(events, eventstore.RecordedEvent{
+			Stream: name, Revision: eventstore.Revision(revision), Position: eventstore.Position(position),
+			Type: eventType, Data: data, Metadata: metadata,
+		})
+	}
+	return nil
+}

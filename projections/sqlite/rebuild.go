@@ -1,0 +1,148 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	driver "modernc.org/sqlite"
+
+	"github.com/daybookhq/daybook/projections"
+)
+
+// Suffix is what a model made by Beside adds to the file's name.
+const Suffix = ".rebuild"
+
+// pagesAtOnce are copied between two looks at the context: 4 MB.
+const pagesAtOnce = 1024
+
+// Beside implements projections.Model. The file is written without a journal
+// and without syncs: if it does not get as far as Adopt, it is thrown away.
+func (m *Model) Beside(ctx context.Context) (projections.Model, error) {
+	path := m.path + Suffix
+	if err := removeFiles(path); err != nil {
+		return nil, err
+	}
+	w, err := openWriter(ctx, dsn(path, "rwc", "_pragma=journal_mode(OFF)", "_pragma=synchronous(OFF)",
+		"_pragma=locking_mode(EXCLUSIVE)", "_pragma=cache_size(-32768)"))
+	if err != nil {
+		return nil, wrap("make a read model beside", err)
+	}
+	b := &Model{path: path, beside: true, cache: newCache(), writing: make(chan struct{}, 1)}
+	b.file = &file{write: w}
+	if err = w.create(ctx, tables); err == nil {
+		_, err = w.conn.ExecContext(ctx, "BEGIN IMMEDIATE")
+	}
+	if err != nil {
+		return nil, errors.Join(wrap("make a read model beside", err), w.close())
+	}
+	return b, nil
+}
+
+// Load implements projections.Model.
+func (m *Model) Load(ctx context.Context, rows projections.Rows) error {
+	w := m.file.write
+	for _, r := range rows.Subscriptions {
+		err := w.exec(ctx, `INSERT INTO subscriptions (id, account, customer, status, tier, due, doc)
+			VALUES (?, ?, ?, ?, ?, ?, ?)`, subscriptionArgs(r)...)
+		if err == nil {
+			err = w.putFlags(ctx, r)
+		}
+		if err != nil {
+			return wrap("load subscriptions", err)
+		}
+	}
+	for _, r := range rows.Entitlements {
+		if err := w.putEntitlement(ctx, r); err != nil {
+			return wrap("load entitlements", err)
+		}
+	}
+	for _, f := range rows.Failures {
+		if err := w.putFailure(ctx, f); err != nil {
+			return wrap("load failures", err)
+		}
+	}
+	for _, p := range rows.Parked {
+		if err := w.park(ctx, p); err != nil {
+			return wrap("load parked streams", err)
+		}
+	}
+	return nil
+}
+
+// Seal implements projections.Model.
+func (m *Model) Seal(ctx context.Context) error {
+	m.swap.Lock()
+	defer m.swap.Unlock()
+	w := m.file.write
+	if _, err := w.conn.ExecContext(ctx, indexes+"COMMIT;"); err != nil {
+		return wrap("seal the read model", err)
+	}
+	if err := w.close(); err != nil {
+		return wrap("seal the read model", err)
+	}
+	f, err := openFile(ctx, m.path)
+	m.file = f
+	return wrap("seal the read model", err)
+}
+
+// Adopt implements projections.Model. The pages are copied into this model's
+// file by one transaction of SQLite's own: a crash leaves the old content, and
+// other processes need not open the file again.
+func (m *Model) Adopt(ctx context.Context, beside projections.Model) error {
+	from, ours := beside.(*Model)
+	if !ours || !from.beside {
+		return errors.New("adopt a read model: want one made by Beside")
+	}
+	select {
+	case m.writing <- struct{}{}:
+		defer func() { <-m.writing }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	err := m.use(func(f *file) error {
+		return f.write.conn.Raw(func(conn any) error { return restore(ctx, conn, from.path) })
+	})
+	if err != nil {
+		return wrap("adopt the rebuilt read model", err)
+	}
+	m.cache.forgetAll()
+	return nil
+}
+
+func restore(ctx context.Context, conn any, path string) error {
+	restorer, able := conn.(interface {
+		NewRestore(source string) (*driver.Backup, error)
+	})
+	if !able {
+		return fmt.Errorf("the driver's %T cannot restore", conn)
+	}
+	backup, err := restorer.NewRestore(dsn(path, "rw"))
+	if err != nil {
+		return err
+	}
+	for more := true; more && err == nil; {
+		if err = ctx.Err(); err == nil {
+			more, err = backup.Step(pagesAtOnce)
+		}
+	}
+	return errors.Join(err, backup.Finish())
+}
+
+// Discard implements projections.Model.
+func (m *Model) Discard(ctx context.Context) error {
+	m.swap.Lock()
+	defer m.swap.Unlock()
+	if m.file != nil {
+		// The content is given up: an error of closing it tells nothing more.
+		_ = m.file.close()
+		m.file = nil
+	}
+	err := removeFiles(m.path)
+	if err != nil || m.beside {
+		return err
+	}
+	m.file, err = openFile(ctx, m.path)
+	m.cache.forgetAll()
+	return wrap("start an empty read model", err)
+}

@@ -1,0 +1,35 @@
+package sqlite
+
+// applicationID marks a SQLite file as a read model of ours ("DayM").
+const applicationID = 0x4461794d
+
+// layout is the version of the tables below. A file of another layout is
+// discarded: what was in it can be folded again.
+const layout = 1
+
+// tables hold documents as JSON, and as columns only what is searched for.
+// Moments are Unix nanoseconds, 0 for none.
+const tables = `
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE subscriptions (
+	id TEXT NOT NULL, account TEXT NOT NULL, customer TEXT NOT NULL,
+	status TEXT NOT NULL, tier TEXT NOT NULL, due INTEGER NOT NULL, doc BLOB NOT NULL);
+CREATE TABLE subscription_flags (flag TEXT NOT NULL, id TEXT NOT NULL, PRIMARY KEY (flag, id)) WITHOUT ROWID;
+CREATE INDEX subscription_flags_by_id ON subscription_flags (id);
+CREATE TABLE entitlements (account TEXT NOT NULL PRIMARY KEY, until INTEGER NOT NULL, doc BLOB NOT NULL);
+CREATE TABLE failures (stripe_event_id TEXT PRIMARY KEY, position INTEGER NOT NULL, doc BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE parked (stream TEXT PRIMARY KEY, position INTEGER NOT NULL, doc BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE catalogs (ordinal INTEGER PRIMARY KEY, doc BLOB NOT NULL);
+`
+
+// indexes are made after a bulk load: sorting once is cheaper than keeping
+// sorted.
+const indexes = `
+CREATE UNIQUE INDEX subscriptions_by_id ON subscriptions (id);
+CREATE INDEX subscriptions_by_account ON subscriptions (account, id);
+CREATE INDEX subscriptions_by_customer ON subscriptions (customer, id);
+CREATE INDEX subscriptions_by_status ON subscriptions (status, id);
+CREATE INDEX subscriptions_by_tier ON subscriptions (tier, id);
+CREATE INDEX subscriptions_due ON subscriptions (due) WHERE due > 0;
+CREATE INDEX entitlements_until ON entitlements (until) WHERE until > 0;
+`

@@ -1,0 +1,201 @@
+package sqlite
+
+import (
+	"context"
+	"time"
+
+	"github.com/daybookhq/daybook/aggregate"
+	"github.com/daybookhq/daybook/projections"
+)
+
+// transaction implements projections.Tx on the writing connection.
+type transaction struct {
+	ctx context.Context
+	w   *writer
+	// accounts and catalogs say what a cache must forget after the commit.
+	accounts []string
+	catalogs bool
+}
+
+// Update implements projections.Model.
+func (m *Model) Update(ctx context.Context, fn func(projections.Tx) error) error {
+	select {
+	case m.writing <- struct{}{}:
+		defer func() { <-m.writing }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return m.use(func(f *file) error {
+		tx := &transaction{ctx: ctx, w: f.write}
+		if err := f.write.in(ctx, func() error { return fn(tx) }); err != nil {
+			return wrap("update the read model", err)
+		}
+		m.cache.forget(tx.accounts, tx.catalogs)
+		return nil
+	})
+}
+
+func (t *transaction) AccountOf(subscription string) (string, error) {
+	accounts, err := t.texts(`SELECT account FROM subscriptions WHERE id = ?`, subscription)
+	if len(accounts) == 0 {
+		return "", err
+	}
+	return accounts[0], err
+}
+
+func (t *transaction) SubscriptionsOf(account string) ([]aggregate.SubscriptionTruth, error) {
+	rows, err := t.w.query(t.ctx, `SELECT doc FROM subscriptions WHERE account = ? ORDER BY id`, account)
+	if err != nil {
+		return nil, err
+	}
+	var truths []aggregate.SubscriptionTruth
+	return truths, eachRow(rows, func() error {
+		var truth aggregate.SubscriptionTruth
+		err := scanDoc(rows, &truth)
+		truths = append(truths, truth)
+		return err
+	})
+}
+
+func (t *transaction) Lapsed(now time.Time, limit int) ([]string, error) {
+	return t.texts(`SELECT account FROM entitlements WHERE until > 0 AND until <= ? ORDER BY until LIMIT ?`, nanos(now), limit)
+}
+
+func (t *transaction) Crowded(after string, limit int) ([]string, error) {
+	return t.texts(`SELECT account FROM subscriptions WHERE account > ?
+		GROUP BY account HAVING count(*) > 1 ORDER BY account LIMIT ?`, after, limit)
+}
+
+func (t *transaction) Expiries(now time.Time, after projections.Expiry, limit int) ([]projections.Expiry, error) {
+	rows, err := t.w.query(t.ctx, `SELECT id, account, due FROM subscriptions
+		WHERE due > 0 AND due <= ? AND (due, id) > (?, ?) ORDER BY due, id LIMIT ?`,
+		nanos(now), nanos(after.At), after.Subscription, limit)
+	if err != nil {
+		return nil, err
+	}
+	var expiries []projections.Expiry
+	return expiries, eachRow(rows, func() error {
+		var e projections.Expiry
+		var due int64
+		err := rows.Scan(&e.Subscription, &e.Account, &due)
+		e.At = moment(due)
+		expiries = append(expiries, e)
+		return err
+	})
+}
+
+func (t *transaction) NextDue(now time.Time) (time.Time, error) {
+	rows, err := t.w.query(t.ctx, `SELECT coalesce(min(at), 0) FROM (
+		SELECT min(due) AS at FROM subscriptions WHERE due > 0 AND due > ?1
+		UNION ALL SELECT min(until) FROM entitlements WHERE until > 0 AND until > ?1)`, nanos(now))
+	if err != nil {
+		return time.Time{}, err
+	}
+	var due int64
+	err = eachRow(rows, func() error { return rows.Scan(&due) })
+	return moment(due), err
+}
+
+func (t *transaction) texts(query string, args ...any) ([]string, error) {
+	rows, err := t.w.query(t.ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	var texts []string
+	return texts, eachRow(rows, func() error {
+		var s string
+		err := rows.Scan(&s)
+		texts = append(texts, s)
+		return err
+	})
+}
+
+func (t *transaction) PutSubscription(r projections.SubscriptionRow) error {
+	err := t.w.exec(t.ctx, `INSERT INTO subscriptions (id, account, customer, status, tier, due, doc)
+		VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET account = excluded.account,
+		customer = excluded.customer, status = excluded.status, tier = excluded.tier,
+		due = excluded.due, doc = excluded.doc`, subscriptionArgs(r)...)
+	if err != nil {
+		return err
+	}
+	if err := t.w.exec(t.ctx, `DELETE FROM subscription_flags WHERE id = ?`, r.Truth.ID); err != nil {
+		return err
+	}
+	return t.w.putFlags(t.ctx, r)
+}
+
+func subscriptionArgs(r projections.SubscriptionRow) []any {
+	return []any{r.Truth.ID, r.Account, r.Truth.Customer, string(r.Truth.Status), r.Truth.Tier, nanos(r.Due), r.Doc}
+}
+
+func (w *writer) putFlags(ctx context.Context, r projections.SubscriptionRow) error {
+	for _, flag := range r.Truth.Flags {
+		err := w.exec(ctx, `INSERT OR IGNORE INTO subscription_flags (flag, id) VALUES (?, ?)`, flag, r.Truth.ID)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *transaction) Told(e projections.Expiry) error {
+	return t.w.exec(t.ctx, `UPDATE subscriptions SET due = 0 WHERE id = ? AND due = ?`, e.Subscription, nanos(e.At))
+}
+
+func (t *transaction) PutEntitlement(r projections.EntitlementRow) error {
+	t.accounts = append(t.accounts, r.Account)
+	return t.w.putEntitlement(t.ctx, r)
+}
+
+func (w *writer) putEntitlement(ctx context.Context, r projections.EntitlementRow) error {
+	return w.exec(ctx, `INSERT OR REPLACE INTO entitlements (account, until, doc) VALUES (?, ?, ?)`,
+		r.Account, nanos(r.Until), r.Doc)
+}
+
+func (t *transaction) DropEntitlement(account string) error {
+	t.accounts = append(t.accounts, account)
+	return t.w.exec(t.ctx, `DELETE FROM entitlements WHERE account = ?`, account)
+}
+
+func (t *transaction) PutFailure(f projections.Failure) error { return t.w.putFailure(t.ctx, f) }
+
+func (w *writer) putFailure(ctx context.Context, f projections.Failure) error {
+	doc, err := encode("a failure", f)
+	if err != nil {
+		return err
+	}
+	return w.exec(ctx, `INSERT OR REPLACE INTO failures (stripe_event_id, position, doc) VALUES (?, ?, ?)`,
+		f.StripeEventID, int64(f.Position), doc)
+}
+
+func (t *transaction) DropFailure(stripeEventID string) error {
+	return t.w.exec(t.ctx, `DELETE FROM failures WHERE stripe_event_id = ?`, stripeEventID)
+}
+
+func (t *transaction) Park(p projections.Parked) error { return t.w.park(t.ctx, p) }
+
+func (w *writer) park(ctx context.Context, p projections.Parked) error {
+	doc, err := encode("a parked stream", p)
+	if err != nil {
+		return err
+	}
+	return w.exec(ctx, `INSERT OR IGNORE INTO parked (stream, position, doc) VALUES (?, ?, ?)`,
+		string(p.Stream), int64(p.Position), doc)
+}
+
+func (t *transaction) AddCatalog(a aggregate.CatalogAdopted) error {
+	t.catalogs = true
+	doc, err := encode("a catalog", a)
+	if err != nil {
+		return err
+	}
+	return t.w.exec(t.ctx, `INSERT INTO catalogs (doc) VALUES (?)`, doc)
+}
+
+func (t *transaction) SetCheckpoint(cp projections.Checkpoint) error {
+	doc, err := encode("the checkpoint", cp)
+	if err != nil {
+		return err
+	}
+	return t.w.exec(t.ctx, `INSERT OR REPLACE INTO meta (key, value) VALUES ('checkpoint', ?)`, string(doc))
+}
