@@ -35,12 +35,14 @@ func (t *Translator) checkout(object jsontext.Value) ([]StreamFact, error) {
 	switch {
 	case wire.Object != nil && *wire.Object != "checkout.session":
 		return nil, unreadable("data.object.object", "not a checkout session")
-	case wire.ID == "":
-		return nil, unreadable("data.object.id", "missing")
+	case !wire.ID.named():
+		return nil, unreadable("data.object.id", "missing or malformed")
 	case wire.Subscription == "" && valueOf(wire.Mode) == "subscription":
 		return nil, unreadable("data.object.subscription", "missing")
 	case wire.Subscription == "":
 		return nil, nil
+	case !wire.Subscription.named():
+		return nil, unreadable("data.object.subscription", "malformed")
 	}
 	return []StreamFact{{
 		Stream: eventstore.NewStream(SubscriptionCategory, string(wire.Subscription)),

@@ -106,8 +106,10 @@ func (i *wireInvoice) check() error {
 	switch {
 	case i.Object != nil && *i.Object != "invoice":
 		return unreadable("object", "not an invoice")
-	case i.ID == "":
-		return unreadable("id", "missing")
+	case !i.ID.named():
+		return unreadable("id", "missing or malformed")
+	case i.subscription() != "" && !i.subscription().named():
+		return unreadable("subscription", "malformed")
 	case i.status() == "":
 		return unreadable("status", "missing, and paid too")
 	case i.Currency == "":

@@ -54,7 +54,7 @@ type wireItem struct {
 
 // wirePrice is a price, or the plan that came before it.
 type wirePrice struct {
-	ID        string    `json:"id"`
+	ID        reference `json:"id"`
 	LookupKey *string   `json:"lookup_key"`
 	Product   reference `json:"product"`
 }
@@ -100,8 +100,8 @@ func (s *wireSubscription) check(eventType string) error {
 	switch {
 	case s.Object != nil && *s.Object != "subscription":
 		return unreadable("object", "not a subscription")
-	case s.ID == "":
-		return unreadable("id", "missing")
+	case !s.ID.named():
+		return unreadable("id", "missing or malformed")
 	case valueOf(s.Status) == "" && eventType != subscriptionDeleted:
 		return unreadable("status", "missing")
 	}
@@ -184,7 +184,7 @@ func (s *wireSubscription) item(wire wireItem) aggregate.Item {
 		product = wire.Plan.Product
 	}
 	return aggregate.Item{
-		Price:       price.ID,
+		Price:       string(price.ID),
 		LookupKey:   valueOf(price.LookupKey),
 		Product:     string(product),
 		Quantity:    int64(valueOf(wire.Quantity)),

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -15,6 +16,10 @@ import (
 type valueError struct{ reason string }
 
 func (e *valueError) Error() string { return e.reason }
+
+// maxReference bounds an id, in bytes. Those of plans and products are chosen
+// by the merchant, and may hold spaces.
+const maxReference = 500
 
 // reference is an id that Stripe sends as a string, or as the whole object
 // where it was expanded. Null is the empty reference.
@@ -39,7 +44,7 @@ func (r *reference) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	default:
 		return &valueError{"neither an id nor an object"}
 	}
-	if *r != "" && !printable(string(*r)) {
+	if len(*r) > maxReference || strings.ContainsFunc(string(*r), unicode.IsControl) {
 		return &valueError{"not an id"}
 	}
 	return nil
@@ -72,6 +77,9 @@ func readWhole(dec *jsontext.Decoder) (int64, error) {
 	}
 	return wholeOf(string(digits))
 }
+
+// named reports an id that can end a stream's name.
+func (r reference) named() bool { return printable(string(r)) }
 
 // wholeOf reads the rarer writings exactly. The length is bounded first: an
 // exponent of a few digits can name a number of a million.
