@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"slices"
@@ -143,7 +144,7 @@ func (s *Server) scanAccount(ctx context.Context, q eventQuery) ([]eventstore.Re
 		if q.dir == eventstore.Backwards {
 			a, b = b, a
 		}
-		return comparePositions(a.Position, b.Position)
+		return cmp.Compare(a.Position, b.Position)
 	})
 	if len(merged) > q.limit {
 		return merged[:q.limit], &merged[q.limit-1].Position, nil

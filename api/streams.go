@@ -1,7 +1,6 @@
 package api
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -13,8 +12,6 @@ import (
 )
 
 const journalCategory = intake.JournalCategory
-
-func comparePositions(a, b eventstore.Position) int { return cmp.Compare(a, b) }
 
 // streamsOf lists the streams that belong to an account now.
 func (s *Server) streamsOf(ctx context.Context, account string) ([]eventstore.Stream, error) {
