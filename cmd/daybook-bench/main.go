@@ -1,0 +1,181 @@
+// Command daybook-bench measures the speed and the memory of Daybook against
+// their targets.
+//
+// Servers run as child processes, so that their CPU time and memory are their
+// own; the load generator is this process, on the same machine, over loopback.
+// The ceiling is a frozen handler that checks signatures and stores nothing.
+// Ratios to it are taken within one run, in turns, because absolute figures
+// drift with the machine.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// options are the sizes of a run.
+type options struct {
+	daybook     string
+	dir         string
+	connections int
+	events      int
+	rounds      int
+	accounts    int
+
+	pacedRate, pacedSeconds     int
+	visibleRate, visibleSeconds int
+	history, historyAccounts    int
+}
+
+// part is one measurement that can be run alone.
+type part struct {
+	name string
+	what string
+	run  func(context.Context, *bench) error
+}
+
+var parts = []part{
+	{"ingest", "durable webhooks per second, as a ratio of the ceiling", measureIngest},
+	{"paced", "latency at a steady rate", measurePaced},
+	{"visible", "time from webhook to entitlement", measureVisible},
+	{"history", "rebuild of a long history, and opening it", measureHistory},
+}
+
+// bench is one run.
+type bench struct {
+	options
+	report *report
+	work   string // a folder for the data dirs, removed at the end
+}
+
+func main() {
+	if len(os.Args) > 1 && os.Args[1] == "ceiling" {
+		exit(serveCeiling(os.Args[2:]))
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:])
+	stop()
+	exit(err)
+}
+
+func exit(err error) {
+	switch {
+	case err == nil:
+		os.Exit(0)
+	case errors.Is(err, flag.ErrHelp):
+		os.Exit(2)
+	}
+	fmt.Fprintln(os.Stderr, "daybook-bench:", err)
+	os.Exit(1)
+}
+
+func run(ctx context.Context, args []string) error {
+	o, chosen, strict, err := parseFlags(args)
+	if err != nil {
+		return err
+	}
+	work, err := os.MkdirTemp(o.dir, "daybook-bench-")
+	if err != nil {
+		return fmt.Errorf("make a folder for the data: %w", err)
+	}
+	defer os.RemoveAll(work)
+	b := &bench{options: o, report: newReport(os.Stdout), work: work}
+	if err := b.describeMachine(); err != nil {
+		return err
+	}
+	for _, p := range chosen {
+		b.report.section(p.what)
+		if err := p.run(ctx, b); err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
+		}
+	}
+	if missed := b.report.finish(); missed > 0 && strict {
+		return fmt.Errorf("%d targets missed", missed)
+	}
+	return nil
+}
+
+func parseFlags(args []string) (o options, chosen []part, strict bool, err error) {
+	fs := flag.NewFlagSet("daybook-bench", flag.ContinueOnError)
+	names := make([]string, len(parts))
+	usage := "parts to run, comma-separated:"
+	for i, p := range parts {
+		names[i] = p.name
+		usage += "\n" + p.name + ": " + p.what
+	}
+	only := fs.String("parts", strings.Join(names, ","), usage)
+	fs.BoolVar(&strict, "strict", false, "fail if a target is missed")
+	fs.StringVar(&o.daybook, "daybook", filepath.Join("bin", "daybook"), "the binary to measure")
+	fs.StringVar(&o.dir, "dir", os.TempDir(), "folder for the data, on the disk to measure")
+	fs.IntVar(&o.connections, "connections", 64, "connections of the load generator")
+	fs.IntVar(&o.events, "events", 30000, "webhooks in a round of ingest")
+	fs.IntVar(&o.rounds, "rounds", 3, "rounds of ingest; the median counts")
+	fs.IntVar(&o.accounts, "accounts", 2000, "accounts that the webhooks speak of")
+	fs.IntVar(&o.pacedRate, "paced-rate", 2000, "webhooks per second of paced")
+	fs.IntVar(&o.pacedSeconds, "paced-seconds", 15, "how long paced runs")
+	fs.IntVar(&o.visibleRate, "visible-rate", 1000, "webhooks per second of visible")
+	fs.IntVar(&o.visibleSeconds, "visible-seconds", 10, "how long visible runs")
+	fs.IntVar(&o.history, "history", 1000000, "domain events of history")
+	fs.IntVar(&o.historyAccounts, "history-accounts", 100000, "accounts of history")
+	if err := fs.Parse(args); err != nil {
+		return o, nil, false, err
+	}
+	for name := range strings.SplitSeq(*only, ",") {
+		i := slices.IndexFunc(parts, func(p part) bool { return p.name == strings.TrimSpace(name) })
+		if i < 0 {
+			return o, nil, false, fmt.Errorf("no part %q: want some of %s", name, strings.Join(names, ","))
+		}
+		chosen = append(chosen, parts[i])
+	}
+	for _, n := range []int{o.connections, o.events, o.rounds, o.accounts, o.pacedRate, o.pacedSeconds, o.visibleRate, o.visibleSeconds, o.history, o.historyAccounts} {
+		if n < 1 {
+			return o, nil, false, errors.New("sizes begin at 1")
+		}
+	}
+	_, err = os.Stat(o.daybook)
+	return o, chosen, strict, err
+}
+
+// describeMachine says what the figures were taken on: above all what a flush
+// of this disk costs, for no durable write can be faster.
+func (b *bench) describeMachine() error {
+	flush, err := flushCost(b.work)
+	if err != nil {
+		return err
+	}
+	b.report.line("%s/%s, %d CPUs, %s; a 4 KiB write and flush takes %s (median)",
+		runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version(), flush.Round(time.Microsecond))
+	return nil
+}
+
+// flushCost is the median time of a small write that is flushed to disk.
+func flushCost(dir string) (time.Duration, error) {
+	f, err := os.CreateTemp(dir, "flush-")
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	times := make([]time.Duration, 50)
+	block := make([]byte, 4096)
+	for i := range times {
+		start := time.Now()
+		if _, err := f.Write(block); err != nil {
+			return 0, err
+		}
+		if err := f.Sync(); err != nil {
+			return 0, err
+		}
+		times[i] = time.Since(start)
+	}
+	return percentile(times, 50), nil
+}
