@@ -125,11 +125,45 @@ func Entitle(account string, subs []SubscriptionTruth, c Catalogs, now time.Time
 	}
 	slices.Sort(e.Flags)
 	e.Flags = slices.Compact(e.Flags)
-	e.Features, e.Limits = catalog.FeaturesOf(e.Tier), catalog.LimitsOf(e.Tier)
+	var paidFor []Item
+	if e.Source == FromSubscription {
+		paidFor = candidates[0].Items
+	}
+	e.Features, e.Limits = catalog.FeaturesOf(e.Tier), catalog.LimitsOf(e.Tier, quantityOf(e.Tier, paidFor, catalog))
+	e.addAddons(paidFor, catalog)
 	if tier, found := catalog.Tier(e.Tier); found {
 		e.TierName = tier.Name
 	}
 	return e, until
+}
+
+// quantityOf is how many units of a tier are paid for, at least one.
+func quantityOf(tier string, items []Item, catalog *Catalog) int64 {
+	total := int64(0)
+	for _, item := range items {
+		if t, mapped := catalog.TierOfItem(item); mapped && t.ID == tier {
+			total += item.Quantity
+		}
+	}
+	return max(total, 1)
+}
+
+// addAddons adds what was bought beside the tier.
+func (e *Entitlement) addAddons(items []Item, catalog *Catalog) {
+	for _, item := range items {
+		addon, mapped := catalog.AddonOfItem(item)
+		if !mapped {
+			continue
+		}
+		for _, f := range addon.Features {
+			if !slices.Contains(e.Features, f) {
+				e.Features = append(e.Features, f)
+			}
+		}
+		for name, more := range addon.Adds {
+			e.Limits[name] = e.Limits[name].plus(more.Of(item.Quantity))
+		}
+	}
 }
 
 // rankCandidates puts the subscription that decides first: one that grants

@@ -19,14 +19,25 @@ type Catalog struct {
 	UpgradeURL  string `json:"upgrade_url,omitempty"`
 	// Tiers are ordered, lowest first; a tier has the features of all below it.
 	Tiers []Tier `json:"tiers"`
+	// Addons are bought beside a tier.
+	Addons []Addon `json:"addons,omitempty"`
+}
+
+// Addon is a price that adds to whatever tier it is bought with.
+type Addon struct {
+	ID       string               `json:"id"`
+	Features []string             `json:"features,omitempty"`
+	Adds     map[string]Allowance `json:"limits_add,omitempty"`
+	// Prices are written as a tier's.
+	Prices []string `json:"prices,omitempty"`
 }
 
 // Tier is one plan of the catalog.
 type Tier struct {
-	ID       string           `json:"id"`
-	Name     string           `json:"name"`
-	Features []string         `json:"features,omitempty"`
-	Limits   map[string]Limit `json:"limits,omitempty"`
+	ID       string               `json:"id"`
+	Name     string               `json:"name"`
+	Features []string             `json:"features,omitempty"`
+	Limits   map[string]Allowance `json:"limits,omitempty"`
 	// Prices are price ids, or "lookup:" and a lookup key, or "product:" and a
 	// product id.
 	Prices []string `json:"prices,omitempty"`
@@ -58,6 +69,54 @@ func (l *Limit) UnmarshalJSON(b []byte) error {
 	}
 	*l = Limit(n)
 	return nil
+}
+
+// Allowance is a limit as a catalog writes it: a count, "unlimited", or
+// {"per_unit": n}, which is n times the quantity that is paid for.
+type Allowance struct {
+	Fixed   Limit
+	PerUnit int64
+}
+
+// Of is the limit for a quantity.
+func (a Allowance) Of(quantity int64) Limit {
+	if a.PerUnit == 0 {
+		return a.Fixed
+	}
+	if quantity > int64(Unlimited)/a.PerUnit {
+		return Unlimited
+	}
+	return Limit(a.PerUnit * max(quantity, 0))
+}
+
+// MarshalJSON writes the form that the catalog has.
+func (a Allowance) MarshalJSON() ([]byte, error) {
+	if a.PerUnit != 0 {
+		return fmt.Appendf(nil, `{"per_unit":%d}`, a.PerUnit), nil
+	}
+	return a.Fixed.MarshalJSON()
+}
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (a *Allowance) UnmarshalJSON(b []byte) error {
+	if len(b) == 0 || b[0] != '{' {
+		a.PerUnit = 0
+		return a.Fixed.UnmarshalJSON(b)
+	}
+	var perUnit map[string]int64
+	if err := json.Unmarshal(b, &perUnit); err != nil || len(perUnit) != 1 || perUnit["per_unit"] < 1 {
+		return fmt.Errorf("limit %s: want {per_unit: N} with N of at least 1", b)
+	}
+	*a = Allowance{PerUnit: perUnit["per_unit"]}
+	return nil
+}
+
+// plus adds two limits; unlimited stays so.
+func (l Limit) plus(m Limit) Limit {
+	if l > Unlimited-m {
+		return Unlimited
+	}
+	return l + m
 }
 
 // Span is a duration that is written as text, like "24h0m0s".
@@ -119,13 +178,13 @@ func (c *Catalog) TierOfFeature(feature string) (Tier, bool) {
 	return Tier{}, false
 }
 
-// LimitsOf returns the limits of a tier; one that the tier does not set is
-// that of the nearest tier below which does.
-func (c *Catalog) LimitsOf(tier string) map[string]Limit {
+// LimitsOf returns the limits of a tier for a quantity; one that the tier does
+// not set is that of the nearest tier below which does.
+func (c *Catalog) LimitsOf(tier string, quantity int64) map[string]Limit {
 	limits := map[string]Limit{}
 	for _, t := range c.Tiers[:c.Rank(tier)+1] {
 		for name, limit := range t.Limits {
-			limits[name] = limit
+			limits[name] = limit.Of(quantity)
 		}
 	}
 	return limits
@@ -134,19 +193,39 @@ func (c *Catalog) LimitsOf(tier string) map[string]Limit {
 // TierOfItem maps a priced item to a tier: by price id, then product, then
 // lookup key.
 func (c *Catalog) TierOfItem(item Item) (Tier, bool) {
-	for _, key := range []struct{ prefix, id string }{
-		{"", item.Price}, {"product:", item.Product}, {"lookup:", item.LookupKey},
-	} {
-		if key.id == "" {
-			continue
-		}
+	for _, key := range priceKeys(item) {
 		for _, t := range c.Tiers {
-			if slices.Contains(t.Prices, key.prefix+key.id) {
+			if slices.Contains(t.Prices, key) {
 				return t, true
 			}
 		}
 	}
 	return Tier{}, false
+}
+
+// AddonOfItem maps a priced item to an add-on, in the same way.
+func (c *Catalog) AddonOfItem(item Item) (Addon, bool) {
+	for _, key := range priceKeys(item) {
+		for _, a := range c.Addons {
+			if slices.Contains(a.Prices, key) {
+				return a, true
+			}
+		}
+	}
+	return Addon{}, false
+}
+
+// priceKeys lists how a catalog may name an item's price, best first.
+func priceKeys(item Item) []string {
+	keys := make([]string, 0, 3)
+	for _, key := range []struct{ prefix, id string }{
+		{"", item.Price}, {"product:", item.Product}, {"lookup:", item.LookupKey},
+	} {
+		if key.id != "" {
+			keys = append(keys, key.prefix+key.id)
+		}
+	}
+	return keys
 }
 
 // CatalogAdoptedType is the stored name of the event that records a catalog.

@@ -7,7 +7,7 @@ import "time"
 func BuiltinCatalog() *Catalog {
 	tier := func(id, name string, members Limit, features ...string) Tier {
 		return Tier{
-			ID: id, Name: name, Features: features, Limits: map[string]Limit{"members": members},
+			ID: id, Name: name, Features: features, Limits: map[string]Allowance{"members": {Fixed: members}},
 			Prices: []string{"price_" + id, "lookup:" + id, "product:prod_" + id},
 		}
 	}

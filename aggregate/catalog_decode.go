@@ -60,11 +60,36 @@ func unknownKeys(data []byte) CatalogFaults {
 			}
 		}
 	}
-	check("", top, "grace_period", "free_tier", "upgrade_url", "tiers")
-	var tiers []map[string]json.RawMessage
-	if json.Unmarshal(top["tiers"], &tiers) == nil {
-		for i, tier := range tiers {
-			check(fmt.Sprintf("tiers[%d].", i), tier, "id", "name", "features", "limits", "prices")
+	check("", top, append(policyKeys(), "grace_period", "free_tier", "upgrade_url", "tiers", "addons")...)
+	for list, known := range map[string][]string{
+		"tiers":  {"id", "name", "features", "limits", "prices"},
+		"addons": {"id", "features", "limits_add", "prices"},
+	} {
+		var entries []map[string]json.RawMessage
+		if json.Unmarshal(top[list], &entries) == nil {
+			for i, entry := range entries {
+				check(fmt.Sprintf("%s[%d].", list, i), entry, known...)
+			}
+		}
+	}
+	slices.Sort(faults)
+	return append(faults, otherPolicies(top)...)
+}
+
+// policies are settings of which this build knows one value, the default: a
+// catalog may say it, and may not say another that would then be ignored.
+var policies = map[string]string{
+	"on_dispute": "keep", "on_full_refund": "keep", "on_pause_collection": "keep", "async_payment": "grant",
+}
+
+func policyKeys() []string { return sortedKeys(policies) }
+
+func otherPolicies(top map[string]json.RawMessage) CatalogFaults {
+	var faults CatalogFaults
+	for _, key := range policyKeys() {
+		var value string
+		if raw, set := top[key]; set && (json.Unmarshal(raw, &value) != nil || value != policies[key]) {
+			faults = append(faults, fmt.Sprintf("%s: this version knows only %q", key, policies[key]))
 		}
 	}
 	return faults
@@ -83,33 +108,58 @@ func (c *Catalog) faults() CatalogFaults {
 	if c.Rank(c.FreeTier) < 0 {
 		add("free_tier: %q is no tier", c.FreeTier)
 	}
-	seenTier := map[string]bool{}
-	seenPrice := map[string]string{}
-	limits := map[string]Limit{}
+	seen := priceBook{}
+	ids := map[string]bool{}
+	identify := func(path, id string) {
+		switch {
+		case id == "":
+			add("%s.id: missing", path)
+		case ids[id]:
+			add("%s.id: %q is there twice", path, id)
+		}
+		ids[id] = true
+	}
+	limits := map[string]Allowance{}
 	for i, t := range c.Tiers {
 		path := fmt.Sprintf("tiers[%d]", i)
-		if t.ID == "" {
-			add("%s.id: missing", path)
-		}
-		if seenTier[t.ID] {
-			add("%s.id: %q is there twice", path, t.ID)
-		}
-		seenTier[t.ID] = true
-		for _, p := range t.Prices {
-			if kind, id, found := strings.Cut(p, ":"); p == "" || found && (id == "" || kind != "lookup" && kind != "product") {
-				add("%s.prices: %q is neither a price id, lookup:KEY nor product:ID", path, p)
-			}
-			if other, twice := seenPrice[p]; twice {
-				add("%s.prices: %q is already in tier %q", path, p, other)
-			}
-			seenPrice[p] = t.ID
-		}
+		identify(path, t.ID)
+		faults = append(faults, seen.enter(path, t.ID, t.Prices)...)
 		for _, name := range sortedKeys(t.Limits) {
-			if below, set := limits[name]; set && t.Limits[name] < below {
+			if below, set := limits[name]; set && t.Limits[name].shrinksFrom(below) {
 				add("%s.limits.%s: shrinks from the tier below", path, name)
 			}
 			limits[name] = t.Limits[name]
 		}
+	}
+	for i, a := range c.Addons {
+		path := fmt.Sprintf("addons[%d]", i)
+		identify(path, a.ID)
+		faults = append(faults, seen.enter(path, a.ID, a.Prices)...)
+	}
+	return faults
+}
+
+// shrinksFrom compares limits of one kind; a count and one per unit cannot be.
+func (a Allowance) shrinksFrom(below Allowance) bool {
+	if (a.PerUnit == 0) != (below.PerUnit == 0) {
+		return false
+	}
+	return a.Fixed < below.Fixed || a.PerUnit < below.PerUnit
+}
+
+// priceBook finds prices that are in two places.
+type priceBook map[string]string
+
+func (b priceBook) enter(path, owner string, prices []string) CatalogFaults {
+	var faults CatalogFaults
+	for _, p := range prices {
+		if kind, id, found := strings.Cut(p, ":"); p == "" || found && (id == "" || kind != "lookup" && kind != "product") {
+			faults = append(faults, fmt.Sprintf("%s.prices: %q is neither a price id, lookup:KEY nor product:ID", path, p))
+		}
+		if other, twice := b[p]; twice {
+			faults = append(faults, fmt.Sprintf("%s.prices: %q is already in %q", path, p, other))
+		}
+		b[p] = owner
 	}
 	return faults
 }

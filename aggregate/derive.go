@@ -193,8 +193,9 @@ func (w *walk) finishSnapshot(t *SubscriptionTruth) {
 }
 
 func (w *walk) unmapped(item Item) bool {
-	_, mapped := w.catalog.TierOfItem(item)
-	return !mapped
+	_, tier := w.catalog.TierOfItem(item)
+	_, addon := w.catalog.AddonOfItem(item)
+	return !tier && !addon
 }
 
 // sources lists the Stripe events that decide: the latest snapshot, the one
