@@ -244,7 +244,8 @@ type Feature struct {
 	Feature string `json:"feature"`
 	Allowed bool   `json:"allowed"`
 	Reason  Reason `json:"reason"`
-	// CurrentTier is the account's, RequiredTier the lowest that has the feature.
+	// CurrentTier is the account's, RequiredTier the lowest that has the feature,
+	// empty if only an add-on brings it.
 	CurrentTier  string `json:"current_tier"`
 	RequiredTier string `json:"required_tier"`
 	UpgradeURL   string `json:"upgrade_url,omitempty"`
@@ -253,7 +254,7 @@ type Feature struct {
 // Feature answers for one feature; false if the catalog has none of that name.
 func (e Entitlement) Feature(name string, catalog *Catalog) (Feature, bool) {
 	required, found := catalog.TierOfFeature(name)
-	if !found {
+	if !found && !catalog.addonHas(name) {
 		return Feature{}, false
 	}
 	return Feature{Account: e.Account, Feature: name, Allowed: slices.Contains(e.Features, name), Reason: e.Reason,

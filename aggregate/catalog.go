@@ -178,6 +178,11 @@ func (c *Catalog) TierOfFeature(feature string) (Tier, bool) {
 	return Tier{}, false
 }
 
+// addonHas reports whether an add-on brings a feature.
+func (c *Catalog) addonHas(feature string) bool {
+	return slices.ContainsFunc(c.Addons, func(a Addon) bool { return slices.Contains(a.Features, feature) })
+}
+
 // LimitsOf returns the limits of a tier for a quantity; one that the tier does
 // not set is that of the nearest tier below which does.
 func (c *Catalog) LimitsOf(tier string, quantity int64) map[string]Limit {

@@ -216,7 +216,7 @@ func TestReloadReadsFilesAgain(t *testing.T) {
 	secrets := writeFile(t, "secrets", secret)
 	catalog := writeFile(t, "catalog.yaml", "free_tier: a\ngrace_period: 7d\ntiers:\n  - id: a\n    limits: {members: unlimited, seats: 3}\n")
 	c := mustLoad(t, input(t, []string{"STRIPE_WEBHOOK_SECRETS_FILE=" + secrets, "DAYBOOK_CATALOG=" + catalog}))
-	if got := c.Catalog.LimitsOf("a")["seats"]; got != 3 {
+	if got := c.Catalog.LimitsOf("a", 1)["seats"]; got != 3 {
 		t.Errorf("seats %d", got)
 	}
 	if err := os.WriteFile(secrets, []byte("whsec_the_next_one\n"), 0o600); err != nil {
