@@ -1,0 +1,82 @@
+package simulate
+
+import (
+	"fmt"
+	"hash/fnv"
+	"math/rand/v2"
+)
+
+const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+// token returns n random letters and digits.
+func token(rng *rand.Rand, n int) string {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = base62[rng.IntN(len(base62))]
+	}
+	return string(b)
+}
+
+// seedHash is a short name for a seed.
+func seedHash(seed uint64) string {
+	h := fnv.New32a()
+	fmt.Fprintf(h, "daybook simulate %d", seed)
+	return fmt.Sprintf("%08x", h.Sum32())
+}
+
+// accountName names the account of lifecycle i. Most names are plain; some
+// have spaces or letters outside ASCII, as names chosen by people do.
+func accountName(seed uint64, i int) string {
+	hash := seedHash(seed)
+	switch {
+	case i%23 == 17:
+		return fmt.Sprintf("Équipe Ouest %04d-%s", i+1, hash)
+	case i%29 == 11:
+		return fmt.Sprintf("公会-%04d-%s", i+1, hash)
+	case i%31 == 7:
+		return fmt.Sprintf("night shift %04d-%s", i+1, hash)
+	}
+	return fmt.Sprintf("team-%04d-%s", i+1, hash)
+}
+
+// customer is an invented buyer.
+type customer struct {
+	id, paymentMethod        string
+	name, email, phone       string
+	line1, city, postal      string
+	country, currency, local string
+	invoicePrefix            string
+	invoices                 int
+	created                  int64
+}
+
+var (
+	givenNames  = []string{"Mara", "Ilja", "Noor", "Tomás", "Bea", "Kwame", "Yuki", "Saoirse", "Anders", "Leïla"}
+	familyNames = []string{"Quistgaard", "Okonjo-Vale", "Brandvold", "Ferreira Pinto", "Takeshiro", "Mac Giolla", "Deschamps-Roy", "van der Zwaan"}
+	streets     = []string{"Lantern Row", "Kastanienweg", "Rua do Farol", "Saddler's Yard", "Quai des Brumes"}
+	places      = []struct{ city, country, currency, locale string }{
+		{"Ashford Mills", "US", "usd", "en-US"}, {"Norrby", "US", "usd", "en-US"}, {"Port Elgin", "CA", "usd", "en-CA"},
+		{"Lindenau", "DE", "eur", "de-DE"}, {"Saint-Aubin", "FR", "eur", "fr-FR"}, {"Kisarazu", "JP", "jpy", "ja-JP"},
+	}
+)
+
+// newCustomer invents a buyer; the number makes the address and the name unique.
+func newCustomer(rng *rand.Rand, number int, hash string) *customer {
+	given := givenNames[rng.IntN(len(givenNames))]
+	family := familyNames[rng.IntN(len(familyNames))]
+	place := places[rng.IntN(len(places))]
+	return &customer{
+		id:            "cus_" + token(rng, 14),
+		paymentMethod: "pm_1" + token(rng, 23),
+		name:          fmt.Sprintf("%s %s %d", given, family, number),
+		email:         fmt.Sprintf("buyer.%04d.%s@example.com", number, hash),
+		phone:         fmt.Sprintf("+1555%07d", rng.IntN(10_000_000)),
+		line1:         fmt.Sprintf("%d %s", number, streets[rng.IntN(len(streets))]),
+		city:          place.city, country: place.country, currency: place.currency, local: place.locale,
+		postal:        fmt.Sprintf("%05d", rng.IntN(100_000)),
+		invoicePrefix: fmt.Sprintf("%08X", rng.Uint32()),
+	}
+}
+
+// personal lists what would tell who the buyer is.
+func (c *customer) personal() []string { return []string{c.name, c.email, c.phone, c.line1} }

@@ -1,0 +1,179 @@
+package simulate
+
+import (
+	"math/rand/v2"
+	"time"
+)
+
+// lifecycle is a script that one account's history follows.
+type lifecycle struct {
+	name   string
+	script func(*story)
+	// weight is how often it is drawn.
+	weight int
+}
+
+const (
+	hour = time.Hour
+	day  = 24 * time.Hour
+)
+
+// lifecycles begin with what a newcomer wants to see: a healthy account, one in
+// grace, one cancelled.
+var lifecycles = []lifecycle{
+	{"renewing", renewing, 30},
+	{"card fails, in grace", cardFails, 5},
+	{"canceled at once", canceledAtOnce, 3},
+	{"trialing", trialing, 4},
+	{"trial becomes paid", trialConverts, 4},
+	{"trial ends in failure, in grace", trialFails, 2},
+	{"trial ends in failure, canceled", trialFailsForGood, 1},
+	{"trial ends without a card, paused", trialPauses, 1},
+	{"trial canceled", trialCanceled, 1},
+	{"upgraded", upgraded, 5},
+	{"downgraded in the portal", downgraded, 4},
+	{"two changes in one second", changedTwiceAtOnce, 3},
+	{"canceled in the second of its start", regretted, 1},
+	{"more seats", moreSeats, 2},
+	{"yearly", yearly, 3},
+	{"collection paused", collectionPaused, 1},
+	{"card fails, recovered in grace", recoversInGrace, 5},
+	{"card fails, recovered after grace", recoversLate, 2},
+	{"grace ran out", graceRunsOut, 4},
+	{"grace ran out, second invoice fails", secondInvoiceFails, 2},
+	{"older invoice paid, latest still owed", olderInvoicePaid, 1},
+	{"invoice by mail overdue, in grace", mailedInvoiceOverdue, 1},
+	{"upgrade declined, in grace", upgradeDeclined, 2},
+	{"upgraded in grace", upgradedInGrace, 1},
+	{"downgraded in grace", downgradedInGrace, 1},
+	{"unpaid after dunning", dunningUnpaid, 2},
+	{"unpaid, then paid", unpaidThenPaid, 1},
+	{"canceled after dunning", dunningCanceled, 2},
+	{"canceled after dunning, debt paid later", debtPaidLater, 1},
+	{"cancellation scheduled in the portal", cancellationScheduled, 4},
+	{"cancellation carried out", cancellationCarriedOut, 4},
+	{"cancellation withdrawn", cancellationWithdrawn, 1},
+	{"subscribed again", subscribedAgain, 3},
+	{"two subscriptions, the better wins", twoSubscriptions, 2},
+	{"two of one tier, the newer wins", twoOfOneTier, 1},
+	{"better one's grace ran out", betterExpired, 1},
+	{"one canceled, one trialing", canceledBesideTrial, 1},
+	{"one unpaid, one canceled", unpaidBesideCanceled, 1},
+	{"incomplete", incomplete, 1},
+	{"incomplete, expired", incompleteExpires, 1},
+	{"incomplete, then active", incompleteActivates, 2},
+	{"price unknown", priceUnknown, 1},
+	{"price becomes unknown", priceBecomesUnknown, 1},
+	{"account unnamed", accountUnnamed, 2},
+	{"account named by the session", namedBySession, 2},
+	{"account named by the client reference", namedByReference, 2},
+	{"account named later", namedLater, 1},
+	{"moved to another account", moved, 1},
+	{"never bought", neverBought, 1},
+}
+
+// Lifecycles names the scripts, in the order of the first accounts of a run.
+func Lifecycles() []string {
+	names := make([]string, len(lifecycles))
+	for i, l := range lifecycles {
+		names[i] = l.name
+	}
+	return names
+}
+
+// lifecycleFor returns the script of lifecycle number i: each once, then by
+// weight.
+func lifecycleFor(rng *rand.Rand, i int) lifecycle {
+	if i < len(lifecycles) {
+		return lifecycles[i]
+	}
+	total := 0
+	for _, l := range lifecycles {
+		total += l.weight
+	}
+	n := rng.IntN(total)
+	for _, l := range lifecycles {
+		if n -= l.weight; n < 0 {
+			return l
+		}
+	}
+	return lifecycles[0]
+}
+
+// ago is a moment between low and high before the end.
+func (s *story) ago(low, high time.Duration) int64 { return s.end - s.between(low, high) }
+
+// buy draws an offer, named in one of the ways.
+func (s *story) buy(tier string) offer {
+	o := offer{plan: s.planOf(tier), quantity: 1}
+	switch n := s.rng.IntN(20); {
+	case n < 2:
+		o.naming = nameInSession
+	case n < 3:
+		o.naming = nameInReference
+	default:
+		o.api = s.chance(0.2)
+	}
+	return o
+}
+
+// someTier draws a paid tier.
+func (s *story) someTier() string { return tiers[1+s.rng.IntN(len(tiers)-1)].id }
+
+// twoTiers draws two paid tiers, the lower first.
+func (s *story) twoTiers() (low, high string) {
+	i := 1 + s.rng.IntN(len(tiers)-2)
+	j := i + 1 + s.rng.IntN(len(tiers)-i-1)
+	return tiers[i].id, tiers[j].id
+}
+
+// historyTo signs up a whole number of months before a moment and renews until
+// the period that ends then is the present one.
+func (s *story) historyTo(turn int64, o offer) *subscription {
+	start, months := monthsBefore(turn, 1+s.rng.IntN(3+s.extraMonths()))
+	s.now = start
+	sub := s.signUp(o)
+	for range months - 1 {
+		s.renew(sub)
+	}
+	return sub
+}
+
+// extraMonths is how many months of history there may be beyond the least.
+func (s *story) extraMonths() int {
+	return int((s.end - s.start - span(minSpan)) / span(31*day))
+}
+
+// settled is a subscription in good standing, renewed some days before the end.
+func (s *story) settled(o offer) *subscription {
+	sub := s.historyTo(s.ago(4*day, 25*day), o)
+	s.renew(sub)
+	return sub
+}
+
+func renewing(s *story) {
+	s.settled(s.buy(s.someTier()))
+	if s.chance(0.2) {
+		s.wait(hour, day)
+		s.emit("customer.updated", customerObject(s.customer, nil, s.options.Livemode), object{{"phone", nil}}, byRequest)
+	}
+}
+
+func yearly(s *story) {
+	o := s.buy(s.someTier())
+	o.plan = planFor(o.plan.tier, byLookupKey, s.customer.currency, 12)
+	s.now = s.ago(5*day, 150*day)
+	s.signUp(o)
+}
+
+// neverBought is an account of which only events of no account's access tell.
+func neverBought(s *story) {
+	s.now = s.ago(2*day, 60*day)
+	s.customer.created = s.now
+	named := metadata{{s.key, s.account}}
+	s.emit("customer.created", customerObject(s.customer, named, s.options.Livemode), nil, byRequest)
+	session := s.newSession()
+	session.metadata, session.expired = named, true
+	s.now += span(day)
+	s.emit("checkout.session.expired", sessionObject(session, s.generation(), s.options.Livemode), nil, byStripe)
+}

@@ -1,0 +1,61 @@
+package simulate
+
+import "time"
+
+const trialLength = 14 * day
+
+// onTrial signs up for a trial that ends at the given moment.
+func (s *story) onTrial(ends int64, o offer) *subscription {
+	o.trial = trialLength
+	s.now = ends - span(trialLength)
+	return s.signUp(o)
+}
+
+// warn tells three days ahead that the trial will end.
+func (s *story) warn(sub *subscription) {
+	s.now = sub.trialEnd - span(3*day)
+	s.emit("customer.subscription.trial_will_end", s.show(sub), nil, byStripe)
+}
+
+func trialing(s *story) {
+	s.onTrial(s.end+s.between(2*day, 12*day), s.buy(s.someTier()))
+}
+
+func trialConverts(s *story) {
+	sub := s.onTrial(s.ago(2*day, 25*day), s.buy(s.someTier()))
+	s.warn(sub)
+	s.renew(sub)
+}
+
+// trialFailsAt lets the first payment after a trial fail at the given moment.
+func (s *story) trialFailsAt(at int64) (*subscription, *invoice) {
+	sub := s.onTrial(at-span(invoiceDelay), s.buy(s.someTier()))
+	s.warn(sub)
+	return sub, s.failRenewal(sub)
+}
+
+func trialFails(s *story) {
+	s.trialFailsAt(s.ago(time.Hour, 20*hour))
+}
+
+func trialFailsForGood(s *story) {
+	sub, inv := s.trialFailsAt(s.ago(9*day, 25*day))
+	s.dun(inv, 3, 8*day)
+	s.cancel(sub, "payment_failed", byStripe)
+}
+
+func trialPauses(s *story) {
+	o := s.buy(s.someTier())
+	o.missingCard = "pause"
+	sub := s.onTrial(s.ago(day, 25*day), o)
+	s.warn(sub)
+	s.now = sub.trialEnd
+	s.change(sub, byStripe, func() { sub.become("paused") })
+	s.emit("customer.subscription.paused", s.show(sub), nil, byStripe)
+}
+
+func trialCanceled(s *story) {
+	sub := s.onTrial(s.end+s.between(day, 8*day), s.buy(s.someTier()))
+	s.wait(2*hour, 3*day)
+	s.cancel(sub, "cancellation_requested", byRequest)
+}
