@@ -152,13 +152,18 @@ func (r *Runner) bringUp(ctx context.Context, a *applier, to Checkpoint) error {
 	if !r.fits(to) || to.Position <= a.checkpoint.Position {
 		return nil
 	}
+	head, err := r.opts.Store.Head(ctx)
+	if err != nil {
+		return err
+	}
+	to.Position = min(to.Position, head) // a model may claim more than its log has
 	var batch []eventstore.RecordedEvent
 	flush := func(upTo eventstore.Position) error {
 		_, err := a.apply(ctx, batch, upTo)
 		batch = batch[:0]
 		return err
 	}
-	err := eventsBetween(ctx, r.opts.Store, a.checkpoint.Position, to.Position, func(e eventstore.RecordedEvent) error {
+	err = eventsBetween(ctx, r.opts.Store, a.checkpoint.Position, to.Position, func(e eventstore.RecordedEvent) error {
 		if _, err := decodeCatalog(&e); err == nil && e.Stream.Category() == "catalog" && !a.parked[e.Stream] {
 			return errCatalogAdopted
 		}
@@ -168,7 +173,7 @@ func (r *Runner) bringUp(ctx context.Context, a *applier, to Checkpoint) error {
 		}
 		return flush(e.Position)
 	})
-	if err == nil {
+	if err == nil && to.Position > a.checkpoint.Position {
 		err = flush(to.Position)
 	}
 	if err != nil && !errors.Is(err, errCatalogAdopted) {

@@ -28,7 +28,8 @@ type Model interface {
 	// an earlier. It is for one goroutine.
 	Load(ctx context.Context, rows Rows) error
 	// Beside makes an empty model next to this one, for a rebuild. What an
-	// earlier rebuild left there is removed. Discard it when done.
+	// earlier rebuild left there is removed; while another one is there, it
+	// waits. Discard it when done.
 	Beside(ctx context.Context) (Model, error)
 	// Seal ends the loading of a model made by Beside. Only then may it be read
 	// and updated.

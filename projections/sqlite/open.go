@@ -36,9 +36,11 @@ const openTimeout = 10 * time.Second
 // Model is a read model in a SQLite file. It implements projections.Model, and
 // projections.Reader when opened by OpenReader.
 type Model struct {
-	path   string
-	beside bool // made by Beside
-	reader bool // made by OpenReader
+	path string
+	// besideOf is the model that this one was made beside of, nil for others;
+	// gone says that it was discarded.
+	besideOf *Model
+	gone     bool
 
 	// swap is held shared while the file is used, and exclusively while it is
 	// replaced by an empty one.
@@ -47,6 +49,8 @@ type Model struct {
 	cache *cache
 	// writing has room for one writer.
 	writing chan struct{}
+	// building has room for one model beside.
+	building chan struct{}
 }
 
 var (
@@ -58,7 +62,7 @@ var (
 // there is none. A file that is no read model, is damaged, or has another
 // layout is replaced by an empty one, which its Checkpoint shows.
 func Open(ctx context.Context, path string) (*Model, error) {
-	m := &Model{path: path, cache: newCache(), writing: make(chan struct{}, 1)}
+	m := &Model{path: path, cache: newCache(), writing: make(chan struct{}, 1), building: make(chan struct{}, 1)}
 	f, err := openFile(ctx, path)
 	if errors.Is(err, projections.ErrModelBroken) {
 		if err = removeFiles(path); err == nil {
@@ -82,7 +86,7 @@ func OpenReader(ctx context.Context, path string) (*Model, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open read model: %w", err)
 	}
-	return &Model{path: path, reader: true, file: f}, nil
+	return &Model{path: path, file: f}, nil
 }
 
 // Close releases the file. A second Close does nothing.
@@ -99,7 +103,7 @@ func (m *Model) Close() error {
 
 // file is one open SQLite file: a connection that writes, and some that read.
 type file struct {
-	read  *sql.DB
+	read  *sql.DB // nil while a model is being loaded
 	write *writer // nil in a reader
 
 	entitlement  *sql.Stmt
@@ -163,7 +167,10 @@ func (f *file) check(ctx context.Context) error {
 }
 
 func (f *file) close() error {
-	err := f.read.Close()
+	var err error
+	if f.read != nil {
+		err = f.read.Close()
+	}
 	if f.write != nil {
 		err = errors.Join(err, f.write.close())
 	}

@@ -19,24 +19,36 @@ const pagesAtOnce = 1024
 // Beside implements projections.Model. The file is written without a journal
 // and without syncs: if it does not get as far as Adopt, it is thrown away.
 func (m *Model) Beside(ctx context.Context) (projections.Model, error) {
-	path := m.path + Suffix
-	if err := removeFiles(path); err != nil {
-		return nil, err
+	select {
+	case m.building <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
-	w, err := openWriter(ctx, dsn(path, "rwc", "_pragma=journal_mode(OFF)", "_pragma=synchronous(OFF)",
-		"_pragma=locking_mode(EXCLUSIVE)", "_pragma=cache_size(-32768)"))
-	if err != nil {
+	b := &Model{path: m.path + Suffix, cache: newCache(), writing: make(chan struct{}, 1), besideOf: m}
+	if err := b.makeBeside(ctx); err != nil {
+		<-m.building
 		return nil, wrap("make a read model beside", err)
 	}
-	b := &Model{path: path, beside: true, cache: newCache(), writing: make(chan struct{}, 1)}
-	b.file = &file{write: w}
+	return b, nil
+}
+
+func (m *Model) makeBeside(ctx context.Context) error {
+	if err := removeFiles(m.path); err != nil {
+		return err
+	}
+	w, err := openWriter(ctx, dsn(m.path, "rwc", "_pragma=journal_mode(OFF)", "_pragma=synchronous(OFF)",
+		"_pragma=locking_mode(EXCLUSIVE)", "_pragma=cache_size(-32768)"))
+	if err != nil {
+		return err
+	}
+	m.file = &file{write: w}
 	if err = w.create(ctx, tables); err == nil {
 		_, err = w.conn.ExecContext(ctx, "BEGIN IMMEDIATE")
 	}
 	if err != nil {
-		return nil, errors.Join(wrap("make a read model beside", err), w.close())
+		return errors.Join(err, w.close())
 	}
-	return b, nil
+	return nil
 }
 
 // Load implements projections.Model.
@@ -78,6 +90,7 @@ func (m *Model) Seal(ctx context.Context) error {
 	if _, err := w.conn.ExecContext(ctx, indexes+"COMMIT;"); err != nil {
 		return wrap("seal the read model", err)
 	}
+	m.file = nil
 	if err := w.close(); err != nil {
 		return wrap("seal the read model", err)
 	}
@@ -91,8 +104,8 @@ func (m *Model) Seal(ctx context.Context) error {
 // other processes need not open the file again.
 func (m *Model) Adopt(ctx context.Context, beside projections.Model) error {
 	from, ours := beside.(*Model)
-	if !ours || !from.beside {
-		return errors.New("adopt a read model: want one made by Beside")
+	if !ours || from.besideOf != m {
+		return errors.New("adopt a read model: want one made beside it")
 	}
 	select {
 	case m.writing <- struct{}{}:
@@ -139,7 +152,11 @@ func (m *Model) Discard(ctx context.Context) error {
 		m.file = nil
 	}
 	err := removeFiles(m.path)
-	if err != nil || m.beside {
+	if m.besideOf != nil && !m.gone {
+		m.gone = true
+		<-m.besideOf.building
+	}
+	if err != nil || m.gone {
 		return err
 	}
 	m.file, err = openFile(ctx, m.path)

@@ -1,0 +1,131 @@
+package projections
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/daybookhq/daybook/aggregate"
+	"github.com/daybookhq/daybook/eventstore"
+)
+
+func recorded(t *testing.T, revision eventstore.Revision, status aggregate.Status) eventstore.RecordedEvent {
+	t.Helper()
+	at := time.Date(2026, 3, 1, 12, int(revision), 0, 0, time.UTC)
+	e := aggregate.Event{Fact: &aggregate.Fact{
+		Type: aggregate.SubscriptionChanged, OccurredAt: at,
+		Key:          aggregate.FactKey{StripeEventID: "evt_" + string(rune('a'+revision))},
+		Subscription: &aggregate.SubscriptionSnapshot{ID: "sub_1", Account: "a", Status: status},
+	}}
+	data, err := aggregate.Encode(e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	meta, err := json.Marshal(eventstore.Metadata{RecordedAt: at})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return eventstore.RecordedEvent{Stream: "subscription-sub_1", Revision: revision,
+		Position: eventstore.Position(revision + 10), Type: e.Type(), Data: data, Metadata: meta}
+}
+
+func TestEventsThatWereFoldedArePassedOver(t *testing.T) {
+	events := []eventstore.RecordedEvent{recorded(t, 0, aggregate.Active), recorded(t, 1, aggregate.Canceled)}
+	f := newFolded("subscription-sub_1")
+	for range 2 {
+		if fault := f.take(events); fault != nil {
+			t.Fatal(fault.err)
+		}
+	}
+	if f.events != 2 || f.next != 2 {
+		t.Errorf("folded %d events, next %d", f.events, f.next)
+	}
+}
+
+func TestAFaultLeavesWhatCameBefore(t *testing.T) {
+	events := []eventstore.RecordedEvent{recorded(t, 0, aggregate.Active), recorded(t, 1, aggregate.Canceled), recorded(t, 2, aggregate.Active)}
+	events[1].Metadata = []byte(`{`)
+	row, fault, err := foldSubscription(newFolded("subscription-sub_1"), events, OrBuiltin(aggregate.Catalogs{}), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if fault == nil || fault.revision != 1 || fault.position != 11 {
+		t.Errorf("fault %+v", fault)
+	}
+	if row == nil || row.Truth.Status != aggregate.Active || row.Truth.Position != 10 {
+		t.Errorf("row %+v", row)
+	}
+}
+
+// A fault of ours stops one stream, and is looked for event by event, so that
+// where it is found does not depend on batches.
+func TestAPanicIsAFaultOfOneStream(t *testing.T) {
+	events := []eventstore.RecordedEvent{recorded(t, 0, aggregate.Active), recorded(t, 1, aggregate.Canceled)}
+	catalogs := OrBuiltin(aggregate.Catalogs{})
+	broken := func(next eventstore.Revision) *folded { // its methods panic
+		return &folded{next: next, events: int(next)}
+	}
+	row, fault, err := foldSubscription(broken(2), events, catalogs,
+		func() (*folded, []eventstore.RecordedEvent, error) {
+			return newFolded("subscription-sub_1"), events, nil
+		})
+	if err != nil || fault != nil || row == nil || row.Truth.Status != aggregate.Canceled {
+		t.Errorf("row %+v, fault %+v, %v", row, fault, err)
+	}
+	row, fault, err = foldSubscription(broken(2), events, catalogs,
+		func() (*folded, []eventstore.RecordedEvent, error) { return broken(0), events, nil })
+	if err != nil || row != nil || fault == nil || fault.revision != 0 || !strings.Contains(fault.err.Error(), "panic") {
+		t.Errorf("row %+v, fault %+v, %v", row, fault, err)
+	}
+}
+
+func TestEventsSetAsideComeBackAsTheyWere(t *testing.T) {
+	for _, bound := range []int{0, 1 << 20} {
+		p := newPartitions(1, bound, t.TempDir())
+		want := []eventstore.RecordedEvent{recorded(t, 0, aggregate.Active), recorded(t, 1, aggregate.Canceled)}
+		want[1].Data = append(want[1].Data, make([]byte, 3*chunkBytes)...)
+		for i := range want {
+			if err := p.add(&want[i]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var got []eventstore.RecordedEvent
+		for i := range p.parts {
+			streams, err := p.streams(i)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, streams["subscription-sub_1"]...)
+		}
+		if len(got) != len(want) {
+			t.Fatalf("bound %d: %d events, want %d", bound, len(got), len(want))
+		}
+		for i, e := range got {
+			w := want[i]
+			if e.Stream != w.Stream || e.Revision != w.Revision || e.Position != w.Position || e.Type != w.Type ||
+				string(e.Data) != string(w.Data) || string(e.Metadata) != string(w.Metadata) {
+				t.Errorf("bound %d: event %d came back changed", bound, i)
+			}
+		}
+		if err := p.close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestTheCacheIsBoundedByEvents(t *testing.T) {
+	c := newFoldedCache(10)
+	for i := range 5 {
+		f := newFolded("subscription-x")
+		f.events = 4
+		c.put(eventstore.NewStream("subscription", string(rune('a'+i))), f)
+	}
+	if c.weight > 10 || c.take("subscription-e") == nil || c.take("subscription-a") != nil {
+		t.Errorf("weight %d", c.weight)
+	}
+	c.purge()
+	if c.weight != 0 || c.take("subscription-d") != nil {
+		t.Errorf("after purge: weight %d", c.weight)
+	}
+}

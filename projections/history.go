@@ -1,0 +1,102 @@
+package projections
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/daybookhq/daybook/aggregate"
+	"github.com/daybookhq/daybook/eventstore"
+)
+
+// Moments bounds a look into the past. A zero time sets no bound.
+type Moments struct {
+	// AsOf bounds Stripe's times: what had happened.
+	AsOf time.Time
+	// KnownAt bounds ours: what had been recorded.
+	KnownAt time.Time
+}
+
+// reach reports whether t lies within both bounds.
+func (m Moments) reach(t time.Time) bool {
+	return (m.AsOf.IsZero() || !t.After(m.AsOf)) && (m.KnownAt.IsZero() || !t.After(m.KnownAt))
+}
+
+// catalogStream holds the catalogs that were adopted.
+const catalogStream = eventstore.Stream("catalog-main")
+
+// SubscriptionAt folds a subscription's stream as far as the moments allow. It
+// returns what was true then, and from how many facts. A stream that is not
+// there gives eventstore.ErrStreamNotFound.
+func SubscriptionAt(ctx context.Context, store eventstore.Reader, id string, at Moments) (aggregate.SubscriptionTruth, int, error) {
+	recorded, err := readKnown(ctx, store, eventstore.NewStream("subscription", id), at.KnownAt)
+	if err != nil {
+		return aggregate.SubscriptionTruth{}, 0, err
+	}
+	sub := aggregate.NewSubscription(id)
+	for _, ev := range recorded {
+		event, err := aggregate.Decode(ev.Type, ev.Data)
+		if err != nil {
+			return aggregate.SubscriptionTruth{}, 0, fmt.Errorf("fold %s at revision %d: %w", ev.Stream, ev.Revision, err)
+		}
+		sub.Evolve(event, aggregate.Place{Position: uint64(ev.Position)})
+	}
+	catalogs, err := CatalogsAt(ctx, store, at)
+	if err != nil {
+		return aggregate.SubscriptionTruth{}, 0, err
+	}
+	then := sub.Until(at.AsOf, time.Time{})
+	return then.Derive(catalogs), then.Len(), nil
+}
+
+// readKnown reads a stream as it was known at a time: up to the last event that
+// was recorded by then. It bounds events before they are folded, for a later
+// correction must not displace what it corrected before it was made.
+func readKnown(ctx context.Context, store eventstore.Reader, stream eventstore.Stream, knownAt time.Time) ([]eventstore.RecordedEvent, error) {
+	var events []eventstore.RecordedEvent
+	known := 0
+	for ev, err := range store.ReadStream(ctx, stream, 0, eventstore.Forwards, 0) {
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", stream, err)
+		}
+		events = append(events, ev)
+		if knownAt.IsZero() {
+			known = len(events)
+			continue
+		}
+		meta, err := eventstore.DecodeMetadata(ev.Metadata)
+		if err != nil {
+			return nil, fmt.Errorf("read %s at revision %d: %w", stream, ev.Revision, err)
+		}
+		if !meta.RecordedAt.After(knownAt) {
+			known = len(events)
+		}
+	}
+	return events[:known], nil
+}
+
+// CatalogsAt returns the catalogs that had been adopted by both moments, so that
+// the past is explained by the catalog of the past. Before the first adoption
+// the first catalog stands in; a record without any, the built-in one.
+func CatalogsAt(ctx context.Context, store eventstore.Reader, at Moments) (aggregate.Catalogs, error) {
+	var catalogs aggregate.Catalogs
+	events, err := readKnown(ctx, store, catalogStream, time.Time{})
+	if err != nil && !errors.Is(err, eventstore.ErrStreamNotFound) {
+		return catalogs, err
+	}
+	for _, ev := range events {
+		if ev.Type != aggregate.CatalogAdoptedType {
+			continue
+		}
+		var adopted aggregate.CatalogAdopted
+		if err := json.Unmarshal(ev.Data, &adopted); err != nil {
+			return catalogs, fmt.Errorf("decode %s at revision %d: %w", ev.Stream, ev.Revision, err)
+		}
+		if catalogs.Current() == nil || at.reach(adopted.AdoptedAt) {
+			catalogs = catalogs.With(adopted)
+		}
+	}
+	return OrBuiltin(catalogs), nil
+}

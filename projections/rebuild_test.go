@@ -1,0 +1,217 @@
+package projections_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/daybookhq/daybook/aggregate"
+	"github.com/daybookhq/daybook/eventstore"
+	"github.com/daybookhq/daybook/projections"
+	"github.com/daybookhq/daybook/projections/sqlite"
+)
+
+// story appends random events.
+type story struct {
+	*rig
+	*rand.Rand
+}
+
+func pick[T any](s *story, from ...T) T { return from[s.IntN(len(from))] }
+
+func (s *story) step() {
+	id := fmt.Sprintf("sub_%d", s.IntN(25))
+	account := fmt.Sprintf("account-%d", s.IntN(12))
+	at := begin.Add(time.Duration(s.IntN(200)-100) * time.Hour)
+	switch s.IntN(20) {
+	default:
+		s.subscribed(id, pick(s, account, account, ""), pick(s, aggregate.Active, aggregate.Trialing, aggregate.PastDue,
+			aggregate.Unpaid, aggregate.Active), pick(s, "price_basic", "price_premium", "price_elite", "price_odd"), at)
+	case 0, 1, 2, 3:
+		s.paymentFailed(id, account, at)
+	case 4:
+		s.subscribed(id, account, aggregate.Canceled, "price_basic", at)
+	case 5, 6:
+		s.appendEvent(id, aggregate.Event{Fact: &aggregate.Fact{
+			Type: aggregate.CheckoutCompleted, Key: s.key(), OccurredAt: at,
+			Checkout: &aggregate.CheckoutSnapshot{ID: "cs_" + id, Subscription: id, Customer: "cus_" + id, Account: account},
+		}})
+	case 7:
+		s.appendEvent(id, aggregate.Event{Note: &aggregate.Note{
+			Type: aggregate.GracePeriodExpired, ConcludedAt: s.clock.Now(), Anchor: at, Until: at.Add(24 * time.Hour),
+		}})
+	case 8:
+		s.posting()
+	case 9:
+		s.clock.Set(s.clock.Now().Add(time.Duration(s.IntN(10)) * time.Hour))
+	}
+	if s.IntN(100) == 0 {
+		s.appendRaw(eventstore.NewStream("subscription", id), "SomethingNewer", []byte(`{}`))
+	}
+	if s.IntN(100) == 0 {
+		catalog := aggregate.BuiltinCatalog()
+		catalog.GracePeriod = aggregate.Span(time.Duration(s.IntN(72)) * time.Hour)
+		s.adopt(catalog)
+	}
+}
+
+func (s *story) posting() {
+	stream := eventstore.NewStream("posting", fmt.Sprintf("evt_%d", s.IntN(5)))
+	data, err := json.Marshal(map[string]any{"schema": 1, "reason": "odd", "failed_at": s.clock.Now()})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.appendRaw(stream, pick(s, "PostingFailed", "PostingRepaired"), data)
+}
+
+func TestRebuildIsLive(t *testing.T) {
+	for seed := range uint64(4) {
+		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
+			r := newRig(t)
+			s := &story{rig: r, Rand: rand.New(rand.NewPCG(seed, 0))}
+			r.start()
+			for i := range 250 {
+				s.step()
+				switch {
+				case i%100 == 99:
+					r.settle()
+					r.sameAsRebuilt()
+				case i%70 == 69:
+					r.start() // as after a crash: whatever was under way is lost
+				}
+			}
+			r.settle()
+			r.sameAsRebuilt()
+			before := r.entitlement("account-1")
+			if _, err := r.runner.Rebuild(t.Context(), projections.RebuildPlan{}); err != nil {
+				t.Fatal(err)
+			}
+			if after := r.entitlement("account-1"); after.Tier != before.Tier || after.Position != before.Position {
+				t.Errorf("the rebuilt model answers %+v, before %+v", after, before)
+			}
+			// The model that took the other's place goes on from there.
+			for range 50 {
+				s.step()
+			}
+			r.settle()
+			r.sameAsRebuilt()
+		})
+	}
+}
+
+func TestARebuildThatDoesNotFitInMemory(t *testing.T) {
+	r := newRig(t)
+	s := &story{rig: r, Rand: rand.New(rand.NewPCG(7, 0))}
+	for range 400 {
+		s.step()
+	}
+	r.start()
+	r.settle()
+	for _, options := range []projections.RebuildOptions{
+		{MemoryBytes: 1, Dir: r.dir},
+		{Readers: 3},
+	} {
+		beside, err := r.model.Beside(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var last, total uint64
+		_, err = projections.Rebuild(t.Context(), projections.Source{
+			Store: r.store, Epoch: epoch, Now: r.clock.Now, RebuildOptions: options,
+		}, beside, func(d, of uint64) { last, total = d, of })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if last != total || total == 0 {
+			t.Errorf("progress ended at %d of %d", last, total)
+		}
+		differences, err := projections.Compare(t.Context(), r.model, beside, r.clock.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range differences {
+			t.Errorf("%+v: %s %s\nlive    %s\nrebuilt %s", options, d.Kind, d.Key, d.A, d.B)
+		}
+		if err := beside.Discard(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	if left, err := filepath.Glob(filepath.Join(r.dir, "*rebuild*")); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// The comparison is what every other test of the rebuild rests on: it must find
+// each kind of difference.
+func TestCompareFindsEveryKindOfDifference(t *testing.T) {
+	open := func(name string) *sqlite.Model {
+		m, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := m.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		return m
+	}
+	row := projections.SubscriptionRow{Truth: aggregate.SubscriptionTruth{ID: "sub_1"}, Account: "a", Doc: []byte(`{"id":"sub_1"}`)}
+	for kind, change := range map[string]func(projections.Tx) error{
+		"checkpoint":   func(tx projections.Tx) error { return tx.SetCheckpoint(projections.Checkpoint{Position: 9}) },
+		"subscription": func(tx projections.Tx) error { return tx.PutSubscription(row) },
+		"entitlement": func(tx projections.Tx) error {
+			return tx.PutEntitlement(projections.EntitlementRow{Account: "b", Doc: []byte(`{"account":"b","tier":"elite"}`)})
+		},
+		"counts": func(tx projections.Tx) error {
+			return tx.PutEntitlement(projections.EntitlementRow{Account: "z", Doc: []byte(`{"account":"z"}`)})
+		},
+		"failures": func(tx projections.Tx) error { return tx.PutFailure(projections.Failure{StripeEventID: "evt_1"}) },
+		"parked":   func(tx projections.Tx) error { return tx.Park(projections.Parked{Stream: "subscription-x"}) },
+		"catalogs": func(tx projections.Tx) error {
+			return tx.AddCatalog(aggregate.CatalogAdopted{Schema: 1, Hash: "h", Catalog: aggregate.BuiltinCatalog()})
+		},
+		"unmapped": func(tx projections.Tx) error {
+			truth := aggregate.SubscriptionTruth{ID: "sub_9", Status: aggregate.Active, Flags: []string{aggregate.FlagUnmappedPrice},
+				Items: []aggregate.Item{{Price: "price_odd"}}}
+			doc, err := json.Marshal(truth)
+			if err != nil {
+				return err
+			}
+			return tx.PutSubscription(projections.SubscriptionRow{Truth: truth, Doc: doc})
+		},
+	} {
+		t.Run(kind, func(t *testing.T) {
+			a, b := open("a.db"), open("b.db")
+			common := func(tx projections.Tx) error {
+				other := row
+				other.Account, other.Truth.ID, other.Doc = "b", "sub_2", []byte(`{"id":"sub_2"}`)
+				return tx.PutSubscription(other)
+			}
+			for _, m := range []*sqlite.Model{a, b} {
+				if err := m.Update(t.Context(), common); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if same, err := projections.Compare(t.Context(), a, b, begin); err != nil || len(same) != 0 {
+				t.Fatalf("two that are the same: %v, %v", same, err)
+			}
+			if err := b.Update(t.Context(), change); err != nil {
+				t.Fatal(err)
+			}
+			found, err := projections.Compare(t.Context(), a, b, begin)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, d := range found {
+				if d.Kind == kind {
+					return
+				}
+			}
+			t.Errorf("not found; found %+v", found)
+		})
+	}
+}
