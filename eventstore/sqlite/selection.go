@@ -1,0 +1,143 @@
+package sqlite
+
+import (
+	"database/sql/driver"
+	"slices"
+	"strings"
+
+	"github.com/daybookhq/daybook/eventstore"
+)
+
+// maxCategories is up to how many categories a filter is served by their
+// index; a filter of more reads along the log.
+const maxCategories = 32
+
+// scanWindow bounds how many positions a query passes that reads along the
+// log and drops what the filter does not want, so that it stays short where
+// little is wanted.
+const scanWindow = 20_000
+
+// selection is a filter turned into SQL: the events of a stretch of the log,
+// (?1, ?2], that pass, up to ?3 of them, in one of the two directions.
+type selection struct {
+	filter eventstore.Filter
+	text   [2]string // by Direction
+	args   []driver.Value
+	// window is how many positions one query may cover, 0 for any number.
+	window eventstore.Position
+}
+
+var order = [2]string{eventstore.Forwards: "ASC", eventstore.Backwards: "DESC"}
+
+func newSelection(filter eventstore.Filter) *selection {
+	prefixes := minimal(filter.Prefixes)
+	categories, whole := wholeCategories(prefixes)
+	switch {
+	case len(prefixes) == 0:
+		return everything()
+	case whole && len(categories) <= maxCategories:
+		return byCategory(prefixes, categories)
+	}
+	return byPrefix(prefixes)
+}
+
+// minimal drops prefixes that another one covers; none are left if one of them
+// covers everything.
+func minimal(prefixes []string) []string {
+	sorted := slices.Sorted(slices.Values(prefixes))
+	var kept []string
+	for _, p := range sorted {
+		if p == "" {
+			return nil
+		}
+		if len(kept) == 0 || !strings.HasPrefix(p, kept[len(kept)-1]) {
+			kept = append(kept, p)
+		}
+	}
+	return kept
+}
+
+// wholeCategories returns the categories that prefixes stand for, and whether
+// that is all they stand for: a name, and the first hyphen.
+func wholeCategories(prefixes []string) (categories []string, whole bool) {
+	for _, p := range prefixes {
+		name, rest, hyphen := strings.Cut(p, "-")
+		if !hyphen || rest != "" {
+			return nil, false
+		}
+		categories = append(categories, name)
+	}
+	return categories, true
+}
+
+func everything() *selection {
+	s := &selection{}
+	for dir, by := range order {
+		s.text[dir] = "SELECT " + eventColumns + " FROM events WHERE position > ?1 AND position <= ?2" +
+			" ORDER BY position " + by + " LIMIT ?3"
+	}
+	return s
+}
+
+// byCategory merges the positions of several categories, each from the index,
+// and fetches the rows after that: sorting rows would carry their payloads
+// through every step.
+func byCategory(prefixes, categories []string) *selection {
+	s := &selection{filter: eventstore.Filter{Prefixes: prefixes}}
+	const one = "SELECT position FROM events WHERE category = (SELECT id FROM categories WHERE name = ?)" +
+		" AND position > ?1 AND position <= ?2"
+	arms := make([]string, len(categories))
+	for i, c := range categories {
+		arms[i] = strings.Replace(one, "= ?)", "= "+parameter(len(s.args))+")", 1)
+		s.args = append(s.args, c)
+	}
+	for dir, by := range order {
+		s.text[dir] = "SELECT " + qualified("e.") + " FROM (" + strings.Join(arms, " UNION ALL ") +
+			" ORDER BY position " + by + " LIMIT ?3) p CROSS JOIN events e ON e.position = p.position"
+	}
+	return s
+}
+
+// byPrefix reads along the log and compares names. The stream's column comes
+// before the payloads, so what does not pass costs little.
+func byPrefix(prefixes []string) *selection {
+	s := &selection{filter: eventstore.Filter{Prefixes: prefixes}, window: scanWindow}
+	arms := make([]string, len(prefixes))
+	for i, p := range prefixes {
+		arms[i] = "stream >= " + parameter(len(s.args))
+		s.args = append(s.args, p)
+		if behind, ok := successor(p); ok {
+			arms[i] += " AND stream < " + parameter(len(s.args))
+			s.args = append(s.args, behind)
+		}
+	}
+	for dir, by := range order {
+		s.text[dir] = "SELECT " + eventColumns + " FROM events WHERE position > ?1 AND position <= ?2" +
+			" AND (" + strings.Join(arms, " OR ") + ") ORDER BY position " + by + " LIMIT ?3"
+	}
+	return s
+}
+
+// successor is the smallest string behind all that begin with p; there is none
+// if p is all 0xff.
+func successor(p string) (string, bool) {
+	b := []byte(p)
+	for i := len(b) - 1; i >= 0; i-- {
+		if b[i] < 0xff {
+			b[i]++
+			return string(b[:i+1]), true
+		}
+	}
+	return "", false
+}
+
+// stretch narrows (from, to] to what one query may cover.
+func (s *selection) stretch(from, to eventstore.Position, dir eventstore.Direction) (eventstore.Position, eventstore.Position) {
+	switch {
+	case s.window == 0 || to-from <= s.window:
+		return from, to
+	case dir == eventstore.Forwards:
+		return from, from + s.window
+	}
+	return to - s.window, to
+}
