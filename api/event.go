@@ -23,12 +23,12 @@ type eventAnswer struct {
 	EventID string `json:"event_id"`
 	// Entries are the journal's, oldest first: the first delivery, then its
 	// variants. Their metadata is the receipt.
-	Entries []eventView `json:"entries"`
+	Entries []EventView `json:"entries"`
 	// Posted is the index of the entry that gets posted.
 	Posted int `json:"posted"`
 	// Followed lists what was appended because of an entry: facts, notes, or
 	// why it could not be posted.
-	Followed []eventView `json:"followed"`
+	Followed []EventView `json:"followed"`
 }
 
 // event answers GET /v1/events/{event}. A key that is bound to an account sees
@@ -51,9 +51,9 @@ func (s *Server) event(w http.ResponseWriter, r *http.Request) error {
 		return notFound("No such event was recorded.")
 	}
 	posted, _ := intake.PostedEntry(entries)
-	answer := eventAnswer{EventID: id, Entries: make([]eventView, len(entries)), Posted: posted}
+	answer := eventAnswer{EventID: id, Entries: make([]EventView, len(entries)), Posted: posted}
 	for i, entry := range entries {
-		answer.Entries[i] = viewOf(entry, true)
+		answer.Entries[i] = NewEventView(entry, true)
 	}
 	if answer.Followed, err = s.followed(r.Context(), entries, streams); err != nil {
 		return err
@@ -107,12 +107,12 @@ func (s *Server) streamsBehind(id string, entries []eventstore.RecordedEvent) []
 }
 
 // followed reads from the streams what one of the entries caused.
-func (s *Server) followed(ctx context.Context, entries []eventstore.RecordedEvent, streams []eventstore.Stream) ([]eventView, error) {
+func (s *Server) followed(ctx context.Context, entries []eventstore.RecordedEvent, streams []eventstore.Stream) ([]EventView, error) {
 	causes := map[string]bool{}
 	for _, entry := range entries {
 		causes[entry.ID.String()] = true
 	}
-	views := []eventView{}
+	views := []EventView{}
 	for _, stream := range streams {
 		for ev, err := range s.Store.ReadStream(ctx, stream, 0, eventstore.Forwards, 0) {
 			if errors.Is(err, eventstore.ErrStreamNotFound) {
@@ -122,7 +122,7 @@ func (s *Server) followed(ctx context.Context, entries []eventstore.RecordedEven
 				return nil, err
 			}
 			if meta, err := eventstore.DecodeMetadata(ev.Metadata); err == nil && causes[meta.CausationID] {
-				views = append(views, viewOf(ev, true))
+				views = append(views, NewEventView(ev, true))
 			}
 		}
 	}

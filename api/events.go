@@ -21,7 +21,7 @@ const bookkeeping = "checkpoint"
 
 // eventPage is a page of the record.
 type eventPage struct {
-	Events []eventView `json:"events"`
+	Events []EventView `json:"events"`
 	// Next continues behind this page. It is missing where there was nothing
 	// more; then the position of the last event, as from, asks for what came
 	// since.
@@ -62,9 +62,9 @@ func (s *Server) listEvents(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	page := eventPage{Events: make([]eventView, len(events))}
+	page := eventPage{Events: make([]EventView, len(events))}
 	for i, ev := range events {
-		page.Events[i] = viewOf(ev, ev.Stream.Category() != journalCategory)
+		page.Events[i] = NewEventView(ev, ev.Stream.Category() != journalCategory)
 	}
 	if next != nil {
 		page.Next = encodeCursor(eventsCursor, q.dir, strconv.FormatUint(uint64(*next), 10))

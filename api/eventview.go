@@ -11,8 +11,8 @@ import (
 	"github.com/daybookhq/daybook/eventstore"
 )
 
-// eventView is a recorded event in an answer.
-type eventView struct {
+// EventView is a recorded event in an answer.
+type EventView struct {
 	ID       uuid.UUID           `json:"id"`
 	Stream   eventstore.Stream   `json:"stream"`
 	Revision eventstore.Revision `json:"revision"`
@@ -33,10 +33,10 @@ type eventView struct {
 	Raw []byte `json:"raw_base64,omitempty"`
 }
 
-// viewOf shows an event, with its data if withData.
-func viewOf(ev eventstore.RecordedEvent, withData bool) eventView {
+// NewEventView shows an event, with its data if withData.
+func NewEventView(ev eventstore.RecordedEvent, withData bool) EventView {
 	sum := sha256.Sum256(ev.Data)
-	view := eventView{
+	view := EventView{
 		ID: ev.ID, Stream: ev.Stream, Revision: ev.Revision, Position: ev.Position, Type: ev.Type,
 		Metadata: asJSON(ev.Metadata), DataBytes: len(ev.Data), DataSHA256: hex.EncodeToString(sum[:]),
 	}

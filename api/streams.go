@@ -115,7 +115,7 @@ func (s *Server) authorizeStreams(ctx context.Context, streams ...eventstore.Str
 
 // readStream reads a page. Its cursor is the revision to begin the next at.
 func (s *Server) readStream(ctx context.Context, stream eventstore.Stream, from eventstore.Revision, dir eventstore.Direction, limit int) (streamPage, error) {
-	page := streamPage{Stream: stream, eventPage: eventPage{Events: []eventView{}}}
+	page := streamPage{Stream: stream, eventPage: eventPage{Events: []EventView{}}}
 	for ev, err := range s.Store.ReadStream(ctx, stream, from, dir, limit+1) {
 		if err != nil {
 			return streamPage{}, err
@@ -124,7 +124,7 @@ func (s *Server) readStream(ctx context.Context, stream eventstore.Stream, from 
 			page.Next = encodeCursor(streamCursor, dir, strconv.FormatUint(uint64(ev.Revision), 10))
 			break
 		}
-		page.Events = append(page.Events, viewOf(ev, true))
+		page.Events = append(page.Events, NewEventView(ev, true))
 	}
 	return page, nil
 }

@@ -83,7 +83,7 @@ func (s *Server) subscription(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if !asOf.IsZero() || !knownAt.IsZero() {
-		return s.subscriptionThen(w, r, id, moments{asOf: asOf, knownAt: knownAt})
+		return s.subscriptionThen(w, r, id, projections.Moments{AsOf: asOf, KnownAt: knownAt})
 	}
 	if !known {
 		return notFound("There is no such subscription.")
@@ -93,8 +93,8 @@ func (s *Server) subscription(w http.ResponseWriter, r *http.Request) error {
 
 // subscriptionThen answers from the record. A key that is bound to an account
 // sees only what belonged to it then, too.
-func (s *Server) subscriptionThen(w http.ResponseWriter, r *http.Request, id string, at moments) error {
-	truth, facts, err := s.subscriptionAt(r.Context(), id, at)
+func (s *Server) subscriptionThen(w http.ResponseWriter, r *http.Request, id string, at projections.Moments) error {
+	truth, facts, err := projections.SubscriptionAt(r.Context(), s.Store, id, at)
 	if errors.Is(err, eventstore.ErrStreamNotFound) {
 		return notFound("There is no such subscription.")
 	}
@@ -109,6 +109,6 @@ func (s *Server) subscriptionThen(w http.ResponseWriter, r *http.Request, id str
 	}
 	return writeJSON(w, pastSubscription{
 		SubscriptionRecord: projections.SubscriptionRecord{SubscriptionTruth: truth, Account: truth.Link.Account},
-		AsOf:               at.asOf, KnownAt: at.knownAt,
+		AsOf:               at.AsOf, KnownAt: at.KnownAt,
 	})
 }

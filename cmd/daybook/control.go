@@ -1,0 +1,168 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+
+	"github.com/sirupsen/logrus"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/daybookhq/daybook/cmd/daybook/config"
+)
+
+// Commands that write do so through the control socket of whoever owns the
+// data dir. It is a file only its owner may open (mode 0600), so it needs no
+// keys. Each call streams lines of JSON: how far it is, and at last its result.
+
+// controlLine is one line of the answer to a control call.
+type controlLine struct {
+	// Done of Total is how far the work is; Total is 0 where nobody knows.
+	Done  int64 `json:"done,omitempty"`
+	Total int64 `json:"total,omitempty"`
+	// Result ends a call that was carried out.
+	Result json.RawMessage `json:"result,omitempty"`
+	// Error ends a call that was not.
+	Error string `json:"error,omitempty"`
+}
+
+// controlWork is what a control route does. It calls tell as it gets on.
+type controlWork func(r *http.Request, tell func(done, total int64)) (result any, err error)
+
+func (n *node) controlRoutes() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("POST /ingest", controlHandler(n.ingest))
+	mux.Handle("POST /rebuild", controlHandler(n.rebuild))
+	return mux
+}
+
+func controlHandler(work controlWork) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		out := json.NewEncoder(w)
+		flush := http.NewResponseController(w)
+		// A call reads and answers at once, which HTTP/1.1 leaves to be asked for.
+		_ = flush.EnableFullDuplex()
+		send := func(line controlLine) {
+			_ = out.Encode(line) // a caller that went away misses the rest
+			_ = flush.Flush()
+		}
+		result, err := work(r, func(done, total int64) { send(controlLine{Done: done, Total: total}) })
+		if err != nil {
+			send(controlLine{Error: err.Error()})
+			return
+		}
+		raw, err := json.Marshal(result)
+		if err != nil {
+			send(controlLine{Error: err.Error()})
+			return
+		}
+		send(controlLine{Result: raw})
+	})
+}
+
+// listenControl opens the socket. Only the owner of the data dir gets here, so
+// a socket that lies there was left by a process that is gone.
+func listenControl(dir string) (net.Listener, error) {
+	path := socketPath(dir)
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("remove the old control socket: %w", err)
+	}
+	listener, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("open the control socket: %w", err)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		listener.Close()
+		return nil, fmt.Errorf("protect the control socket: %w", err)
+	}
+	return listener, nil
+}
+
+// callControl carries out one call at whoever owns the data dir: a running
+// server, or else a node that is opened here for as long as the call takes.
+func callControl(ctx context.Context, cfg *config.Config, log *logrus.Logger, route string, body io.Reader,
+	tell func(done, total int64), result any) error {
+	if socketAnswers(cfg.DataDir) {
+		return postControl(ctx, cfg.DataDir, route, body, tell, result)
+	}
+	n, err := openNode(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	defer n.close()
+	control, err := listenControl(cfg.DataDir)
+	if err != nil {
+		return err
+	}
+	working, stop := context.WithCancel(ctx)
+	defer stop()
+	group, groupCtx := errgroup.WithContext(working)
+	group.Go(func() error { return n.run(groupCtx, true) })
+	group.Go(func() error { return serveHTTP(groupCtx, endpoint{&http.Server{Handler: n.controlRoutes()}, control}) })
+	group.Go(func() error {
+		defer stop()
+		if err := postControl(groupCtx, cfg.DataDir, route, body, tell, result); err != nil {
+			return err
+		}
+		return n.settle(groupCtx)
+	})
+	return group.Wait()
+}
+
+func socketAnswers(dir string) bool {
+	conn, err := net.Dial("unix", socketPath(dir))
+	if err != nil {
+		return false
+	}
+	conn.Close()
+	return true
+}
+
+// postControl makes one call through the socket and follows its progress.
+func postControl(ctx context.Context, dir, route string, body io.Reader, tell func(done, total int64), result any) error {
+	client := &http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "unix", socketPath(dir))
+		},
+	}}
+	defer client.CloseIdleConnections()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://daybook"+route, body)
+	if err != nil {
+		return err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return fmt.Errorf("call the server: %w", err)
+	}
+	defer resp.Body.Close()
+	return readControl(resp.Body, tell, result)
+}
+
+func readControl(body io.Reader, tell func(done, total int64), result any) error {
+	lines := bufio.NewScanner(body)
+	lines.Buffer(nil, 16<<20)
+	for lines.Scan() {
+		var line controlLine
+		if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
+			return fmt.Errorf("read the server's answer: %w", err)
+		}
+		switch {
+		case line.Error != "":
+			return errors.New(line.Error)
+		case line.Result != nil:
+			return json.Unmarshal(line.Result, result)
+		}
+		tell(line.Done, line.Total)
+	}
+	if err := lines.Err(); err != nil {
+		return fmt.Errorf("read the server's answer: %w", err)
+	}
+	return errors.New("the server went away before it was done")
+}

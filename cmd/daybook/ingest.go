@@ -1,0 +1,178 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/daybookhq/daybook/intake"
+)
+
+// ingested is what became of a file of events.
+type ingested struct {
+	Recorded  int64 `json:"recorded"`
+	Duplicate int64 `json:"duplicate"`
+	// Faults are the lines that are no events; the others were taken in.
+	Faults []lineFault `json:"faults,omitempty"`
+	// MoreFaults counts those that the list had no room for.
+	MoreFaults int64 `json:"more_faults,omitempty"`
+}
+
+// lineFault is a line that could not be taken in.
+type lineFault struct {
+	Line   int64  `json:"line"`
+	Reason string `json:"reason"`
+}
+
+// The bounds of an ingest.
+const (
+	maxListedFaults = 100
+	parallelLines   = 64
+	lineTimeout     = 30 * time.Second
+)
+
+func ingestCommand() *cobra.Command {
+	var source string
+	cmd := &cobra.Command{
+		Use: "ingest FILE", Short: "Take in Stripe events from a file of JSON lines", Args: exactArgs("FILE"),
+		Long: "Records the events of FILE (one JSON event a line; - is standard input) as entries of a named\n" +
+			"source other than Stripe's webhook, and posts them. Events that are known already stay as they are.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			cfg, err := loadConfig(cmd, false)
+			if err != nil {
+				return err
+			}
+			if source == "" || source == intake.SourceWebhook {
+				return usagef("--source %q: name where the events come from; %q is what Stripe delivers itself", source, intake.SourceWebhook)
+			}
+			file, size, err := openInput(args[0])
+			if err != nil {
+				return err
+			}
+			defer file.Close()
+			bar := newProgress(cmd, "ingest", size)
+			var result ingested
+			route := "/ingest?source=" + url.QueryEscape(source)
+			err = callControl(cmd.Context(), cfg, newLogger(cfg, cmd.ErrOrStderr()), route, bar.reading(file), bar.ignore, &result)
+			bar.finish()
+			if err != nil {
+				return err
+			}
+			return reportIngested(cmd, result)
+		},
+	}
+	cmd.Flags().StringVar(&source, "source", "ingest", "where the events come from, kept with each entry")
+	return cmd
+}
+
+func openInput(name string) (io.ReadCloser, int64, error) {
+	if name == "-" {
+		return io.NopCloser(os.Stdin), 0, nil
+	}
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, 0, err
+	}
+	info, err := file.Stat()
+	if err != nil {
+		file.Close()
+		return nil, 0, err
+	}
+	return file, info.Size(), nil
+}
+
+func reportIngested(cmd *cobra.Command, r ingested) error {
+	cmd.Printf("%d recorded, %d already known, %d refused\n", r.Recorded, r.Duplicate, int64(len(r.Faults))+r.MoreFaults)
+	for _, f := range r.Faults {
+		cmd.Printf("line %d: %s\n", f.Line, f.Reason)
+	}
+	if len(r.Faults) > 0 {
+		return errReported
+	}
+	return nil
+}
+
+// ingest is the control route behind the command.
+func (n *node) ingest(r *http.Request, _ func(done, total int64)) (any, error) {
+	t := &taking{node: n, source: r.URL.Query().Get("source")}
+	if err := t.takeAll(r.Context(), r.Body); err != nil {
+		return nil, err
+	}
+	t.result.Recorded, t.result.Duplicate = t.recorded.Load(), t.duplicate.Load()
+	return t.result, nil
+}
+
+// taking is one ingest under way.
+type taking struct {
+	*node
+	source              string
+	recorded, duplicate atomic.Int64
+
+	mu     sync.Mutex
+	result ingested
+}
+
+// takeAll records lines in parallel: they wait for one disk together, as
+// webhooks do, and order makes no difference.
+func (t *taking) takeAll(ctx context.Context, body io.Reader) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(parallelLines)
+	lines := bufio.NewReaderSize(body, 1<<16)
+	for number := int64(1); ctx.Err() == nil; number++ {
+		line, err := lines.ReadBytes('\n')
+		if line = bytes.TrimSpace(line); len(line) > 0 {
+			group.Go(func() error { return t.take(ctx, number, line) })
+		}
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return errors.Join(fmt.Errorf("read line %d: %w", number, err), group.Wait())
+		}
+	}
+	return group.Wait()
+}
+
+// take records one line. A line that is no event is a fault of the file; only
+// trouble with the store ends the whole.
+func (t *taking) take(ctx context.Context, number int64, line []byte) error {
+	envelope, err := intake.ParseEnvelope(line)
+	if err != nil {
+		t.fault(number, err.Error())
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, lineTimeout)
+	defer cancel()
+	outcome, err := t.journal.Record(ctx, intake.Entry{Body: line, Envelope: envelope, Source: t.source})
+	if err != nil {
+		return fmt.Errorf("line %d: %w", number, err)
+	}
+	if outcome.Status == intake.Duplicate {
+		t.duplicate.Add(1)
+	} else {
+		t.recorded.Add(1)
+	}
+	return nil
+}
+
+func (t *taking) fault(number int64, reason string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.result.Faults) < maxListedFaults {
+		t.result.Faults = append(t.result.Faults, lineFault{number, reason})
+	} else {
+		t.result.MoreFaults++
+	}
+}

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/sirupsen/logrus"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/daybookhq/daybook/api"
+	"github.com/daybookhq/daybook/cmd/daybook/config"
+	"github.com/daybookhq/daybook/eventstore"
+	storesqlite "github.com/daybookhq/daybook/eventstore/sqlite"
+	"github.com/daybookhq/daybook/intake"
+	"github.com/daybookhq/daybook/intake/posting"
+	"github.com/daybookhq/daybook/projections"
+	modelsqlite "github.com/daybookhq/daybook/projections/sqlite"
+)
+
+// The files of a data dir.
+func storePath(dir string) string  { return filepath.Join(dir, "daybook.db") }
+func modelPath(dir string) string  { return filepath.Join(dir, "model.db") }
+func socketPath(dir string) string { return filepath.Join(dir, "daybook.sock") }
+
+// probeEvery is how often the store is asked whether it is there.
+const probeEvery = 2 * time.Second
+
+// node is everything that works behind the routes: the store, the journal,
+// posting and the projection. It owns the data dir.
+type node struct {
+	cfg *config.Config
+	log logrus.FieldLogger
+
+	store    *storesqlite.Store
+	model    *modelsqlite.Model
+	about    founded
+	catalogs *catalogBook
+
+	verifier *intake.Verifier
+	journal  *intake.Journal
+	poster   *posting.Poster
+	runner   *projections.Runner
+	answers  *projections.Answers
+	probe    *api.Probe
+}
+
+// openNode opens the data dir, founding the store if it is new, and puts the
+// configured catalog in force.
+func openNode(ctx context.Context, cfg *config.Config, log logrus.FieldLogger) (n *node, err error) {
+	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the data dir: %w", err)
+	}
+	n = &node{cfg: cfg, log: log}
+	defer func() {
+		if err != nil {
+			n.close()
+		}
+	}()
+	if n.store, err = storesqlite.Open(ctx, storePath(cfg.DataDir), storesqlite.Options{Report: n.reportFinding}); err != nil {
+		return nil, err
+	}
+	if n.about, err = foundStore(ctx, n.store, cfg.Livemode, systemClock()); err != nil {
+		return nil, err
+	}
+	n.catalogs = &catalogBook{store: n.store}
+	if adopted, err := n.catalogs.adopt(ctx, cfg.Catalog, systemClock()); err != nil {
+		return nil, err
+	} else if adopted {
+		log.WithField("catalog", cfg.Catalog.Hash()).Info("catalog adopted")
+	}
+	if n.model, err = modelsqlite.Open(ctx, modelPath(cfg.DataDir)); err != nil {
+		return nil, err
+	}
+	n.assemble()
+	return n, nil
+}
+
+// assemble connects the rooms.
+func (n *node) assemble() {
+	n.verifier = intake.NewVerifier(n.cfg.WebhookSecrets, systemClock)
+	n.journal = intake.NewJournal(n.store, systemClock)
+	n.poster = posting.New(posting.Config{
+		Store: n.store, Translator: &intake.Translator{AccountKeys: n.cfg.AccountKeys},
+		Catalogs: n.catalogs.History, Livemode: n.cfg.Livemode, ConnectAccounts: n.cfg.ConnectAccounts,
+		Epoch: n.about.Epoch, Now: systemClock, Log: n.log,
+	})
+	n.runner = projections.NewRunner(projections.Options{
+		Store: n.store, Model: n.model, Epoch: n.about.Epoch, Livemode: n.cfg.Livemode,
+		Now: systemClock, OnDue: n.noteGraceEnd, Log: n.log,
+	})
+	n.answers = projections.NewAnswers(n.model, n.about.Epoch, n.cfg.Livemode)
+	n.probe = api.NewProbe(n.store, systemClock)
+}
+
+// noteGraceEnd has posting note, in the streams of subscriptions, that their
+// grace has run out.
+func (n *node) noteGraceEnd(ctx context.Context, _ string, subscriptions []string, _ time.Time) error {
+	var all []error
+	for _, id := range subscriptions {
+		all = append(all, n.poster.Conclude(ctx, id))
+	}
+	return errors.Join(all...)
+}
+
+// run works until ctx ends, and returns when everything has stopped. Without
+// posting, webhooks are only recorded.
+func (n *node) run(ctx context.Context, postToo bool) error {
+	group, ctx := errgroup.WithContext(ctx)
+	if postToo {
+		group.Go(func() error { return n.poster.Run(ctx) })
+	}
+	group.Go(func() error { return ignoreEnd(ctx, n.runner.Run(ctx)) })
+	group.Go(func() error { n.probe.Run(ctx, probeEvery); return nil })
+	return group.Wait()
+}
+
+// ignoreEnd drops the error with which work ends because it was told to.
+func ignoreEnd(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// settle waits until everything recorded so far is posted and in the model.
+func (n *node) settle(ctx context.Context) error {
+	last, err := n.lastOf(ctx, intake.JournalCategory+"-")
+	if err != nil {
+		return err
+	}
+	if err := n.poster.WaitFor(ctx, last); err != nil {
+		return fmt.Errorf("wait for posting: %w", err)
+	}
+	if last, err = n.lastOf(ctx, projections.Prefixes...); err != nil {
+		return err
+	}
+	if err := n.runner.WaitFor(ctx, last); err != nil {
+		return fmt.Errorf("wait for the read model: %w", err)
+	}
+	return nil
+}
+
+// lastOf is the position of the last event whose stream has one of the prefixes.
+func (n *node) lastOf(ctx context.Context, prefixes ...string) (eventstore.Position, error) {
+	for e, err := range n.store.ReadAll(ctx, eventstore.End, eventstore.Backwards, eventstore.Filter{Prefixes: prefixes}, 1) {
+		if err != nil {
+			return 0, fmt.Errorf("read the log's end: %w", err)
+		}
+		return e.Position, nil
+	}
+	return 0, nil
+}
+
+func (n *node) close() {
+	if n.model != nil {
+		if err := n.model.Close(); err != nil {
+			n.log.WithError(err).Warn("closing the read model")
+		}
+	}
+	if n.store != nil {
+		if err := n.store.Close(); err != nil {
+			n.log.WithError(err).Error("closing the event store")
+		}
+	}
+}

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"io"
+	"os"
+	"time"
+
+	"github.com/sirupsen/logrus"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/daybookhq/daybook/api"
+	"github.com/daybookhq/daybook/cmd/daybook/config"
+	"github.com/daybookhq/daybook/intake"
+)
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "daybook",
+		Short:         "Event-sourced billing ledger for Stripe",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          noArgs,
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
+	root.CompletionOptions.HiddenDefaultCmd = true
+	config.AddFlags(root.PersistentFlags())
+	root.AddCommand(
+		serveCommand(), simulateCommand(), ingestCommand(), rebuildCommand(),
+		eventsCommand(), showCommand(), failuresCommand(),
+		configCommand(), keysCommand(), versionCommand(),
+	)
+	return root
+}
+
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usagef("%s: no such command or argument: %q (see daybook help)", cmd.CommandPath(), args[0])
+	}
+	return nil
+}
+
+// exactArgs wants the arguments that names lists.
+func exactArgs(names ...string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != len(names) {
+			return usagef("%s wants %v (see %s --help)", cmd.CommandPath(), names, cmd.CommandPath())
+		}
+		return nil
+	}
+}
+
+// loadConfig reads the configuration of a command. Only those that receive
+// webhooks need a signing secret.
+func loadConfig(cmd *cobra.Command, serving bool) (*config.Config, error) {
+	return config.Load(configInput(cmd.Flags(), serving))
+}
+
+func configInput(flags *pflag.FlagSet, serving bool) config.Input {
+	return config.Input{
+		Flags: flags, Environ: os.Environ(), Serving: serving,
+		CheckSecret: intake.ValidSecret,
+		CheckKeys:   func(spec string) error { _, err := api.ParseKeys(spec); return err },
+	}
+}
+
+// newLogger writes to w as the configuration says.
+func newLogger(cfg *config.Config, w io.Writer) *logrus.Logger {
+	log := logrus.New()
+	log.SetOutput(w)
+	log.SetLevel(cfg.LogLevel)
+	if cfg.LogFormat == "json" {
+		log.SetFormatter(&logrus.JSONFormatter{TimestampFormat: time.RFC3339Nano})
+	} else {
+		log.SetFormatter(&logrus.TextFormatter{FullTimestamp: true})
+	}
+	return log
+}
+
+func versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Print the version", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cmd.Println(version)
+			return nil
+		},
+	}
+}
+
+// systemClock is the only clock of the program; everything below gets it handed in.
+func systemClock() time.Time { return time.Now() }

@@ -1,0 +1,202 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/sirupsen/logrus"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/daybookhq/daybook/aggregate"
+	"github.com/daybookhq/daybook/api"
+	"github.com/daybookhq/daybook/cmd/daybook/config"
+)
+
+// drainTimeout bounds how long requests under way may take to finish at the end.
+const drainTimeout = 15 * time.Second
+
+func serveCommand() *cobra.Command {
+	var posting, demo bool
+	cmd := &cobra.Command{
+		Use: "serve", Short: "Receive webhooks, post them, and answer", Args: noArgs,
+		Long: "Receives Stripe's webhooks, posts them into the ledgers and answers the API.\n" +
+			"Stops on SIGINT and SIGTERM; re-reads secrets, keys and catalog on SIGHUP.",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := loadConfig(cmd, true)
+			if err != nil {
+				return err
+			}
+			if demo && !cfg.Dev {
+				return usagef("--demo sends simulated traffic, and needs --dev")
+			}
+			log := newLogger(cfg, cmd.ErrOrStderr())
+			return serve(cmd.Context(), cfg, log, serveOptions{posting: posting, demo: demo, out: cmd})
+		},
+	}
+	cmd.Flags().BoolVar(&posting, "posting", true, "post what is recorded; without it webhooks are only recorded")
+	cmd.Flags().BoolVar(&demo, "demo", false, "send the traffic of a few hundred simulated accounts, and show what became of it")
+	return cmd
+}
+
+type serveOptions struct {
+	posting, demo bool
+	out           *cobra.Command
+}
+
+// serve runs the whole service until ctx ends.
+func serve(ctx context.Context, cfg *config.Config, log *logrus.Logger, o serveOptions) error {
+	for _, w := range cfg.Warnings {
+		log.Warn(w)
+	}
+	// Listening comes first: an address that is taken should not found a store.
+	listener, err := net.Listen("tcp", cfg.Addr)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w", cfg.Addr, err)
+	}
+	defer listener.Close()
+	n, err := openNode(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	defer n.close()
+	server, err := n.newAPI()
+	if err != nil {
+		return err
+	}
+	log.WithFields(logrus.Fields{"addr": listener.Addr().String(), "data_dir": cfg.DataDir, "mode": modeName(cfg.Livemode),
+		"epoch": n.about.Epoch, "version": version}).Info("daybook serves")
+	return n.serveOn(ctx, listener, server, o)
+}
+
+// serveOn runs the routes, the control socket and the work behind them. When
+// ctx ends it stops in order: no new requests, those under way finished, then
+// posting and the projection.
+func (n *node) serveOn(ctx context.Context, listener net.Listener, server *api.Server, o serveOptions) error {
+	control, err := listenControl(n.cfg.DataDir)
+	if err != nil {
+		return err
+	}
+	working, stopWorking := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWorking()
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.Go(func() error { return n.run(working, o.posting) })
+	group.Go(func() error {
+		defer stopWorking()
+		return serveHTTP(groupCtx,
+			endpoint{api.HTTPServer(server), listener},
+			endpoint{&http.Server{Handler: n.controlRoutes(), ReadHeaderTimeout: 5 * time.Second}, control})
+	})
+	group.Go(func() error { n.reloadOnHangup(groupCtx, server); return nil })
+	if o.demo {
+		group.Go(func() error { return n.demonstrate(groupCtx, "http://"+listener.Addr().String(), o.out) })
+	}
+	return group.Wait()
+}
+
+// newAPI makes the HTTP interface over the node.
+func (n *node) newAPI() (*api.Server, error) {
+	keys, err := api.ParseKeys(n.cfg.APIKeys)
+	if err != nil {
+		return nil, err
+	}
+	return api.New(api.Config{
+		Verifier: n.verifier, Journal: n.journal, Store: n.store, Health: n.probe, Model: n.model,
+		Entitlements: n.answers, Catalog: func() *aggregate.Catalog { return n.catalogs.Current() },
+		Progress: []api.Follower{postingProgress{n}, projectionProgress{n}},
+		Keys:     keys, MaxWebhookBytes: n.cfg.WebhookMaxBytes, Version: version, StoreKind: "sqlite",
+		Clock: systemClock, Log: n.log,
+	})
+}
+
+type postingProgress struct{ *node }
+
+func (p postingProgress) Progress() api.Progress {
+	g := p.poster.Progress()
+	return api.Progress{Name: "posting", Position: g.Position, CaughtUp: g.BehindSince.IsZero(),
+		LagSeconds: g.Lag(systemClock()).Seconds(), Error: g.LastError}
+}
+
+type projectionProgress struct{ *node }
+
+func (p projectionProgress) Progress() api.Progress {
+	s := p.runner.Status()
+	return api.Progress{Name: "projection", Position: s.Position, CaughtUp: s.LagSeconds == 0,
+		LagSeconds: s.LagSeconds, Error: s.LastError}
+}
+
+// endpoint is a server and where it listens.
+type endpoint struct {
+	server   *http.Server
+	listener net.Listener
+}
+
+// serveHTTP serves until ctx ends, then lets the requests under way finish.
+func serveHTTP(ctx context.Context, endpoints ...endpoint) error {
+	group, groupCtx := errgroup.WithContext(ctx)
+	for _, e := range endpoints {
+		group.Go(func() error {
+			if err := e.server.Serve(e.listener); !errors.Is(err, http.ErrServerClosed) {
+				return fmt.Errorf("serve: %w", err)
+			}
+			return nil
+		})
+	}
+	group.Go(func() error {
+		<-groupCtx.Done()
+		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+		defer cancel()
+		var all []error
+		for _, e := range endpoints {
+			if err := e.server.Shutdown(drain); err != nil {
+				all = append(all, e.server.Close())
+			}
+		}
+		return errors.Join(all...)
+	})
+	return group.Wait()
+}
+
+// reloadOnHangup reads secrets, keys and the catalog again on SIGHUP. With a
+// fault, everything stays as it was.
+func (n *node) reloadOnHangup(ctx context.Context, server *api.Server) {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hangup:
+			if err := n.reload(ctx, server); err != nil {
+				n.log.WithError(err).Error("reload refused: the old configuration stays in force")
+			} else {
+				n.log.Info("configuration reloaded")
+			}
+		}
+	}
+}
+
+func (n *node) reload(ctx context.Context, server *api.Server) error {
+	next, err := n.cfg.Reload()
+	if err != nil {
+		return err
+	}
+	keys, err := api.ParseKeys(next.APIKeys)
+	if err != nil {
+		return err
+	}
+	if _, err := n.catalogs.adopt(ctx, next.Catalog, systemClock()); err != nil {
+		return err
+	}
+	n.verifier.SetSecrets(next.WebhookSecrets)
+	server.SetKeys(keys)
+	return nil
+}

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/daybookhq/daybook/api"
+	"github.com/daybookhq/daybook/cmd/daybook/config"
+)
+
+func configCommand() *cobra.Command {
+	var output string
+	cmd := &cobra.Command{
+		Use: "config", Short: "Print the configuration in force, and where each value came from", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkOutput(output); err != nil {
+				return err
+			}
+			cfg, err := loadConfig(cmd, true)
+			write := config.WriteTable
+			if output == outputJSON {
+				write = config.WriteJSON
+			}
+			if writeErr := write(os.Stdout, cfg.Settings()); writeErr != nil {
+				return writeErr
+			}
+			return err
+		},
+	}
+	addOutputFlag(cmd, &output)
+	return cmd
+}
+
+func keysCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "keys", Short: "Make API keys", Args: noArgs}
+	cmd.AddCommand(newKeyCommand())
+	return cmd
+}
+
+func newKeyCommand() *cobra.Command {
+	var name, scopes, account string
+	cmd := &cobra.Command{
+		Use: "new", Short: "Make an API key and print it, once", Args: noArgs,
+		Long: "Makes an API key and prints it, together with the entry for DAYBOOK_API_KEYS.\n" +
+			"Only its SHA-256 is configured: the key itself is nowhere kept.",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var wanted []api.Scope
+			for _, s := range strings.FieldsFunc(scopes, func(r rune) bool { return r == ',' || r == '+' }) {
+				wanted = append(wanted, api.Scope(strings.TrimSpace(s)))
+			}
+			key, line, err := api.NewKey(name, wanted, account)
+			if err != nil {
+				return &usageError{err}
+			}
+			cmd.Printf("key (shown once):   %s\nDAYBOOK_API_KEYS:   %s\n", key, line)
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&name, "name", "", "who uses the key; it stands in the audit record")
+	cmd.Flags().StringVar(&scopes, "scopes", "read", "what it may do: read, audit, billing, admin; comma-separated")
+	cmd.Flags().StringVar(&account, "account", "", "the one account it may see; empty for all")
+	return cmd
+}

@@ -1,0 +1,197 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/daybookhq/daybook/aggregate"
+	"github.com/daybookhq/daybook/eventstore"
+	"github.com/daybookhq/daybook/projections"
+)
+
+// showQuery is what the show command was asked for.
+type showQuery struct {
+	asOf, knownAt string
+	output        string
+	at            projections.Moments
+}
+
+func showCommand() *cobra.Command {
+	var q showQuery
+	cmd := &cobra.Command{
+		Use: "show subscription|account ID", Short: "Show what is true of a subscription or an account, now or in the past",
+		Args: exactArgs("subscription|account", "ID"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := q.parse(); err != nil {
+				return err
+			}
+			show := map[string]func(context.Context, *cobra.Command, *record, string) error{
+				"subscription": q.subscription, "account": q.account}[args[0]]
+			if show == nil {
+				return usagef("show %q: want subscription or account", args[0])
+			}
+			r, err := openRecord(cmd)
+			if err != nil {
+				return err
+			}
+			defer r.close()
+			return show(cmd.Context(), cmd, r, args[1])
+		},
+	}
+	cmd.Flags().StringVar(&q.asOf, "as-of", "", "what had happened by this time of Stripe's (RFC 3339)")
+	cmd.Flags().StringVar(&q.knownAt, "known-at", "", "what had been recorded by this time of ours (RFC 3339)")
+	addOutputFlag(cmd, &q.output)
+	return cmd
+}
+
+func (q *showQuery) parse() error {
+	for _, bound := range []struct {
+		flag, text string
+		into       *time.Time
+	}{{"--as-of", q.asOf, &q.at.AsOf}, {"--known-at", q.knownAt, &q.at.KnownAt}} {
+		if bound.text == "" {
+			continue
+		}
+		t, err := time.Parse(time.RFC3339, bound.text)
+		if err != nil {
+			return usagef("%s %q: want a time like 2026-01-31T12:00:00Z", bound.flag, bound.text)
+		}
+		*bound.into = t
+	}
+	return checkOutput(q.output)
+}
+
+func (q *showQuery) subscription(ctx context.Context, cmd *cobra.Command, r *record, id string) error {
+	truth, facts, err := projections.SubscriptionAt(ctx, r.store, id, q.at)
+	if errors.Is(err, eventstore.ErrStreamNotFound) || err == nil && facts == 0 {
+		return fmt.Errorf("nothing is known of subscription %s%s", id, q.bounds())
+	}
+	if err != nil {
+		return err
+	}
+	if q.output == outputJSON {
+		return writeJSON(cmd.OutOrStdout(), projections.SubscriptionRecord{SubscriptionTruth: truth, Account: truth.Link.Account})
+	}
+	return printSubscription(cmd, truth, facts, q.now())
+}
+
+// bounds says in words which past was asked for.
+func (q *showQuery) bounds() string {
+	var words strings.Builder
+	if q.asOf != "" {
+		words.WriteString(" as of " + q.asOf)
+	}
+	if q.knownAt != "" {
+		words.WriteString(" as known at " + q.knownAt)
+	}
+	return words.String()
+}
+
+// now is the moment at which access is judged: the one asked for, else the present.
+func (q *showQuery) now() time.Time {
+	switch {
+	case !q.at.AsOf.IsZero():
+		return q.at.AsOf
+	case !q.at.KnownAt.IsZero():
+		return q.at.KnownAt
+	}
+	return systemClock()
+}
+
+func printSubscription(cmd *cobra.Command, t aggregate.SubscriptionTruth, facts int, now time.Time) error {
+	access := t.Access(now)
+	rows := newTable(cmd.OutOrStdout(), "subscription", t.ID)
+	rows.row("account", orDash(t.Link.Account))
+	rows.row("customer", orDash(t.Customer))
+	rows.row("status", orDash(string(t.Status)))
+	rows.row("tier", orDash(t.Tier))
+	rows.row("access", fmt.Sprintf("%s (%s)", grantedWord(access.Granted), access.Reason))
+	for _, item := range t.Items {
+		rows.row("item", fmt.Sprintf("%s × %d", item.Price, item.Quantity))
+	}
+	rows.row("period ends", moment(t.CurrentPeriodEnd))
+	if t.Delinquency != nil {
+		rows.row("delinquent since", moment(t.Delinquency.Anchor))
+		rows.row("grace until", moment(t.Delinquency.GraceUntil))
+	}
+	for _, paid := range t.Paid {
+		rows.row("paid", fmt.Sprintf("%d %s (minor units)", paid.Amount, paid.Currency))
+	}
+	rows.row("flags", orDash(strings.Join(t.Flags, ", ")))
+	rows.row("rests on", strings.Join(t.Sources, ", "))
+	rows.row("facts", facts)
+	return rows.flush()
+}
+
+func (q *showQuery) account(ctx context.Context, cmd *cobra.Command, r *record, account string) error {
+	known, found, err := r.model.Account(ctx, account)
+	if err != nil {
+		return err
+	}
+	if !found {
+		return fmt.Errorf("nothing is known of account %s", account)
+	}
+	truths, err := q.truthsOf(ctx, r, known)
+	if err != nil {
+		return err
+	}
+	catalogs, err := projections.CatalogsAt(ctx, r.store, q.at)
+	if err != nil {
+		return err
+	}
+	e, _ := aggregate.Entitle(account, truths, catalogs, q.now())
+	e.Epoch, e.Livemode = r.about.Epoch, r.about.Livemode
+	if q.output == outputJSON {
+		return writeJSON(cmd.OutOrStdout(), map[string]any{"account": account, "entitlement": e, "subscriptions": truths})
+	}
+	return printAccount(cmd, e, truths)
+}
+
+// truthsOf folds the account's subscriptions as far as the moments allow.
+func (q *showQuery) truthsOf(ctx context.Context, r *record, account projections.AccountRecord) ([]aggregate.SubscriptionTruth, error) {
+	truths := []aggregate.SubscriptionTruth{}
+	for _, s := range account.Subscriptions {
+		truth, facts, err := projections.SubscriptionAt(ctx, r.store, s.ID, q.at)
+		if err != nil {
+			return nil, err
+		}
+		if facts > 0 && truth.Link.Account == account.Account {
+			truths = append(truths, truth)
+		}
+	}
+	return truths, nil
+}
+
+func printAccount(cmd *cobra.Command, e aggregate.Entitlement, truths []aggregate.SubscriptionTruth) error {
+	rows := newTable(cmd.OutOrStdout(), "account", e.Account)
+	rows.row("tier", fmt.Sprintf("%s (%s)", e.Tier, e.Reason))
+	rows.row("status", orDash(string(e.Status)))
+	rows.row("features", strings.Join(e.Features, ", "))
+	if e.InGrace {
+		rows.row("in grace until", moment(e.GraceUntil))
+	}
+	rows.row("flags", orDash(strings.Join(e.Flags, ", ")))
+	for _, t := range truths {
+		rows.row("subscription", fmt.Sprintf("%s  %s  %s", t.ID, t.Status, orDash(t.Tier)))
+	}
+	return rows.flush()
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+func grantedWord(granted bool) string {
+	if granted {
+		return "granted"
+	}
+	return "denied"
+}
