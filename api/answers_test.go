@@ -38,7 +38,7 @@ func TestEntitlementFromTheWebhookOn(t *testing.T) {
 		t.Errorf("a feature of a lower tier: %v", yes)
 	}
 	no := r.get("/v1/entitlements/team-1/features/white_label")
-	if no["allowed"] != false || no["reason"] != "tier_too_low" || no["required_tier"] != "enterprise" || no["upgrade_url"] == "" {
+	if no["allowed"] != false || no["reason"] != "subscription" || no["required_tier"] != "enterprise" || no["upgrade_url"] == "" {
 		t.Errorf("a feature of a higher tier: %v", no)
 	}
 	if a := r.do(http.MethodGet, "/v1/entitlements/team-1/features/teleport", opsKey, nil, nil); a.status != http.StatusNotFound {
@@ -214,9 +214,13 @@ func TestSubscriptionInThePast(t *testing.T) {
 	}
 }
 
+type follower Progress
+
+func (f follower) Progress() Progress { return Progress(f) }
+
 func TestStatusTellsWhatHappened(t *testing.T) {
 	r := newRig(t)
-	r.server.Followers = func() []Progress { return []Progress{{Name: "posting", Position: r.poster.Progress().Position}} }
+	r.server.Progress = []Follower{follower{Name: "posting", Position: 1}}
 	r.send(subscriptionEvent("evt_1", subCreated, noon, "sub_1", "team-1", "active", "price_nowhere"))
 	r.do(http.MethodPost, "/webhooks/stripe", "", nil, nil)
 	r.settle()

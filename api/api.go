@@ -54,8 +54,6 @@ type Config struct {
 	// Verifier and Journal take webhooks in.
 	Verifier Verifier
 	Journal  Journal
-	// Translator finds what followed from a Stripe event.
-	Translator Translator
 	// Store is the record, for reading.
 	Store eventstore.Reader
 	// Health tells whether Store can be reached.
@@ -66,9 +64,8 @@ type Config struct {
 	Entitlements Entitlements
 	// Catalog returns the catalog in force.
 	Catalog func() *aggregate.Catalog
-	// Followers tells how far those are who follow the log, for the status; nil
-	// if nobody does. It must answer at once.
-	Followers func() []Progress
+	// Progress lists those who follow the log, for the status.
+	Progress []Follower
 	// Keys are the API keys; without any, all but the open routes answer 401.
 	Keys []Key
 
@@ -130,7 +127,6 @@ func (c *Config) complete() error {
 	}
 	require("Verifier", c.Verifier != nil)
 	require("Journal", c.Journal != nil)
-	require("Translator", c.Translator != nil)
 	require("Store", c.Store != nil)
 	require("Health", c.Health != nil)
 	require("Model", c.Model != nil)

@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/daybookhq/daybook/aggregate"
@@ -67,24 +66,12 @@ func validUntil(e aggregate.Entitlement, now time.Time, lease time.Duration) tim
 	return until.UTC()
 }
 
-// featureAnswer says whether an account has a feature, and if not, what would
-// give it.
+// featureAnswer says whether an account has a feature, and what would give it.
 type featureAnswer struct {
-	Account string `json:"account"`
-	Feature string `json:"feature"`
-	Allowed bool   `json:"allowed"`
-	// Reason is the rule that gave the account its tier; "tier_too_low" if the
-	// account is in good standing on a tier without the feature.
-	Reason       aggregate.Reason `json:"reason"`
-	CurrentTier  string           `json:"current_tier"`
-	RequiredTier string           `json:"required_tier"`
-	UpgradeURL   string           `json:"upgrade_url"`
-	Stale        bool             `json:"stale,omitempty"`
-	StaleSeconds *int64           `json:"stale_seconds,omitempty"`
+	aggregate.Feature
+	Stale        bool   `json:"stale,omitempty"`
+	StaleSeconds *int64 `json:"stale_seconds,omitempty"`
 }
-
-// reasonTierTooLow: nothing is owed and nothing ended; the tier lacks the feature.
-const reasonTierTooLow aggregate.Reason = "tier_too_low"
 
 // feature answers GET /v1/entitlements/{account}/features/{feature}.
 func (s *Server) feature(w http.ResponseWriter, r *http.Request) error {
@@ -97,28 +84,9 @@ func (s *Server) feature(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	catalog := s.Catalog()
-	required, exists := catalog.TierOfFeature(feature)
-	allowed := slices.Contains(e.Features, feature)
-	if !exists && !allowed {
-		return notFound("No tier of the catalog has this feature.")
+	answer, exists := e.Feature(feature, s.Catalog())
+	if !exists {
+		return notFound("The catalog has no feature of this name.")
 	}
-	return writeJSON(w, featureAnswer{
-		Account: account, Feature: feature, Allowed: allowed, Reason: featureReason(e.Reason, allowed),
-		CurrentTier: e.Tier, RequiredTier: required.ID, UpgradeURL: catalog.UpgradeURL,
-		Stale: e.Stale, StaleSeconds: e.StaleSeconds,
-	})
-}
-
-// featureReason keeps the rule behind the tier where it explains the answer: a
-// refusal for lack of payment says so, any other refusal is the tier's.
-func featureReason(rule aggregate.Reason, allowed bool) aggregate.Reason {
-	if allowed {
-		return rule
-	}
-	switch rule {
-	case aggregate.ReasonSubscription, aggregate.ReasonGrace, aggregate.ReasonNothingOwed, aggregate.ReasonFree:
-		return reasonTierTooLow
-	}
-	return rule
+	return writeJSON(w, featureAnswer{Feature: answer, Stale: e.Stale, StaleSeconds: e.StaleSeconds})
 }

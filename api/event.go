@@ -9,11 +9,9 @@ import (
 	"github.com/daybookhq/daybook/intake"
 )
 
-// Translator says which facts a Stripe event states, and so where to look for
-// what followed from it.
-type Translator interface {
-	Translate(eventType string, body []byte) ([]intake.StreamFact, error)
-}
+// translator says to which streams a Stripe event leads. That does not depend on
+// the keys that name accounts, so it needs none.
+var translator intake.Translator
 
 // failures is the category of the streams that tell what could not be posted.
 const failures = "posting"
@@ -43,7 +41,7 @@ func (s *Server) event(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	streams := s.streamsBehind(id, entries)
+	streams := streamsBehind(id, entries)
 	if err := s.authorizeStreams(r.Context(), streams...); err != nil {
 		return err
 	}
@@ -91,11 +89,11 @@ func (s *Server) entriesOf(ctx context.Context, id string) ([]eventstore.Recorde
 
 // streamsBehind lists the streams to which entries may have led. Which they are
 // is translated anew; what cannot be translated led to a failure.
-func (s *Server) streamsBehind(id string, entries []eventstore.RecordedEvent) []eventstore.Stream {
+func streamsBehind(id string, entries []eventstore.RecordedEvent) []eventstore.Stream {
 	streams := []eventstore.Stream{eventstore.NewStream(failures, id)}
 	seen := map[eventstore.Stream]bool{streams[0]: true}
 	for _, entry := range entries {
-		facts, _ := s.Translator.Translate(entry.Type, entry.Data) // its failure stands in the record
+		facts, _ := translator.Translate(entry.Type, entry.Data) // its failure stands in the record
 		for _, f := range facts {
 			if !seen[f.Stream] {
 				seen[f.Stream] = true

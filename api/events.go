@@ -64,7 +64,7 @@ func (s *Server) listEvents(w http.ResponseWriter, r *http.Request) error {
 	}
 	page := eventPage{Events: make([]EventView, len(events))}
 	for i, ev := range events {
-		page.Events[i] = NewEventView(ev, ev.Stream.Category() != journalCategory)
+		page.Events[i] = NewEventView(ev, false)
 	}
 	if next != nil {
 		page.Next = encodeCursor(eventsCursor, q.dir, strconv.FormatUint(uint64(*next), 10))

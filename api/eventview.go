@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/daybookhq/daybook/eventstore"
+	"github.com/daybookhq/daybook/intake"
 )
 
 // EventView is a recorded event in an answer.
@@ -26,15 +27,15 @@ type EventView struct {
 	DataBytes  int    `json:"data_bytes"`
 	DataSHA256 string `json:"data_sha256"`
 	// Data is the data as JSON: the same value, perhaps with other white space.
-	// Lists leave out that of journal entries, for it holds personal data.
 	Data json.RawMessage `json:"data,omitempty"`
 	// Raw is the data byte by byte. Only journal entries have it: there the
 	// bytes are what was signed.
 	Raw []byte `json:"raw_base64,omitempty"`
 }
 
-// NewEventView shows an event, with its data if withData.
-func NewEventView(ev eventstore.RecordedEvent, withData bool) EventView {
+// NewEventView shows an event. The raw payload of a journal entry holds personal
+// data, and is shown only if withPayload; the data of other events always is.
+func NewEventView(ev eventstore.RecordedEvent, withPayload bool) EventView {
 	sum := sha256.Sum256(ev.Data)
 	view := EventView{
 		ID: ev.ID, Stream: ev.Stream, Revision: ev.Revision, Position: ev.Position, Type: ev.Type,
@@ -43,11 +44,12 @@ func NewEventView(ev eventstore.RecordedEvent, withData bool) EventView {
 	if meta, err := eventstore.DecodeMetadata(ev.Metadata); err == nil {
 		view.RecordedAt = meta.RecordedAt
 	}
-	if withData {
+	journal := ev.Stream.Category() == intake.JournalCategory
+	if !journal || withPayload {
 		view.Data = asJSON(ev.Data)
-		if ev.Stream.Category() == journalCategory {
-			view.Raw = ev.Data
-		}
+	}
+	if journal && withPayload {
+		view.Raw = ev.Data
 	}
 	return view
 }

@@ -25,12 +25,20 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, map[string]string{"status": "ready"})
 }
 
-// Progress is how far a follower of the log has come: posting, or a projection.
+// Follower is somebody who follows the log: posting, or a projection.
+type Follower interface {
+	// Progress tells how far it is. It must answer at once.
+	Progress() Progress
+}
+
+// Progress is how far a follower of the log has come.
 type Progress struct {
 	// Name is the follower's, as in "posting".
 	Name string `json:"name"`
 	// Position is the place in the log up to which it has done everything.
 	Position eventstore.Position `json:"position"`
+	// CaughtUp says that it had done everything there was when it last looked.
+	CaughtUp bool `json:"caught_up"`
 	// LagSeconds is how old the oldest event is that it has not done, 0 if it
 	// has done all.
 	LagSeconds float64 `json:"lag_seconds"`
@@ -86,8 +94,8 @@ func (s *Server) statusNow(ctx context.Context) (Status, error) {
 		Version: s.Version, Now: s.now(), StartedAt: s.started.UTC(),
 		Store: s.storeStatus(ctx), Webhooks: s.WebhookCounts(), Followers: []Progress{},
 	}
-	if s.Followers != nil {
-		st.Followers = present(s.Followers())
+	for _, f := range s.Progress {
+		st.Followers = append(st.Followers, f.Progress())
 	}
 	return st, s.modelStatus(ctx, &st)
 }

@@ -105,10 +105,9 @@ func newRig(t *testing.T) *rig {
 	r.follow(logger)
 	r.probe = NewProbe(r.store, r.clock.Now)
 	r.server, err = New(Config{
-		Verifier:   intake.NewVerifier([]string{"whsec_other_secret", secret}, r.clock.Now),
-		Journal:    intake.NewJournal(r.store, r.clock.Now),
-		Translator: r.poster.Translator,
-		Store:      r.store, StoreKind: "sqlite", Health: r.probe, Model: r.model,
+		Verifier: intake.NewVerifier([]string{"whsec_other_secret", secret}, r.clock.Now),
+		Journal:  intake.NewJournal(r.store, r.clock.Now),
+		Store:    r.store, StoreKind: "sqlite", Health: r.probe, Model: r.model,
 		Entitlements: projections.NewAnswers(r.model, "epoch-1", false),
 		Catalog:      aggregate.BuiltinCatalog,
 		Keys: []Key{

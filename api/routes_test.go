@@ -106,7 +106,7 @@ func TestNewListsWhatIsMissing(t *testing.T) {
 	if err == nil {
 		t.Fatal("made of nothing")
 	}
-	for _, field := range []string{"Verifier", "Journal", "Translator", "Store", "Health", "Model", "Entitlements", "Catalog", "Log"} {
+	for _, field := range []string{"Verifier", "Journal", "Store", "Health", "Model", "Entitlements", "Catalog", "Log"} {
 		if !strings.Contains(err.Error(), "Config."+field+" ") {
 			t.Errorf("%s is not named in %v", field, err)
 		}

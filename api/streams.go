@@ -8,10 +8,7 @@ import (
 	"strconv"
 
 	"github.com/daybookhq/daybook/eventstore"
-	"github.com/daybookhq/daybook/intake"
 )
-
-const journalCategory = intake.JournalCategory
 
 // streamsOf lists the streams that belong to an account now.
 func (s *Server) streamsOf(ctx context.Context, account string) ([]eventstore.Stream, error) {
