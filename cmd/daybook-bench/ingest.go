@@ -108,15 +108,20 @@ func (s *sample) describe(name string) string {
 
 // limit says what held the sample back, as far as CPU time tells.
 func (s *sample) limit() string {
-	server, generator := s.cpu.Seconds()/s.took.Seconds(), s.generator.Seconds()/s.took.Seconds()
-	cores := float64(runtime.NumCPU())
-	switch {
-	case s.cpu == 0:
+	if s.cpu == 0 || s.machine == 0 {
 		return "limit unknown (no /proc)"
-	case server+generator > 0.85*cores:
-		return fmt.Sprintf("limited by CPU: server %.1f and load generator %.1f of %.0f cores", server, generator, cores)
+	}
+	cores := func(used time.Duration) float64 { return used.Seconds() / s.took.Seconds() }
+	server, generator, all := cores(s.cpu), cores(s.generator), float64(runtime.NumCPU())
+	others := max(0, cores(s.machine)-server-generator)
+	use := fmt.Sprintf("server %.1f, load generator %.1f, everything else %.1f of %.0f cores", server, generator, others, all)
+	switch busy := server + generator + others; {
+	case busy > 0.85*all && others > 0.25*all:
+		return "limited by CPU that others took: " + use
+	case busy > 0.85*all:
+		return "limited by CPU: " + use
 	default:
-		return fmt.Sprintf("limited by waiting, for flushes of the disk or locks: server %.1f and load generator %.1f of %.0f cores", server, generator, cores)
+		return "limited by waiting, for the disk's flushes or for locks: " + use
 	}
 }
 

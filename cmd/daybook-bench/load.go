@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 )
 
@@ -34,8 +33,9 @@ type outcome struct {
 	// free connection counts its waiting.
 	latencies []time.Duration
 	took      time.Duration
-	// generator is the CPU time that the load itself has used.
-	generator time.Duration
+	// generator is the CPU time that the load itself has used, machine that of
+	// everything on the machine; 0 where the system does not tell.
+	generator, machine time.Duration
 }
 
 func (o *outcome) perSecond() float64 { return float64(len(o.latencies)) / o.took.Seconds() }
@@ -52,7 +52,7 @@ func (l load) run(ctx context.Context, requests [][]byte) (*outcome, error) {
 	o := &outcome{latencies: make([]time.Duration, len(requests))}
 	var next atomic.Int64
 	var group sync.WaitGroup
-	cpu, began := ownCPU(), time.Now()
+	machine, cpu, began := machineCPU(), ownCPU(), time.Now()
 	for _, conn := range conns {
 		group.Go(func() {
 			defer conn.Close()
@@ -62,7 +62,7 @@ func (l load) run(ctx context.Context, requests [][]byte) (*outcome, error) {
 		})
 	}
 	group.Wait()
-	o.took, o.generator = time.Since(began), ownCPU()-cpu
+	o.took, o.generator, o.machine = time.Since(began), ownCPU()-cpu, machineCPU()-machine
 	return o, context.Cause(ctx)
 }
 
@@ -177,13 +177,4 @@ func readHeader(answers *bufio.Reader) (length int, err error) {
 		return 0, errors.New("answer without a Content-Length")
 	}
 	return length, nil
-}
-
-// ownCPU is the CPU time that this process has used.
-func ownCPU() time.Duration {
-	var usage syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
-		return 0
-	}
-	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }

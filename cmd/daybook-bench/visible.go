@@ -34,23 +34,28 @@ type serverStatus struct {
 		Position uint64 `json:"position"`
 	} `json:"model"`
 	Followers []struct {
-		CaughtUp bool   `json:"caught_up"`
-		Error    string `json:"error"`
+		Name     string `json:"name"`
+		Position uint64 `json:"position"`
 	} `json:"followers"`
 }
 
-func (s *serverStatus) settled() bool {
+// reached is how far the read model is, and every is how far all are who follow
+// the log.
+func (s *serverStatus) reached() (model, every uint64) {
+	model, every = s.Model.Position, s.Store.Head
 	for _, f := range s.Followers {
-		if !f.CaughtUp {
-			return false
+		every = min(every, f.Position)
+		if f.Name == "projection" {
+			model = max(model, f.Position) // the checkpoint on disk may rest while nothing happens
 		}
 	}
-	return len(s.Followers) > 0 && s.Model.Position >= s.Store.Head
+	return model, every
 }
 
 // awaitEffects waits until the read model has everything, at most for within,
 // and returns how far it came.
 func awaitEffects(ctx context.Context, server *child, within time.Duration) (reached uint64, err error) {
+	var journal, facts uint64 // where the load's entries end, and then their facts
 	for deadline := time.Now().Add(within); ; {
 		var status serverStatus
 		code, err := server.get(ctx, "/v1/status", &status)
@@ -60,8 +65,15 @@ func awaitEffects(ctx context.Context, server *child, within time.Duration) (rea
 		if time.Now().After(deadline) {
 			return reached, nil // what this answer says came too late
 		}
-		reached = status.Model.Position
-		if status.settled() {
+		model, every := status.reached()
+		reached = model
+		if journal == 0 {
+			journal = status.Store.Head
+		}
+		if facts == 0 && every >= journal {
+			facts = status.Store.Head
+		}
+		if facts > 0 && reached >= facts {
 			return reached, nil
 		}
 		if err := sleepUntil(ctx, time.Now().Add(20*time.Millisecond)); err != nil {
