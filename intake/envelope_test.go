@@ -159,8 +159,8 @@ func TestEnvelopeAccepts(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := intake.ParseEnvelope([]byte(envelope("id", `"evt\u005f1"`))); err != nil {
-		t.Error(err)
+	if e, err := intake.ParseEnvelope([]byte(envelope("id", `"evt\u005f1"`))); err != nil || e.ID != "evt_1" {
+		t.Errorf("%+v, %v", e, err)
 	}
 }
 

@@ -179,14 +179,10 @@ func (s *wireSubscription) items() []aggregate.Item {
 // item normalises one item. An absent quantity, as metered prices have, is 0.
 func (s *wireSubscription) item(wire wireItem) aggregate.Item {
 	price := valueOf(first(wire.Price, wire.Plan))
-	product := price.Product
-	if product == "" && wire.Plan != nil {
-		product = wire.Plan.Product
-	}
 	return aggregate.Item{
 		Price:       string(price.ID),
 		LookupKey:   valueOf(price.LookupKey),
-		Product:     string(product),
+		Product:     string(price.Product),
 		Quantity:    int64(valueOf(wire.Quantity)),
 		PeriodStart: s.period(wire.CurrentPeriodStart, s.CurrentPeriodStart),
 		PeriodEnd:   s.period(wire.CurrentPeriodEnd, s.CurrentPeriodEnd),
