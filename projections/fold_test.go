@@ -45,7 +45,7 @@ func TestEventsThatWereFoldedArePassedOver(t *testing.T) {
 
 func TestAFaultLeavesWhatCameBefore(t *testing.T) {
 	events := []eventstore.RecordedEvent{recorded(t, 0, aggregate.Active), recorded(t, 1, aggregate.Canceled), recorded(t, 2, aggregate.Active)}
-	events[1].Metadata = []byte(`{`)
+	events[1].Data = []byte(`{`)
 	row, fault, err := foldSubscription(newFolded("subscription-sub_1"), events, OrBuiltin(aggregate.Catalogs{}), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -104,7 +104,7 @@ func TestEventsSetAsideComeBackAsTheyWere(t *testing.T) {
 		for i, e := range got {
 			w := want[i]
 			if e.Stream != w.Stream || e.Revision != w.Revision || e.Position != w.Position || e.Type != w.Type ||
-				string(e.Data) != string(w.Data) || string(e.Metadata) != string(w.Metadata) {
+				string(e.Data) != string(w.Data) {
 				t.Errorf("bound %d: event %d came back changed", bound, i)
 			}
 		}

@@ -1,7 +1,6 @@
 package projections
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -16,7 +15,7 @@ import (
 // partitions hold the events of a log, sorted apart by stream, so that each
 // part can be folded on its own: what a rebuild has decoded at one time is one
 // part, whatever the log's size. Events stay as bytes, in memory up to a bound,
-// behind it in a temporary file.
+// behind it in a temporary file. Metadata is left out, for nothing is folded of it.
 type partitions struct {
 	seed  maphash.Seed
 	parts []partition
@@ -63,7 +62,7 @@ func (p *partitions) add(e *eventstore.RecordedEvent) error {
 	part := &p.parts[maphash.String(p.seed, string(e.Stream))%uint64(len(p.parts))]
 	part.mu.Lock()
 	defer part.mu.Unlock()
-	size := len(e.Stream) + len(e.Type) + len(e.Data) + len(e.Metadata) + 6*binary.MaxVarintLen64
+	size := len(e.Stream) + len(e.Type) + len(e.Data) + 5*binary.MaxVarintLen64
 	if len(part.open)+size > cap(part.open) {
 		if err := p.keep(part); err != nil {
 			return err
@@ -144,35 +143,17 @@ func appendEvent(b []byte, e *eventstore.RecordedEvent) []byte {
 		b = binary.AppendUvarint(b, uint64(len(field)))
 		b = append(b, field...)
 	}
-	for _, field := range [][]byte{e.Data, e.Metadata} {
-		b = binary.AppendUvarint(b, uint64(len(field)))
-		b = append(b, field...)
-	}
-	return b
+	b = binary.AppendUvarint(b, uint64(len(e.Data)))
+	return append(b, e.Data...)
 }
 
-// readEvents reads what appendEvent wrote. Data and metadata share the chunk's
-// memory.
+// readEvents reads what appendEvent wrote. Data shares the chunk's memory.
 func readEvents(chunk []byte, into map[eventstore.Stream][]eventstore.RecordedEvent) error {
 	types := map[string]string{} // few types, many events: one string each
-	r := bytes.NewReader(chunk)
-	field := func() []byte {
-		n, err := binary.ReadUvarint(r)
-		if err != nil || n > uint64(r.Len()) {
-			return nil
-		}
-		at := len(chunk) - r.Len()
-		_, _ = r.Seek(int64(n), io.SeekCurrent) // it was checked to be within
-		return chunk[at : at+int(n) : at+int(n)]
-	}
-	for r.Len() > 0 {
-		revision, err1 := binary.ReadUvarint(r)
-		position, err2 := binary.ReadUvarint(r)
-		stream, kind := field(), field()
-		data, metadata := field(), field()
-		if err := errors.Join(err1, err2); err != nil || metadata == nil {
-			return errors.New("fetch events set aside: the temporary file is damaged")
-		}
+	r := eventReader{rest: chunk}
+	for len(r.rest) > 0 && !r.damaged {
+		revision, position := r.number(), r.number()
+		stream, kind, data := r.field(), r.field(), r.field()
 		eventType, known := types[string(kind)]
 		if !known {
 			eventType = string(kind)
@@ -180,7 +161,7 @@ func readEvents(chunk []byte, into map[eventstore.Stream][]eventstore.RecordedEv
 		}
 		events := into[eventstore.Stream(stream)]
 		if events == nil {
-			events = make([]eventstore.RecordedEvent, 0, 8)
+			events = make([]eventstore.RecordedEvent, 0, 16)
 		}
 		name := eventstore.Stream(stream)
 		if len(events) > 0 {
@@ -188,8 +169,38 @@ func readEvents(chunk []byte, into map[eventstore.Stream][]eventstore.RecordedEv
 		}
 		into[name] = append(events, eventstore.RecordedEvent{
 			Stream: name, Revision: eventstore.Revision(revision), Position: eventstore.Position(position),
-			Type: eventType, Data: data, Metadata: metadata,
+			Type: eventType, Data: data,
 		})
 	}
+	if r.damaged {
+		return errors.New("fetch events set aside: the temporary file is damaged")
+	}
 	return nil
+}
+
+// eventReader reads the parts of events.
+type eventReader struct {
+	rest    []byte
+	damaged bool
+}
+
+func (r *eventReader) number() uint64 {
+	n, length := binary.Uvarint(r.rest)
+	if length <= 0 {
+		r.damaged, r.rest = true, nil
+		return 0
+	}
+	r.rest = r.rest[length:]
+	return n
+}
+
+func (r *eventReader) field() []byte {
+	n := r.number()
+	if n > uint64(len(r.rest)) {
+		r.damaged, r.rest = true, nil
+		return nil
+	}
+	field := r.rest[:n:n]
+	r.rest = r.rest[n:]
+	return field
 }
