@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/daybookhq/daybook/eventstore"
 	"github.com/daybookhq/daybook/intake"
@@ -62,12 +63,10 @@ func (s *Server) event(w http.ResponseWriter, r *http.Request) error {
 // eventID is a part of the path that names a Stripe event.
 func (p *params) eventID(field string) string {
 	id := p.vars[field]
-	for i := range len(id) {
-		c := id[i]
-		if len(id) > 255 || !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_') {
-			p.fault(field, "wants a Stripe event id: 1 to 255 letters, digits and underscores")
-			return ""
-		}
+	foreign := func(c rune) bool { return c != '_' && !letterOrDigit(c) }
+	if len(id) > 255 || strings.ContainsFunc(id, foreign) {
+		p.fault(field, "wants a Stripe event id: 1 to 255 letters, digits and underscores")
+		return ""
 	}
 	return id
 }

@@ -3,6 +3,7 @@ package api
 import (
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -57,7 +58,7 @@ func (s *Server) recoverPanic(w http.ResponseWriter, r *http.Request) {
 	if cause == nil {
 		return
 	}
-	if cause == http.ErrAbortHandler {
+	if err, ok := cause.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		panic(cause)
 	}
 	what := fmt.Sprintf("panic with a %T", cause)
@@ -68,7 +69,7 @@ func (s *Server) recoverPanic(w http.ResponseWriter, r *http.Request) {
 		"request_id": w.Header().Get(requestIDHeader), "method": r.Method,
 		"panic": what, "stack": string(debug.Stack()),
 	}).Error("request panicked")
-	p, _ := problemOf(fmt.Errorf("panic"))
+	p, _ := problemOf(errors.New("panic"))
 	writeProblem(w, p)
 }
 

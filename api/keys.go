@@ -120,8 +120,13 @@ func parseKey(line string) (key Key, reasons []string) {
 
 func validKeyName(name string) bool {
 	return name != "" && len(name) <= 64 && !strings.ContainsFunc(name, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-", r))
+		return !letterOrDigit(r) && !strings.ContainsRune("._-", r)
 	})
+}
+
+// letterOrDigit reports an ASCII letter or digit.
+func letterOrDigit(r rune) bool {
+	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
 }
 
 // keyBytes is the entropy of a new key.
