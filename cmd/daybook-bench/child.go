@@ -55,7 +55,7 @@ func (b *bench) startDaybook(ctx context.Context, dataDir string, args ...string
 
 // start runs a server and waits until it is ready.
 func start(ctx context.Context, binary string, args ...string) (*child, error) {
-	addr, err := freeAddr()
+	addr, err := freeAddr(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -88,8 +88,9 @@ func cleanEnviron() []string {
 }
 
 // freeAddr finds a port that nobody listens on.
-func freeAddr() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+func freeAddr(ctx context.Context) (string, error) {
+	var config net.ListenConfig
+	l, err := config.Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", err
 	}

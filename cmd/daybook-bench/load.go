@@ -73,7 +73,7 @@ func (l load) dial(ctx context.Context) ([]net.Conn, error) {
 		conn, err := dialer.DialContext(ctx, "tcp", l.addr)
 		if err != nil {
 			for _, c := range conns {
-				c.Close()
+				_ = c.Close() // nothing was sent on it
 			}
 			return nil, err
 		}

@@ -79,7 +79,7 @@ func exit(err error) {
 	os.Exit(1)
 }
 
-func run(ctx context.Context, args []string) error {
+func run(ctx context.Context, args []string) (err error) {
 	o, chosen, strict, err := parseFlags(args)
 	if err != nil {
 		return err
@@ -88,7 +88,7 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return fmt.Errorf("make a folder for the data: %w", err)
 	}
-	defer os.RemoveAll(work)
+	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
 	b := &bench{options: o, report: newReport(os.Stdout), work: work}
 	if err := b.describeMachine(); err != nil {
 		return err
