@@ -15,7 +15,7 @@ func (s *story) newInvoice(sub *subscription, reason string) *invoice {
 		subscription: sub, created: s.now, metadata: sub.metadata,
 	}
 	amount := sub.price()
-	description := fmt.Sprintf("%d × %s (at %s)", sub.quantity, sub.plan.nickname, sub.plan.interval())
+	description := fmt.Sprintf("%d × %s (per %s)", sub.quantity, sub.plan.nickname, sub.plan.interval())
 	if sub.status == "trialing" {
 		amount, description = 0, "Trial period for "+sub.plan.nickname
 	}
