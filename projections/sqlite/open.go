@@ -113,7 +113,7 @@ type file struct {
 func openFile(ctx context.Context, path string) (*file, error) {
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
-	w, err := openWriter(ctx, dsn(path, "rwc", "_pragma=journal_mode(WAL)", "_pragma=synchronous(NORMAL)",
+	w, err := openWriter(ctx, dsn(path, "rwc", "_journal_mode=WAL", "_pragma=synchronous(NORMAL)",
 		"_pragma=journal_size_limit(67108864)", "_pragma=cache_size(-16384)"))
 	if err != nil {
 		return nil, err
@@ -160,6 +160,11 @@ func (f *file) check(ctx context.Context) error {
 	if err := f.read.QueryRowContext(ctx, `PRAGMA user_version`).Scan(&version); err != nil {
 		return broken(err)
 	}
+	return checkMarks(app, version)
+}
+
+// checkMarks compares what a file says of itself with what we make.
+func checkMarks(app, version int) error {
 	if app != applicationID || version != layout {
 		return fmt.Errorf("%w: not a read model of layout %d", projections.ErrModelBroken, layout)
 	}
@@ -179,7 +184,9 @@ func (f *file) close() error {
 
 func dsn(path, mode string, pragmas ...string) string {
 	u := url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath()}
-	query := "mode=" + mode + "&_pragma=busy_timeout(5000)"
+	// The driver applies a _pragma before a _journal_mode: the size of pages must
+	// be known when the first one is written.
+	query := fmt.Sprintf("mode=%s&_pragma=busy_timeout(5000)&_pragma=page_size(%d)", mode, pageSize)
 	for _, p := range pragmas {
 		query += "&" + p
 	}

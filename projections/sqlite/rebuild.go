@@ -36,13 +36,13 @@ func (m *Model) makeBeside(ctx context.Context) error {
 	if err := removeFiles(m.path); err != nil {
 		return err
 	}
-	w, err := openWriter(ctx, dsn(m.path, "rwc", "_pragma=journal_mode(OFF)", "_pragma=synchronous(OFF)",
+	w, err := openWriter(ctx, dsn(m.path, "rwc", "_journal_mode=OFF", "_pragma=synchronous(OFF)",
 		"_pragma=locking_mode(EXCLUSIVE)", "_pragma=cache_size(-32768)"))
 	if err != nil {
 		return err
 	}
 	m.file = &file{write: w}
-	if err = w.create(ctx, tables); err == nil {
+	if err = w.create(ctx); err == nil {
 		_, err = w.conn.ExecContext(ctx, "BEGIN IMMEDIATE")
 	}
 	if err != nil {
@@ -87,7 +87,7 @@ func (m *Model) Seal(ctx context.Context) error {
 	m.swap.Lock()
 	defer m.swap.Unlock()
 	w := m.file.write
-	if _, err := w.conn.ExecContext(ctx, indexes+"COMMIT;"); err != nil {
+	if _, err := w.conn.ExecContext(ctx, "COMMIT;"); err != nil {
 		return wrap("seal the read model", err)
 	}
 	m.file = nil

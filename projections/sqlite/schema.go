@@ -7,6 +7,10 @@ const applicationID = 0x4461794d
 // discarded: what was in it can be folded again.
 const layout = 1
 
+// pageSize fits about four documents to a page. It must be the same in a model
+// and in the one rebuilt beside it.
+const pageSize = 8192
+
 // tables hold documents as JSON, and as columns only what is searched for.
 // Moments are Unix nanoseconds, 0 for none.
 const tables = `
@@ -20,16 +24,10 @@ CREATE TABLE entitlements (account TEXT NOT NULL PRIMARY KEY, until INTEGER NOT 
 CREATE TABLE failures (stripe_event_id TEXT PRIMARY KEY, position INTEGER NOT NULL, doc BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE parked (stream TEXT PRIMARY KEY, position INTEGER NOT NULL, doc BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE catalogs (ordinal INTEGER PRIMARY KEY, doc BLOB NOT NULL);
-`
-
-// indexes are made after a bulk load: sorting once is cheaper than keeping
-// sorted.
-const indexes = `
 CREATE UNIQUE INDEX subscriptions_by_id ON subscriptions (id);
 CREATE INDEX subscriptions_by_account ON subscriptions (account, id);
 CREATE INDEX subscriptions_by_customer ON subscriptions (customer, id);
 CREATE INDEX subscriptions_by_status ON subscriptions (status, id);
-CREATE INDEX subscriptions_by_tier ON subscriptions (tier, id);
 CREATE INDEX subscriptions_due ON subscriptions (due) WHERE due > 0;
 CREATE INDEX entitlements_until ON entitlements (until) WHERE until > 0;
 `

@@ -30,12 +30,18 @@ func openWriter(ctx context.Context, dsn string) (*writer, error) {
 
 // prepareFile makes the tables in a new file, and refuses a foreign one.
 func (w *writer) prepareFile(ctx context.Context) error {
-	var objects, app, version int
+	var objects, app, version, size int
 	if err := w.conn.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_schema`).Scan(&objects); err != nil {
 		return broken(err)
 	}
+	if err := w.conn.QueryRowContext(ctx, `PRAGMA page_size`).Scan(&size); err != nil {
+		return broken(err)
+	}
+	if size != pageSize {
+		return fmt.Errorf("%w: its pages are of %d bytes", projections.ErrModelBroken, size)
+	}
 	if objects == 0 {
-		return w.create(ctx, tables+indexes)
+		return w.create(ctx)
 	}
 	if err := w.conn.QueryRowContext(ctx, `PRAGMA application_id`).Scan(&app); err != nil {
 		return broken(err)
@@ -43,15 +49,12 @@ func (w *writer) prepareFile(ctx context.Context) error {
 	if err := w.conn.QueryRowContext(ctx, `PRAGMA user_version`).Scan(&version); err != nil {
 		return broken(err)
 	}
-	if app != applicationID || version != layout {
-		return fmt.Errorf("%w: not a read model of layout %d", projections.ErrModelBroken, layout)
-	}
-	return nil
+	return checkMarks(app, version)
 }
 
-func (w *writer) create(ctx context.Context, statements string) error {
+func (w *writer) create(ctx context.Context) error {
 	mark := fmt.Sprintf("PRAGMA application_id = %d; PRAGMA user_version = %d;", applicationID, layout)
-	if _, err := w.conn.ExecContext(ctx, "BEGIN IMMEDIATE;"+mark+statements+"COMMIT;"); err != nil {
+	if _, err := w.conn.ExecContext(ctx, "BEGIN IMMEDIATE;"+mark+tables+"COMMIT;"); err != nil {
 		return fmt.Errorf("make the tables: %w", err)
 	}
 	return nil
