@@ -25,9 +25,10 @@
 // The index on (stream, revision) is what makes two writers of one revision
 // impossible; the one on (category, position) lets a subscriber follow its
 // categories without reading the others' rows. Triggers refuse UPDATE and
-// DELETE. PRAGMA application_id is 0x44617962 ("Dayb"), PRAGMA user_version
-// the schema's version. Beside the file lie SQLite's -wal and -shm, and a
-// .lock that holds the owner's process id.
+// DELETE, and an INSERT that would replace a row. PRAGMA
+// application_id is 0x44617962 ("Dayb"), PRAGMA user_version the schema's
+// version. Beside the file lie SQLite's -wal and -shm, and a .lock that holds
+// the owner's process id.
 //
 // # Durability
 //

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"errors"
 	"fmt"
+	"os"
 
 	"modernc.org/sqlite"
 	lib "modernc.org/sqlite/lib"
@@ -111,7 +112,12 @@ func cause(path string, err error) error {
 		return fmt.Errorf("%w: %w", ErrDiskFull, err)
 	case lib.SQLITE_BUSY, lib.SQLITE_LOCKED:
 		return fmt.Errorf("%w: %w", ErrLocked, err)
-	case lib.SQLITE_READONLY, lib.SQLITE_CANTOPEN, lib.SQLITE_PERM:
+	case lib.SQLITE_CANTOPEN:
+		if _, missing := os.Stat(path); missing != nil {
+			return missing
+		}
+		return fmt.Errorf("%w: %w", ErrReadOnly, err)
+	case lib.SQLITE_READONLY, lib.SQLITE_PERM:
 		return fmt.Errorf("%w: %w", ErrReadOnly, err)
 	case lib.SQLITE_IOERR:
 		return fmt.Errorf("%w: %w", ErrIO, err)

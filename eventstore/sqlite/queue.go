@@ -86,6 +86,7 @@ type queue struct {
 	mu     sync.Mutex
 	items  []*request
 	bytes  int
+	taken  int // how many were ever taken out
 	closed bool
 
 	// ready has a token when there may be something to take.
@@ -158,5 +159,6 @@ func (q *queue) tryTake(batch []*request, maxCount, maxBytes int) (_ []*request,
 	clear(q.items[rest:])
 	q.items = q.items[:rest]
 	q.bytes -= size
+	q.taken += taken
 	return batch, q.closed && rest == 0
 }

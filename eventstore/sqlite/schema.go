@@ -13,6 +13,10 @@ const applicationID = 0x44617962
 // migrations[i] brings a file from schema i to i+1. Each is applied in one
 // transaction with the change of user_version, so that a crash leaves the one
 // or the other. A step that was released never changes.
+//
+// The trigger events_no_replace is there because REPLACE does not fire the
+// triggers of the rows it removes: an INSERT that does not come behind the
+// log's end is refused, one of a revision that is taken does nothing.
 var migrations = []string{
 	`CREATE TABLE categories (
 		id   INTEGER PRIMARY KEY,
@@ -30,6 +34,14 @@ var migrations = []string{
 	);
 	CREATE UNIQUE INDEX events_by_stream ON events (stream, revision);
 	CREATE INDEX events_by_category ON events (category, position);
+	CREATE TRIGGER events_no_replace BEFORE INSERT ON events
+		WHEN EXISTS (SELECT 1 FROM events WHERE stream = NEW.stream AND revision = NEW.revision)
+		OR EXISTS (SELECT 1 FROM events WHERE position >= NEW.position)
+		BEGIN
+			SELECT RAISE(ABORT, 'events are append-only')
+				WHERE EXISTS (SELECT 1 FROM events WHERE position >= NEW.position);
+			SELECT RAISE(IGNORE);
+		END;
 	CREATE TRIGGER events_no_update BEFORE UPDATE ON events
 		BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
 	CREATE TRIGGER events_no_delete BEFORE DELETE ON events
