@@ -42,7 +42,7 @@ func TestExpectationRules(t *testing.T) {
 
 // Retries and further invoices do not move the moment from which grace counts.
 func TestGraceCountsFromTheFirstFailure(t *testing.T) {
-	for seed := range uint64(5) {
+	for seed := range uint64(2) {
 		run := testRun(seed, len(lifecycles))
 		for _, x := range run.Expect {
 			if x.Status != "past_due" {
@@ -50,8 +50,11 @@ func TestGraceCountsFromTheFirstFailure(t *testing.T) {
 			}
 			var first time.Time
 			for _, d := range run.Deliveries {
+				if d.Type != "customer.subscription.updated" || !first.IsZero() {
+					continue
+				}
 				e := decodeEvent(t, d.Body)
-				if e.id() == x.SubscriptionID && e.text("data.object.status") == "past_due" && first.IsZero() {
+				if e.id() == x.SubscriptionID && e.text("data.object.status") == "past_due" {
 					first = d.Created
 				}
 			}

@@ -102,7 +102,7 @@ func TestEventsLieWithinTheSpan(t *testing.T) {
 	ends := []time.Time{testEnd, time.Date(2024, 2, 29, 23, 59, 59, 0, time.UTC), time.Date(2026, 3, 31, 0, 0, 0, 0, time.UTC)}
 	for seed := range uint64(6) {
 		end := ends[seed%3]
-		run := Generate(Options{Seed: seed, Accounts: 300, End: end})
+		run := Generate(Options{Seed: seed, Accounts: 150, End: end})
 		for _, d := range run.Deliveries {
 			if d.Created.Before(run.Options.Start) || d.Created.After(end) {
 				t.Fatalf("seed %d: %s at %s, outside %s to %s", seed, d.Type, d.Created, run.Options.Start, end)
