@@ -9,9 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/daybookhq/daybook/api"
 	"github.com/daybookhq/daybook/cmd/daybook/config"
-	"github.com/daybookhq/daybook/intake"
 )
 
 func newRoot() *cobra.Command {
@@ -23,6 +21,7 @@ func newRoot() *cobra.Command {
 		Args:          noArgs,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
+	root.SetOut(os.Stdout) // cobra would print to standard error
 	root.CompletionOptions.HiddenDefaultCmd = true
 	config.AddFlags(root.PersistentFlags())
 	root.AddCommand(
@@ -57,11 +56,7 @@ func loadConfig(cmd *cobra.Command, serving bool) (*config.Config, error) {
 }
 
 func configInput(flags *pflag.FlagSet, serving bool) config.Input {
-	return config.Input{
-		Flags: flags, Environ: os.Environ(), Serving: serving,
-		CheckSecret: intake.ValidSecret,
-		CheckKeys:   func(spec string) error { _, err := api.ParseKeys(spec); return err },
-	}
+	return config.Input{Flags: flags, Environ: os.Environ(), Serving: serving}
 }
 
 // newLogger writes to w as the configuration says.

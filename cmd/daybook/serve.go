@@ -20,6 +20,9 @@ import (
 	"github.com/daybookhq/daybook/cmd/daybook/config"
 )
 
+// progressTimeout bounds how long the status waits to hear how far the model is.
+const progressTimeout = time.Second
+
 // drainTimeout bounds how long requests under way may take to finish at the end.
 const drainTimeout = 15 * time.Second
 
@@ -103,15 +106,11 @@ func (n *node) serveOn(ctx context.Context, listener net.Listener, server *api.S
 
 // newAPI makes the HTTP interface over the node.
 func (n *node) newAPI() (*api.Server, error) {
-	keys, err := api.ParseKeys(n.cfg.APIKeys)
-	if err != nil {
-		return nil, err
-	}
 	return api.New(api.Config{
 		Verifier: n.verifier, Journal: n.journal, Store: n.store, Health: n.probe, Model: n.model,
 		Entitlements: n.answers, Catalog: func() *aggregate.Catalog { return n.catalogs.Current() },
 		Progress: []api.Follower{postingProgress{n}, projectionProgress{n}},
-		Keys:     keys, MaxWebhookBytes: n.cfg.WebhookMaxBytes, Version: version, StoreKind: "sqlite",
+		Keys:     n.cfg.APIKeys, MaxWebhookBytes: n.cfg.WebhookMaxBytes, Version: version, StoreKind: "sqlite",
 		Clock: systemClock, Log: n.log,
 	})
 }
@@ -127,7 +126,9 @@ func (p postingProgress) Progress() api.Progress {
 type projectionProgress struct{ *node }
 
 func (p projectionProgress) Progress() api.Progress {
-	s := p.runner.Status()
+	ctx, cancel := context.WithTimeout(context.Background(), progressTimeout)
+	defer cancel()
+	s := p.runner.Status(ctx)
 	return api.Progress{Name: "projection", Position: s.Position, CaughtUp: s.LagSeconds == 0,
 		LagSeconds: s.LagSeconds, Error: s.LastError}
 }
@@ -189,14 +190,10 @@ func (n *node) reload(ctx context.Context, server *api.Server) error {
 	if err != nil {
 		return err
 	}
-	keys, err := api.ParseKeys(next.APIKeys)
-	if err != nil {
-		return err
-	}
 	if _, err := n.catalogs.adopt(ctx, next.Catalog, systemClock()); err != nil {
 		return err
 	}
 	n.verifier.SetSecrets(next.WebhookSecrets)
-	server.SetKeys(keys)
+	server.SetKeys(next.APIKeys)
 	return nil
 }
