@@ -2,11 +2,16 @@ package projections
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/daybookhq/daybook/aggregate"
 )
+
+// ErrNotFolded is returned while the model has not been folded from this store
+// yet. It knows of no account then, which must not be taken for free ones.
+var ErrNotFolded = errors.New("the read model has not been folded yet")
 
 // Answers gives entitlements as of a moment. It never serves one that time has
 // overtaken, however late the projection is in writing the next.
@@ -14,6 +19,8 @@ type Answers struct {
 	model    Reader
 	epoch    string
 	livemode bool
+	// anyModel answers from a model that was never folded, too.
+	anyModel bool
 }
 
 // NewAnswers returns answers from a model. Epoch and livemode are those of the
@@ -23,12 +30,16 @@ func NewAnswers(model Reader, epoch string, livemode bool) *Answers {
 }
 
 // Entitlement returns what an account may do at now. An account of which
-// nothing is known is on the free tier. Features, limits, items and flags may
+// nothing is known is on the free tier. The error is ErrNotFolded while the
+// model cannot tell who is known. Features, limits, items and flags may
 // be shared with other callers: leave them as they are.
 func (a *Answers) Entitlement(ctx context.Context, account string, now time.Time) (aggregate.Entitlement, error) {
 	record, known, err := a.model.Entitlement(ctx, account)
 	if err != nil {
 		return aggregate.Entitlement{}, err
+	}
+	if known && !a.anyModel && record.Epoch != a.epoch {
+		return aggregate.Entitlement{}, ErrNotFolded // what is there is of another store
 	}
 	if known && (record.Until.IsZero() || now.Before(record.Until)) && !now.Before(record.AsOf) {
 		return a.stamp(record.Entitlement), nil
@@ -38,6 +49,13 @@ func (a *Answers) Entitlement(ctx context.Context, account string, now time.Time
 
 // derive evaluates what is true of the account's subscriptions at now.
 func (a *Answers) derive(ctx context.Context, account string, now time.Time) (aggregate.Entitlement, error) {
+	cp, err := a.model.Checkpoint(ctx)
+	if err != nil {
+		return aggregate.Entitlement{}, fmt.Errorf("evaluate an entitlement: %w", err)
+	}
+	if !a.anyModel && (cp.Schema != Schema || cp.Epoch != a.epoch) {
+		return aggregate.Entitlement{}, ErrNotFolded
+	}
 	catalogs, err := a.model.Catalogs(ctx)
 	if err != nil {
 		return aggregate.Entitlement{}, fmt.Errorf("evaluate an entitlement: %w", err)

@@ -177,7 +177,7 @@ func (p *pages) pass(r *SubscriptionRecord) {
 
 // entitlements compares what both models answer for every account at one now.
 func (c *comparison) entitlements(ctx context.Context) error {
-	a, b := NewAnswers(c.a, "", false), NewAnswers(c.b, "", false)
+	a, b := &Answers{model: c.a, anyModel: true}, &Answers{model: c.b, anyModel: true}
 	for _, account := range slices.Sorted(maps.Keys(c.accounts)) {
 		x, err := a.Entitlement(ctx, account, c.now)
 		if err != nil {

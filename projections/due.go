@@ -31,7 +31,7 @@ func (r *Runner) watchDues(ctx context.Context) error {
 		now := r.opts.Now()
 		next, err := r.settleDues(ctx, now)
 		if err != nil {
-			return err
+			return r.afterDamage(ctx, err)
 		}
 		if err := r.tellExpiries(ctx, now); err != nil {
 			if ctx.Err() != nil {
@@ -95,7 +95,7 @@ func (r *Runner) update(ctx context.Context, fn func(Tx) error) error {
 	r.writing.Lock()
 	defer r.writing.Unlock()
 	if !r.loaded {
-		return errors.New("the model is not loaded")
+		return errNotLoaded
 	}
 	return r.opts.Model.Update(ctx, fn)
 }

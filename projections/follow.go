@@ -12,6 +12,9 @@ import (
 // lost of it by a crash is read again, and passed over by the filter.
 const storeEvery = 5 * time.Second
 
+// errNotLoaded makes following begin anew, with the model as it then is.
+var errNotLoaded = errors.New("the model is not loaded")
+
 // follow folds the log into the model until something fails.
 func (r *Runner) follow(ctx context.Context) error {
 	from, err := r.start(ctx)
@@ -125,6 +128,9 @@ func (r *Runner) adoptsCatalog(e *eventstore.RecordedEvent) bool {
 func (r *Runner) flush(ctx context.Context, batch []eventstore.RecordedEvent, upTo eventstore.Position, caughtUp bool) error {
 	r.writing.Lock()
 	defer r.writing.Unlock()
+	if !r.loaded { // it was discarded, or replaced by one that could not be loaded
+		return errNotLoaded
+	}
 	now := r.opts.Now()
 	switch {
 	case upTo <= r.live.checkpoint.Position:
@@ -162,18 +168,20 @@ func (r *Runner) moved(caughtUp bool) {
 		s.LastError = ""
 	}
 	s.Head = max(s.Head, r.live.checkpoint.Position)
-	if s.Position != r.live.checkpoint.Position {
-		s.Position = r.live.checkpoint.Position
+	folded := r.fits(r.live.checkpoint)
+	if s.Position != r.live.checkpoint.Position || folded != r.folded {
+		s.Position, r.folded = r.live.checkpoint.Position, folded
 		close(r.progress)
 		r.progress = make(chan struct{})
 	}
 }
 
-// WaitFor returns once everything up to a position of the log is in the model.
+// WaitFor returns once the model is one of this log, and everything up to a
+// position is in it.
 func (r *Runner) WaitFor(ctx context.Context, position eventstore.Position) error {
 	for {
 		r.mu.Lock()
-		there, progress := r.status.Position >= position, r.progress
+		there, progress := r.folded && r.status.Position >= position, r.progress
 		r.mu.Unlock()
 		if there {
 			return nil

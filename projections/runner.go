@@ -70,6 +70,7 @@ type Runner struct {
 
 	mu       sync.Mutex
 	status   Status
+	folded   bool          // the model is one of this log
 	current  time.Time     // when the model was last up with the log
 	armed    time.Time     // what the watch over due times waits for
 	progress chan struct{} // closed, and replaced, when the position changes
