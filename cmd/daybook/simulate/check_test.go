@@ -185,7 +185,7 @@ func TestCheckAsksAgainAboutWhatWasRight(t *testing.T) {
 		}
 		return 0
 	}
-	report, err := Check(t.Context(), CheckOptions{URL: base, APIKey: testKey, Timeout: 300 * time.Millisecond}, run, testEnd)
+	report, err := Check(t.Context(), CheckOptions{URL: base, APIKey: testKey, Timeout: time.Second}, run, testEnd)
 	if err != nil || report.OK() {
 		t.Errorf("error %v, report %s, want a difference", err, report)
 	}

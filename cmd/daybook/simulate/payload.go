@@ -72,8 +72,11 @@ func appendMembers(dst []byte, first, last byte, n, depth int, member func([]byt
 	return append(dst, last)
 }
 
+// indent is deeper than any payload.
+const indent = "                                                                "
+
 func appendLine(dst []byte, depth int) []byte {
-	return append(append(dst, '\n'), strings.Repeat("  ", depth)...)
+	return append(append(dst, '\n'), indent[:2*depth]...)
 }
 
 func appendScalar(dst []byte, value any) []byte {
@@ -104,7 +107,11 @@ func appendScalar(dst []byte, value any) []byte {
 	panic("simulate: payload value of an unknown type")
 }
 
+// appendString quotes a string; most need no escapes.
 func appendString(dst []byte, s string) []byte {
+	if !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }) {
+		return append(append(append(dst, '"'), s...), '"')
+	}
 	quoted, err := json.Marshal(s)
 	if err != nil {
 		panic("simulate: string cannot be quoted: " + err.Error())
@@ -141,8 +148,17 @@ func previous(before, after object) object {
 	return changed
 }
 
+// same reports whether two values are written alike.
 func same(a, b any) bool {
-	return bytes.Equal(appendJSON(nil, a, 0), appendJSON(nil, b, 0))
+	switch a.(type) {
+	case object, list:
+		return bytes.Equal(appendJSON(nil, a, 0), appendJSON(nil, b, 0))
+	}
+	switch b.(type) {
+	case object, list:
+		return false
+	}
+	return a == b
 }
 
 // envelope is the event around an object.
@@ -151,7 +167,7 @@ func envelope(e event, livemode bool) []byte {
 	if e.previous != nil {
 		data = data.with(field{"previous_attributes", e.previous})
 	}
-	return appendJSON(nil, object{
+	body := appendJSON(make([]byte, 0, 16<<10), object{
 		{"id", e.id},
 		{"object", "event"},
 		{"api_version", e.version},
@@ -162,6 +178,7 @@ func envelope(e event, livemode bool) []byte {
 		{"request", object{{"id", text(e.requestID)}, {"idempotency_key", text(e.idempotencyKey)}}},
 		{"type", e.typ},
 	}, 0)
+	return bytes.Clone(body)
 }
 
 // withPending returns the body as a further delivery shows it. The envelope's
