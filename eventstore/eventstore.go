@@ -145,7 +145,8 @@ type ProposedEvent struct {
 // EventStoreDB up to 25.0 does with its default settings.
 const MaxAppendBytes = 1024 * 1024
 
-// RecordedEvent is an event as the store holds it.
+// RecordedEvent is an event as the store holds it. Data and Metadata must not
+// be changed: other receivers may be looking at the same bytes.
 type RecordedEvent struct {
 	ID       uuid.UUID
 	Stream   Stream

@@ -61,6 +61,18 @@ var concurrencyTests = []test{
 			s.Errorf("%d events, want %d", n, racers*each)
 		}
 	}},
+	{"a stream appears whole or not at all", func(s *subject) {
+		for round := range 30 {
+			stream := eventstore.NewStream("order", fmt.Sprint(round))
+			s.none(together(4, func(i int) error {
+				if i == 0 {
+					_, err := s.Append(s.ctx, stream, eventstore.NoStream, events(3)...)
+					return err
+				}
+				return appears(s, stream, 3)
+			}))
+		}
+	}},
 	{"many streams while subscribers follow", manyStreams},
 }
 
@@ -142,6 +154,20 @@ func insist(s *subject, stream eventstore.Stream, e eventstore.ProposedEvent) er
 		if _, err = s.Append(s.ctx, stream, expected, e); !eventstore.IsConflict(err) {
 			return err
 		}
+	}
+}
+
+// appears reads a stream until it is there, and wants it to have n events then.
+func appears(s *subject, stream eventstore.Stream, n int) error {
+	for {
+		got, err := collect(s.ReadStream(s.ctx, stream, 0, eventstore.Forwards, 0))
+		if errors.Is(err, eventstore.ErrStreamNotFound) {
+			continue
+		}
+		if err == nil && len(got) != n {
+			err = fmt.Errorf("%s was seen with %d of %d events", stream, len(got), n)
+		}
+		return err
 	}
 }
 

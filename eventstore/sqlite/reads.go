@@ -174,14 +174,20 @@ func (r *reads) readStream(ctx context.Context, stream eventstore.Stream, from e
 	}
 	left := newBudget(limit)
 	next := int64(min(from, eventstore.LastRevision))
-	for read := false; ; read = true {
+	for known := false; ; known = true {
 		n := left.chunk()
-		events, cut, err := r.events(ctx, streamText[dir], []driver.Value{string(stream), next, int64(n)}, n)
+		args := []driver.Value{string(stream), next, int64(n)}
+		events, cut, err := r.events(ctx, streamText[dir], args, n)
+		if err == nil && len(events) == 0 && !known {
+			// Either there is no stream or nothing of it there. It may have
+			// come into being since: only a read after it was seen to exist
+			// says that nothing is there.
+			if err = r.exists(ctx, stream); err == nil {
+				events, cut, err = r.events(ctx, streamText[dir], args, n)
+			}
+		}
 		if err != nil {
 			return err
-		}
-		if len(events) == 0 && !read {
-			return r.missing(ctx, stream)
 		}
 		if err := r.deliver(ctx, events, yield); err != nil {
 			return err
@@ -196,8 +202,8 @@ func (r *reads) readStream(ctx context.Context, stream eventstore.Stream, from e
 	}
 }
 
-// missing tells a stream that has no events from one that has none there.
-func (r *reads) missing(ctx context.Context, stream eventstore.Stream) error {
+// exists fails if the stream has no events.
+func (r *reads) exists(ctx context.Context, stream eventstore.Stream) error {
 	return r.session(ctx, func(s session) error {
 		_, exists, err := s.integer("SELECT revision FROM events WHERE stream = ? LIMIT 1", string(stream))
 		if err == nil && !exists {

@@ -1,0 +1,186 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql/driver"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+
+	"github.com/daybookhq/daybook/eventstore"
+)
+
+func TestMinimal(t *testing.T) {
+	for _, c := range []struct{ in, want []string }{
+		{nil, nil},
+		{[]string{"b-", "a-"}, []string{"a-", "b-"}},
+		{[]string{"a-", "a-", "a-b"}, []string{"a-"}},
+		{[]string{"a-b", "a-c"}, []string{"a-b", "a-c"}},
+		{[]string{"a-", ""}, nil},
+		{[]string{"ab", "a-", "a"}, []string{"a"}},
+	} {
+		if got := minimal(c.in); !slices.Equal(got, c.want) {
+			t.Errorf("%q: got %q, want %q", c.in, got, c.want)
+		}
+	}
+}
+
+func TestSuccessor(t *testing.T) {
+	for in, want := range map[string]string{"a": "b", "order-": "order.", "a\xff": "b", "\xff\xff": "none"} {
+		got, ok := successor(in)
+		if !ok {
+			got = "none"
+		}
+		if got != want {
+			t.Errorf("%q: got %q, want %q", in, got, want)
+		}
+	}
+}
+
+// TestPlans wants SQLite to read as intended: categories from their index,
+// nothing sorted, nothing scanned but along the log.
+func TestPlans(t *testing.T) {
+	s := openTest(t, filepath.Join(t.TempDir(), "events.db"), Options{})
+	fillLog(t, s, 100)
+	for _, c := range []struct {
+		prefixes []string
+		uses     string
+	}{
+		{nil, "INTEGER PRIMARY KEY (rowid>? AND rowid<?)"},
+		{[]string{"order-"}, "events_by_category (category=? AND position>? AND position<?)"},
+		{[]string{"order-", "invoice-", "payment-"}, "events_by_category (category=? AND position>? AND position<?)"},
+		{[]string{"order-1"}, "INTEGER PRIMARY KEY (rowid>? AND rowid<?)"},
+		{[]string{"order-", "inv"}, "INTEGER PRIMARY KEY (rowid>? AND rowid<?)"},
+	} {
+		sel := newSelection(eventstore.Filter{Prefixes: c.prefixes})
+		for dir, text := range sel.text {
+			plan := explain(t, s, text, append([]driver.Value{int64(0), int64(100), int64(10)}, sel.args...))
+			if !strings.Contains(plan, c.uses) || strings.Contains(plan, "TEMP B-TREE") || strings.Contains(plan, "SCAN events") {
+				t.Errorf("%q, direction %d: the plan is\n%s", c.prefixes, dir, plan)
+			}
+		}
+	}
+}
+
+func explain(t *testing.T, s *Store, text string, args []driver.Value) string {
+	t.Helper()
+	var plan []string
+	err := s.session(context.Background(), func(ses session) error {
+		return ses.query("EXPLAIN QUERY PLAN "+text, args, func(row []driver.Value) (bool, error) {
+			plan = append(plan, row[3].(string))
+			return true, nil
+		})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Join(plan, "\n")
+}
+
+// TestMoreCategoriesThanAnIndexServes reads with a filter of many categories.
+func TestMoreCategoriesThanAnIndexServes(t *testing.T) {
+	s := openTest(t, filepath.Join(t.TempDir(), "events.db"), Options{})
+	var f eventstore.Filter
+	for i := range 2 * maxCategories {
+		stream := eventstore.NewStream(fmt.Sprintf("category%03d", i), "1")
+		if _, err := s.Append(context.Background(), stream, eventstore.NoStream, proposed("{}")); err != nil {
+			t.Fatal(err)
+		}
+		f.Prefixes = append(f.Prefixes, stream.Category()+"-")
+	}
+	for _, n := range []int{1, maxCategories, maxCategories + 1, 2 * maxCategories} {
+		got := 0
+		for _, err := range s.ReadAll(context.Background(), 0, eventstore.Forwards, eventstore.Filter{Prefixes: f.Prefixes[:n]}, 0) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got++
+		}
+		if got != n {
+			t.Errorf("%d events of %d categories", got, n)
+		}
+	}
+}
+
+// TestLargeEventsAreReadInPortions reads more than one query may hold.
+func TestLargeEventsAreReadInPortions(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "events.db")
+	s := openTest(t, path, Options{})
+	payload := strings.Repeat("x", 900_000)
+	for i := range 8 {
+		if _, err := s.Append(context.Background(), "large-1", eventstore.Any, proposed(fmt.Sprint(i, payload))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, err := OpenReader(context.Background(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	for _, reader := range []eventstore.Reader{s, r} {
+		if log := checkLog(t, reader); len(log) != 8 {
+			t.Errorf("%d events, want 8", len(log))
+		}
+		for _, dir := range []eventstore.Direction{eventstore.Forwards, eventstore.Backwards} {
+			from, n := eventstore.Revision(0), 0
+			if dir == eventstore.Backwards {
+				from = eventstore.LastRevision
+			}
+			for e, err := range reader.ReadStream(context.Background(), "large-1", from, dir, 0) {
+				if err != nil || len(e.Data) != len(payload)+1 {
+					t.Fatalf("%d bytes, %v", len(e.Data), err)
+				}
+				n++
+			}
+			if n != 8 {
+				t.Errorf("direction %d: %d events, want 8", dir, n)
+			}
+		}
+	}
+}
+
+// TestTail puts events in and looks at what is kept.
+func TestTail(t *testing.T) {
+	tail := newTail(8, 100)
+	tail.reset(10)
+	put := func(position eventstore.Position, size int) {
+		tail.extend([]eventstore.RecordedEvent{{ID: uuid.New(), Stream: "o-1", Position: position, Data: make([]byte, size)}})
+	}
+	want := func(what string, from, to, first eventstore.Position, count int) {
+		t.Helper()
+		events, reached, ok := tail.after(from, to, eventstore.Filter{}, 100)
+		if tail.first != first || len(events) != count || ok != (count > 0) || ok && reached != to {
+			t.Errorf("%s: %d events up to %d (%v), the tail begins at %d; want %d, begin %d",
+				what, len(events), reached, ok, tail.first, count, first)
+		}
+		for i, e := range events {
+			if e.Position != from+eventstore.Position(i)+1 {
+				t.Errorf("%s: event %d is at %d", what, i, e.Position)
+			}
+		}
+	}
+	put(11, 1)
+	want("one", 10, 11, 11, 1)
+	want("before it", 9, 11, 11, 0)
+	for p := eventstore.Position(12); p <= 30; p++ {
+		put(p, 1)
+	}
+	want("the newest", 22, 30, 23, 8)
+	want("more than there are", 21, 30, 23, 0)
+	put(31, 80)
+	want("with a large one", 26, 31, 27, 5)
+	put(32, 300)
+	want("with one beyond the bound", 31, 32, 32, 1)
+	tail.reset(40)
+	want("after a leap", 32, 40, 41, 0)
+	put(41, 1)
+	want("and on", 40, 41, 41, 1)
+}
