@@ -145,7 +145,7 @@ func (s *simulation) deliver(ctx context.Context, cmd *cobra.Command, run *simul
 
 func (s *simulation) compare(ctx context.Context, cmd *cobra.Command, run *simulate.Run) error {
 	report, err := simulate.Check(ctx, simulate.CheckOptions{URL: baseOf(s.url), APIKey: s.apiKey, Timeout: s.timeout},
-		run, run.Options.End)
+		run, systemClock())
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,70 @@
+package aggregate_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/daybookhq/daybook/aggregate"
+)
+
+// longStory is a subscription that is renewed, and fails now and then.
+func longStory(facts int) *story {
+	var s story
+	s.started(day0, aggregate.Active, "price_basic")
+	for i := 1; len(s.facts) < facts; i++ {
+		when := at(time.Duration(i) * 30 * day)
+		invoice := fmt.Sprintf("in_%d", i)
+		s.changed(when, aggregate.Active, "price_basic")
+		if i%5 == 0 {
+			s.failed(when, invoice, when)
+			s.changed(when, aggregate.PastDue, "price_basic")
+			s.paid(when.Add(time.Hour), invoice, when)
+			s.changed(when.Add(time.Hour), aggregate.Active, "price_basic")
+			continue
+		}
+		s.paid(when, invoice, when)
+	}
+	return &s
+}
+
+// BenchmarkDerive derives the truth of a subscription; the limiting factor is
+// sorting its facts and walking through them.
+func BenchmarkDerive(b *testing.B) {
+	for _, n := range []int{10, 100, 1000} {
+		b.Run(fmt.Sprintf("%d_facts", n), func(b *testing.B) {
+			sub, catalogs := fold(longStory(n).facts), builtin()
+			b.ReportAllocs()
+			for b.Loop() {
+				sub.Derive(catalogs)
+			}
+		})
+	}
+}
+
+// BenchmarkDecide takes one more fact into a subscription of ten.
+func BenchmarkDecide(b *testing.B) {
+	s := longStory(10)
+	sub, catalogs := fold(s.facts), builtin()
+	s.changed(at(400*day), aggregate.Active, "price_premium")
+	b.ReportAllocs()
+	for b.Loop() {
+		sub.Decide(s.facts[len(s.facts)-1:], catalogs, at(401*day))
+	}
+}
+
+// BenchmarkDecode reads one stored fact, as a rebuild does for each.
+func BenchmarkDecode(b *testing.B) {
+	event := samples()[0]
+	data, err := aggregate.Encode(event)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(int64(len(data)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := aggregate.Decode(event.Type(), data); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
