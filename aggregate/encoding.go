@@ -122,7 +122,7 @@ func decodeNote(t NoteType, data []byte) (Event, error) {
 }
 
 func decodeStored(eventType string, data []byte, into any) error {
-	if err := json.Unmarshal(data, into); err != nil {
+	if err := unmarshalStored(data, into); err != nil {
 		return fmt.Errorf("decode %s: %w", eventType, err)
 	}
 	return nil

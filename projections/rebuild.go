@@ -226,8 +226,9 @@ func (b *rebuild) foldPart(ctx context.Context, i int, loads chan<- Rows) error 
 	}
 	var rows Rows
 	for stream, events := range streams {
-		if b.Readers > 1 {
-			slices.SortFunc(events, func(x, y eventstore.RecordedEvent) int { return cmp.Compare(x.Revision, y.Revision) })
+		byRevision := func(x, y eventstore.RecordedEvent) int { return cmp.Compare(x.Revision, y.Revision) }
+		if !slices.IsSortedFunc(events, byRevision) { // several readers come in any order
+			slices.SortFunc(events, byRevision)
 		}
 		if err := b.foldStream(&rows, stream, events); err != nil {
 			return err

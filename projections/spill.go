@@ -83,7 +83,9 @@ func (p *partitions) keep(part *partition) error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.held+cap(part.open) <= p.bound {
+	// Once a part has something in the file, what follows goes there too: the
+	// order of its chunks is memory first, then the file, then the open one.
+	if len(part.extent) == 0 && p.held+cap(part.open) <= p.bound {
 		p.held += cap(part.open)
 		part.full = append(part.full, part.open)
 		part.open = nil
@@ -110,6 +112,11 @@ func (p *partitions) keep(part *partition) error {
 func (p *partitions) streams(i int) (map[eventstore.Stream][]eventstore.RecordedEvent, error) {
 	part := &p.parts[i]
 	streams := map[eventstore.Stream][]eventstore.RecordedEvent{}
+	for _, chunk := range part.full {
+		if err := readEvents(chunk, streams); err != nil {
+			return nil, err
+		}
+	}
 	for _, x := range part.extent {
 		chunk := make([]byte, x.length)
 		if _, err := p.file.ReadAt(chunk, x.offset); err != nil && !errors.Is(err, io.EOF) {
@@ -119,10 +126,8 @@ func (p *partitions) streams(i int) (map[eventstore.Stream][]eventstore.Recorded
 			return nil, err
 		}
 	}
-	for _, chunk := range append(part.full, part.open) {
-		if err := readEvents(chunk, streams); err != nil {
-			return nil, err
-		}
+	if err := readEvents(part.open, streams); err != nil {
+		return nil, err
 	}
 	part.full, part.open, part.extent = nil, nil, nil
 	return streams, nil
