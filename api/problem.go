@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"github.com/daybookhq/daybook/eventstore"
+	"github.com/daybookhq/daybook/projections"
 )
 
 // Fault is one thing that is wrong with a request.
@@ -73,6 +74,7 @@ var errorTable = []struct {
 	{eventstore.ErrUnavailable, unavailable("The event store cannot be reached.")},
 	{eventstore.ErrClosed, unavailable("The event store is closed.")},
 	{eventstore.ErrOutcomeUnknown, unavailable("The event store did not confirm in time.")},
+	{projections.ErrNotFolded, unavailable("The read model is still being folded from history.")},
 	{context.DeadlineExceeded, unavailable("The answer was not ready in time.")},
 	{context.Canceled, unavailable("The request was cancelled.")},
 }

@@ -16,12 +16,24 @@ import (
 // Difference is one thing that two read models say differently.
 type Difference struct {
 	// Kind is "checkpoint", "catalogs", "subscription", "entitlement",
-	// "account", "counts", "failures", "parked" or "unmapped"; Key names the one.
+	// "counts", "failures", "parked" or "unmapped"; Key names the one.
 	Kind string `json:"kind"`
 	Key  string `json:"key,omitempty"`
 	// A and B are what the models say, as JSON, null for nothing.
 	A json.RawMessage `json:"a"`
 	B json.RawMessage `json:"b"`
+}
+
+func (d Difference) String() string {
+	return strings.TrimSpace(d.Kind+" "+d.Key) + ":\n  live    " + said(d.A) + "\n  rebuilt " + said(d.B)
+}
+
+// said is what a model says, in words where it says nothing.
+func said(doc json.RawMessage) string {
+	if len(doc) == 0 || string(doc) == "null" {
+		return "(nothing)"
+	}
+	return string(doc)
 }
 
 // MaxDifferences bounds what Compare lists: more would tell nobody more.

@@ -91,6 +91,9 @@ func (n *node) assemble() {
 	n.runner = projections.NewRunner(projections.Options{
 		Store: n.store, Model: n.model, Epoch: n.about.Epoch, Livemode: n.cfg.Livemode,
 		Now: systemClock, OnDue: n.noteGraceEnd, Log: n.log,
+		// Positions of the embedded store are its row numbers, so a rebuild can
+		// read several parts of the log at once.
+		Rebuild: projections.RebuildOptions{Dir: n.cfg.DataDir, Readers: 2},
 	})
 	n.answers = projections.NewAnswers(n.model, n.about.Epoch, n.cfg.Livemode)
 	n.probe = api.NewProbe(n.store, systemClock)
