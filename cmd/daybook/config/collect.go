@@ -148,11 +148,14 @@ func (v *values) readFiles() {
 func (v *values) lookAtOthers(environ []string) {
 	for _, entry := range environ {
 		name, value, _ := strings.Cut(entry, "=")
+		plain := strings.TrimSuffix(name, fileSuffix)
 		switch {
 		case value == "" || known(name):
-		case slices.Contains(unsupported, name) || slices.Contains(unsupported, strings.TrimSuffix(name, fileSuffix)):
+		case slices.Contains(unsupported, plain):
 			v.faults = append(v.faults, Fault{Name: name,
 				Problem: "not supported by this version: unset it"})
+		case slices.Contains(withoutEffect, plain):
+			v.warnings = append(v.warnings, name+" is set, but has no effect in this version")
 		case strings.HasPrefix(name, "DAYBOOK_"):
 			v.warnings = append(v.warnings, name+" is set, but there is no such setting")
 		}

@@ -70,15 +70,19 @@ var variables = []variable{
 
 const exampleHash = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 
-// unsupported are variables with a meaning that this build does not have.
-// Ignoring one could mean events that nobody publishes, or payloads in clear
-// that were meant to be sealed.
+// unsupported are variables with a meaning that this build does not have, and
+// that must not be ignored: somebody would take events for replicated,
+// entitlements for published or payloads for sealed.
 var unsupported = []string{
 	"EVENTSTORE_URL", "EVENTSTORE_STREAM_PREFIX",
-	"REDIS_URL", "REDIS_CONNECT_TIMEOUT", "REDIS_COMMAND_TIMEOUT",
-	"STRIPE_API_KEY", "STRIPE_API_BASE",
-	"DAYBOOK_ENTITLEMENT_KEY", "DAYBOOK_ENTITLEMENT_TTL", "DAYBOOK_PAYLOAD_KEYS",
-	"DAYBOOK_TRUSTED_PROXIES", "DAYBOOK_REDIRECT_HOSTS", "DAYBOOK_METRICS_ADDR",
+	"REDIS_URL", "DAYBOOK_ENTITLEMENT_KEY", "DAYBOOK_PAYLOAD_KEYS",
+}
+
+// withoutEffect are variables of capabilities that this build does not have
+// either. Setting one does no harm, so it is only named.
+var withoutEffect = []string{
+	"REDIS_CONNECT_TIMEOUT", "REDIS_COMMAND_TIMEOUT", "STRIPE_API_KEY", "STRIPE_API_BASE",
+	"DAYBOOK_ENTITLEMENT_TTL", "DAYBOOK_TRUSTED_PROXIES", "DAYBOOK_REDIRECT_HOSTS", "DAYBOOK_METRICS_ADDR",
 }
 
 // AddFlags defines a flag for every setting. Their values are read by Load.
