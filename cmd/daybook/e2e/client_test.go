@@ -1,0 +1,179 @@
+package e2e_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os/exec"
+	"testing"
+	"time"
+)
+
+const webhookPath = "/webhooks/stripe"
+
+// client is what most tests speak through; its timeout turns a server that
+// hangs into a failure.
+var client = &http.Client{Timeout: patience, Transport: &http.Transport{MaxIdleConnsPerHost: 32}}
+
+// answer is what came back.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// sign makes the Stripe-Signature header. It is written down here a second
+// time, from Stripe's description, so that it can disagree with the server.
+func sign(body []byte, secret string, at time.Time) string {
+	mac := hmac.New(sha256.New, []byte(secret))
+	fmt.Fprintf(mac, "%d.%s", at.Unix(), body)
+	return fmt.Sprintf("t=%d,v1=%s", at.Unix(), hex.EncodeToString(mac.Sum(nil)))
+}
+
+// deliver posts a body as Stripe does.
+func (s *server) deliver(body []byte) (answer, error) {
+	return s.post(client, body, sign(body, s.secret, time.Now()))
+}
+
+// post makes one webhook request; without a header, it is unsigned.
+func (s *server) post(via *http.Client, body []byte, signature string) (answer, error) {
+	req, err := http.NewRequest(http.MethodPost, s.base+webhookPath, bytes.NewReader(body))
+	if err != nil {
+		return answer{}, err
+	}
+	req.Header.Set("Content-Type", "application/json; charset=utf-8")
+	if signature != "" {
+		req.Header.Set("Stripe-Signature", signature)
+	}
+	return do(via, req)
+}
+
+func do(via *http.Client, req *http.Request) (answer, error) {
+	resp, err := via.Do(req)
+	if err != nil {
+		return answer{}, err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	return answer{resp.StatusCode, resp.Header, body}, err
+}
+
+// mustDeliver wants a 200 with a status.
+func (s *server) mustDeliver(body []byte, status string) {
+	s.t.Helper()
+	a, err := s.deliver(body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	var said struct {
+		Received  bool
+		Status    string
+		EventID   string `json:"event_id"`
+		EventType string `json:"event_type"`
+	}
+	var sent struct{ ID, Type string }
+	if err := errors.Join(json.Unmarshal(a.body, &said), json.Unmarshal(body, &sent)); err != nil {
+		s.t.Fatalf("%d %s: %v", a.status, a.body, err)
+	}
+	if a.status != http.StatusOK || !said.Received || said.Status != status || said.EventID != sent.ID || said.EventType != sent.Type {
+		s.t.Fatalf("%s (%s): answered %d %s: want 200 %s", sent.ID, sent.Type, a.status, a.body, status)
+	}
+}
+
+// ask makes a request with the server's API key.
+func (s *server) ask(path, key string) answer {
+	s.t.Helper()
+	req, err := http.NewRequest(http.MethodGet, s.base+path, nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+key)
+	a, err := do(client, req)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return a
+}
+
+// get reads an answer that must be there.
+func (s *server) get(path string, into any) {
+	s.t.Helper()
+	a := s.ask(path, s.key)
+	if a.status != http.StatusOK {
+		s.t.Fatalf("GET %s: %d %s", path, a.status, a.body)
+	}
+	if err := json.Unmarshal(a.body, into); err != nil {
+		s.t.Fatalf("GET %s: %v in %s", path, err, a.body)
+	}
+}
+
+// settle waits until everything that was taken in is in the read model.
+func (s *server) settle() {
+	s.t.Helper()
+	quiet := uint64(0)
+	eventually(s.t, "posting and the projection have caught up", func() bool {
+		var status struct {
+			Store     struct{ Head uint64 }
+			Followers []struct {
+				Name     string
+				CaughtUp bool `json:"caught_up"`
+				Error    string
+			}
+		}
+		s.get("/v1/status", &status)
+		for _, f := range status.Followers {
+			if f.Error != "" {
+				s.t.Fatalf("%s stands still: %s", f.Name, f.Error)
+			}
+			if !f.CaughtUp {
+				quiet = 0
+				return false
+			}
+		}
+		// What posting appends makes the projection go on: only a log that has
+		// stayed as it is since the last question is one that is worked off.
+		settled := quiet == status.Store.Head && quiet > 0
+		quiet = status.Store.Head
+		return settled
+	})
+}
+
+// outcome is how a command ended.
+type outcome struct {
+	code           int
+	stdout, stderr string
+}
+
+// command runs a command of the binary to its end.
+func command(t testing.TB, env []string, args ...string) outcome {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, binary, args...)
+	cmd.Env = environment(env...)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) || ctx.Err() != nil {
+		t.Fatalf("daybook %q: %v\n%s%s", args, err, &stdout, &stderr)
+	}
+	return outcome{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
+}
+
+// mustRun runs a command that must end well, and returns what it printed.
+func mustRun(t testing.TB, args ...string) string {
+	t.Helper()
+	o := command(t, nil, args...)
+	if o.code != 0 {
+		t.Fatalf("daybook %q ended with %d:\n%.4000s%.4000s", args, o.code, o.stdout, o.stderr)
+	}
+	return o.stdout
+}
