@@ -266,3 +266,32 @@ func BenchmarkStored(b *testing.B) {
 		stored(data)
 	}
 }
+
+// BenchmarkPaced appends 4.4 KB events at 2000 per second, whatever the store
+// does, with a WAL small enough for several restarts: the latencies include
+// checkpoints. Run it with -benchtime 20000x, for ten seconds.
+func BenchmarkPaced(b *testing.B) {
+	s := openTest(b, filepath.Join(b.TempDir(), "events.db"), Options{SkipCheck: true, WALBound: 16 << 20})
+	latencies := make([][]time.Duration, b.N)
+	const interval = time.Second / 2000
+	end := reportCPU(b)
+	b.ResetTimer()
+	begin := time.Now()
+	var wg sync.WaitGroup
+	for n := range b.N {
+		due := begin.Add(time.Duration(n) * interval)
+		time.Sleep(time.Until(due))
+		wg.Go(func() {
+			e := benchEvent("invoice.paid", 4400)
+			stream := eventstore.NewStream("stripeEvent", fmt.Sprintf("evt_1N%010d%s", n, e.ID.String()[:12]))
+			if _, err := s.Append(context.Background(), stream, eventstore.NoStream, e); err != nil {
+				b.Error(err)
+			}
+			latencies[n] = append(latencies[n], time.Since(due))
+		})
+	}
+	wg.Wait()
+	b.StopTimer()
+	end(b.N)
+	reportPercentiles(b, latencies)
+}

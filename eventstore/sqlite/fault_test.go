@@ -310,6 +310,7 @@ func diskFull(t *testing.T, s *Store, makeRoom func()) {
 }
 
 func TestLockedByAnotherConnection(t *testing.T) {
+	t.Parallel()
 	path := newFile(t, 3)
 	s := openTest(t, path, Options{})
 	db := tool(t, path)

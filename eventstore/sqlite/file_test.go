@@ -249,6 +249,7 @@ func TestAReaderWaitsForTheOwnersMigration(t *testing.T) {
 }
 
 func TestDamagedFiles(t *testing.T) {
+	whole := newFile(t, 400)
 	for _, c := range []struct {
 		name   string
 		damage func(b []byte) []byte
@@ -260,8 +261,8 @@ func TestDamagedFiles(t *testing.T) {
 		{"first page", func(b []byte) []byte { clear(b[100:pageBytes]); return b }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			path := newFile(t, 400)
-			b, err := os.ReadFile(path)
+			path := filepath.Join(t.TempDir(), "events.db")
+			b, err := os.ReadFile(whole)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -282,6 +283,11 @@ func TestDamagedFiles(t *testing.T) {
 }
 
 func TestTheBackgroundFindsDamage(t *testing.T) {
+	t.Parallel()
+	whole, err := os.ReadFile(newFile(t, 1000))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, script := range map[string]string{
 		"an event is gone":         "DROP TRIGGER events_no_delete; DELETE FROM events WHERE position = 7",
 		"a revision is gone":       "DROP TRIGGER events_no_update; UPDATE events SET revision = 1000 WHERE position = 20",
@@ -290,7 +296,10 @@ func TestTheBackgroundFindsDamage(t *testing.T) {
 		"the other lacks an entry": withoutIndexed("events_by_category", "CREATE INDEX events_by_category ON events (category, position)"),
 	} {
 		t.Run(name, func(t *testing.T) {
-			path := newFile(t, 1000)
+			path := filepath.Join(t.TempDir(), "events.db")
+			if err := os.WriteFile(path, whole, 0o600); err != nil {
+				t.Fatal(err)
+			}
 			execTool(t, tool(t, path), script)
 			findings := make(chan Finding, 1)
 			openTest(t, path, Options{Report: func(f Finding) { findings <- f }})
@@ -340,5 +349,26 @@ func TestPathsAreTakenLiterally(t *testing.T) {
 		if _, err := os.Stat(path); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// TestTheWriterFlushes pins the settings that durability rests on.
+func TestTheWriterFlushes(t *testing.T) {
+	s := openTest(t, filepath.Join(t.TempDir(), "events.db"), Options{})
+	gated(s, func() {
+		err := s.writer.conn.hold(func(ses session) error {
+			for text, want := range map[string]int64{"PRAGMA synchronous": 2, "PRAGMA wal_autocheckpoint": 0, "PRAGMA page_size": pageBytes} {
+				if n, _, err := ses.integer(text); err != nil || n != want {
+					t.Errorf("%s is %d, %v; want %d", text, n, err, want)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	if mode := ""; tool(t, s.path).QueryRow("PRAGMA journal_mode").Scan(&mode) != nil || mode != "wal" {
+		t.Errorf("journal mode %q, want wal", mode)
 	}
 }

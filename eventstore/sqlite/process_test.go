@@ -135,6 +135,7 @@ func childWriter(s *Store, w int, acknowledge func(eventstore.Stream, uuid.UUID,
 // TestKilled kills a writing process at random moments: everything it
 // acknowledged is there, once, where it said, and nothing is half.
 func TestKilled(t *testing.T) {
+	t.Parallel()
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
@@ -192,6 +193,7 @@ func childFollows(path string, out io.Writer) error {
 // TestAnotherProcessReads lets another process follow while this one writes
 // and checkpoints.
 func TestAnotherProcessReads(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "events.db")
 	s := openTest(t, path, Options{WALBound: 256 << 10})
 	fillLog(t, s, 20)
@@ -259,11 +261,12 @@ func childPins(path string, out io.Writer) error {
 
 // TestTheWALStaysBounded writes many times the bound, while reading.
 func TestTheWALStaysBounded(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "events.db")
 	const bound = 1 << 20
 	s := openTest(t, path, Options{WALBound: bound})
 	follower := followLog(t, s)
-	load(t, s, 20<<20)
+	load(t, s, 12<<20)
 	eventually(t, "the WAL is small", func() bool { return walSize(t, path) <= 2*bound })
 	follower.checkLog(t, s)
 }
@@ -299,6 +302,7 @@ func walSize(t testing.TB, path string) int64 {
 // TestAPinnedWALIsReported wants to hear of another process's open snapshot,
 // and of its end.
 func TestAPinnedWALIsReported(t *testing.T) {
+	t.Parallel()
 	path := newFile(t, 10)
 	findings := make(chan Finding, 100)
 	const bound = 1 << 20

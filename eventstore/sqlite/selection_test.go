@@ -116,15 +116,7 @@ func TestLargeEventsAreReadInPortions(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	r, err := OpenReader(context.Background(), path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := r.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
+	r := openReader(t, path)
 	for _, reader := range []eventstore.Reader{s, r} {
 		if log := checkLog(t, reader); len(log) != 8 {
 			t.Errorf("%d events, want 8", len(log))

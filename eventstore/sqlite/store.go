@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"sync"
 
@@ -125,7 +127,23 @@ func openOwned(ctx context.Context, path string, opts Options) (*Store, error) {
 	return s, nil
 }
 
+// createPrivate makes the file, if there is none, for its owner's eyes only:
+// it holds payloads as they came. SQLite gives its other files the same mode.
+func createPrivate(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
 func (s *Store) openParts(ctx context.Context, path string, opts Options) error {
+	if err := createPrivate(path); err != nil {
+		return err
+	}
 	writing, err := connect(ctx, s.db)
 	if err != nil {
 		return err

@@ -2,6 +2,8 @@ package sqlite
 
 import (
 	"context"
+	"errors"
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -10,9 +12,78 @@ import (
 )
 
 func TestConformance(t *testing.T) {
+	t.Parallel()
 	eventstoretest.Run(t, func(t *testing.T) eventstore.Store {
 		return openTest(t, filepath.Join(t.TempDir(), "events.db"), Options{})
 	})
+}
+
+// beside appends through the owner and reads as another process does.
+type beside struct {
+	*Reader
+	owner *Store
+}
+
+func (b beside) Append(ctx context.Context, stream eventstore.Stream, expected eventstore.ExpectedRevision, events ...eventstore.ProposedEvent) (eventstore.AppendResult, error) {
+	return b.owner.Append(ctx, stream, expected, events...)
+}
+
+func (b beside) Close() error { return errors.Join(b.Reader.Close(), b.owner.Close()) }
+
+func TestReadersConform(t *testing.T) {
+	t.Parallel()
+	eventstoretest.Run(t, func(t *testing.T) eventstore.Store {
+		path := filepath.Join(t.TempDir(), "events.db")
+		owner := openTest(t, path, Options{})
+		return beside{Reader: openReader(t, path), owner: owner}
+	})
+}
+
+// TestAReaderOutlivesTheOwner follows while owners come and go.
+func TestAReaderOutlivesTheOwner(t *testing.T) {
+	path := newFile(t, 10)
+	r := openReader(t, path)
+	follower := followLog(t, r)
+	for range 3 {
+		s := openTest(t, path, Options{})
+		fillLog(t, s, 10)
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		follower.checkLog(t, r)
+	}
+	if n := follower.count(); n != 40 {
+		t.Errorf("%d events, want 40", n)
+	}
+}
+
+func TestFilesArePrivate(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "events.db")
+	s := openTest(t, path, Options{})
+	fillLog(t, s, 1)
+	for _, suffix := range []string{"", "-wal", "-shm", ".lock"} {
+		info, err := os.Stat(path + suffix)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Mode().Perm() != 0o600 {
+			t.Errorf("%s has mode %o", info.Name(), info.Mode().Perm())
+		}
+	}
+}
+
+func openReader(t testing.TB, path string) *Reader {
+	t.Helper()
+	r, err := OpenReader(context.Background(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := r.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	return r
 }
 
 // openTest opens a store that the test closes at the latest at its end.

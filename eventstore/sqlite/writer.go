@@ -122,7 +122,7 @@ func (w *writer) transact(s session, batch []*request) error {
 		return unavailable(w.path, "find the log's end", err)
 	}
 	if _, err := s.exec("BEGIN IMMEDIATE"); err != nil {
-		return unavailable(w.path, "begin a batch", err)
+		return unavailable(w.path, "begin a batch", w.undo(s, err))
 	}
 	for _, r := range batch {
 		a, err := w.apply(s, r)
