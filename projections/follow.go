@@ -102,11 +102,20 @@ func (r *Runner) receive(ctx context.Context, batch []eventstore.RecordedEvent, 
 		if err := r.flush(ctx, batch, m.Position, m.CaughtUp); err != nil {
 			return batch, err
 		}
+		gathered := len(batch)
 		clear(batch) // let go of the events' bytes
 		batch = batch[:0]
+		if m.CaughtUp && gathered > 0 {
+			return batch, sleep(ctx, gatherFor)
+		}
 	}
 	return batch, nil
 }
+
+// gatherFor is how long the runner lets events gather after it has caught up.
+// A transaction costs much the same for one event as for a hundred, and under
+// load an account's events often come together.
+const gatherFor = 5 * time.Millisecond
 
 // adoptsCatalog reports an event that changes what every other one means. The
 // model is then folded from zero, beside the one that keeps answering: every

@@ -47,6 +47,9 @@ const (
 	batchSize = 256
 	// parallelStreams bounds the appends in flight.
 	parallelStreams = 128
+	// gatherFor is how long entries may gather after posting has caught up: the
+	// store commits many appends for nearly the price of one.
+	gatherFor = 3 * time.Millisecond
 	// checkpointEvery is how much work a crash may have done again.
 	checkpointEvery = 5 * time.Second
 )
@@ -172,6 +175,9 @@ func (p *Poster) follow(ctx context.Context) error {
 		}
 		if err := p.postBatch(ctx, batch, msg); err != nil {
 			return err
+		}
+		if msg.CaughtUp && len(batch) > 0 && !sleep(ctx, gatherFor) {
+			return ctx.Err()
 		}
 		batch = batch[:0]
 	}
