@@ -236,3 +236,6 @@ func (b *logBuffer) wait(t testing.TB, text string, exited <-chan struct{}) (lin
 		}
 	}
 }
+
+// count tells how often a text was written.
+func (b *logBuffer) count(text string) int { return strings.Count(b.String(), text) }
