@@ -25,8 +25,9 @@ const indexedFrom = 24
 // Len is the number of facts in force.
 func (s *FactSet) Len() int { return len(s.facts) }
 
-// Evolve takes in one recorded event. Of two facts with the same key the one
-// with the higher epoch is in force; notes change nothing.
+// Evolve takes in one recorded event, whose fact is the set's from then on. Of
+// two facts with the same key the one with the higher epoch is in force; notes
+// change nothing.
 func (s *FactSet) Evolve(e Event, at Place) {
 	if e.Fact != nil {
 		s.add(held{Fact: e.Fact, Place: at})
@@ -50,6 +51,7 @@ func (s *FactSet) add(f held) {
 	i, found := s.find(f.Key)
 	switch {
 	case !found:
+		s.shareWithEarlier(f.Fact)
 		s.facts = append(s.facts, f)
 		s.indexLast()
 	case f.Epoch > s.facts[i].Epoch:

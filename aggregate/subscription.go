@@ -15,6 +15,18 @@ type Subscription struct {
 	FactSet
 	// notes holds the conclusions made, by what they conclude.
 	notes map[string]Note
+	// foreseen is the truth that Decide derived for when its facts are in.
+	foreseen *foreseen
+}
+
+// foreseen saves deriving again what was derived to decide.
+type foreseen struct {
+	fresh []Fact
+	// arrived counts those of fresh that were taken in since, in order, and
+	// nothing else with them.
+	arrived int
+	catalog string
+	truth   SubscriptionTruth
 }
 
 // NewSubscription returns the subscription of that Stripe id, with no history.
@@ -27,6 +39,11 @@ func (s *Subscription) Evolve(e Event, at Place) {
 	if e.Note != nil {
 		s.remember(*e.Note)
 		return
+	}
+	if f := s.foreseen; f != nil && (f.arrived == len(f.fresh) || e.Fact != &f.fresh[f.arrived]) {
+		s.foreseen = nil
+	} else if f != nil {
+		f.arrived++
 	}
 	s.FactSet.Evolve(e, at)
 }
@@ -45,16 +62,27 @@ func (s *Subscription) remember(n Note) {
 // what time alone has brought about: a grace period that ran out.
 func (s *Subscription) Decide(facts []Fact, c Catalogs, now time.Time) []Event {
 	fresh := s.unheld(facts)
-	before := s.Derive(c)
+	before := s.present(c)
 	after := before
 	if len(fresh) > 0 {
 		after = s.with(fresh).Derive(c)
+		s.foreseen = &foreseen{fresh: fresh, catalog: c.CurrentHash(), truth: after}
 	}
 	events := factEvents(fresh)
 	for _, note := range s.conclude(fresh, before, after, c, now) {
 		events = append(events, Event{Note: &note})
 	}
 	return events
+}
+
+// present is the truth now: as it was foreseen, if just that came about.
+func (s *Subscription) present(c Catalogs) SubscriptionTruth {
+	f := s.foreseen
+	if f == nil || f.arrived < len(f.fresh) || f.catalog != c.CurrentHash() {
+		return s.Derive(c)
+	}
+	f.truth.Position = s.position
+	return f.truth
 }
 
 // with returns the subscription as it will be once facts are recorded.

@@ -215,8 +215,9 @@ func (a *applier) write(ctx context.Context, c *changes, upTo eventstore.Positio
 		if err != nil {
 			return err
 		}
+		written := c.truths()
 		for _, account := range affected {
-			until, err := a.evaluate(tx, account, now)
+			until, err := a.evaluate(tx, account, written, now)
 			if err != nil {
 				return err
 			}
@@ -265,6 +266,15 @@ func (c *changes) writeRows(tx Tx) ([]string, error) {
 	return slices.DeleteFunc(affected, func(account string) bool { return account == "" }), nil
 }
 
+// truths are those of the subscriptions that changed, by id.
+func (c *changes) truths() map[string]aggregate.SubscriptionTruth {
+	truths := make(map[string]aggregate.SubscriptionTruth, len(c.subscriptions))
+	for _, row := range c.subscriptions {
+		truths[row.Truth.ID] = row.Truth
+	}
+	return truths
+}
+
 func (c *changes) dueAt(t time.Time) {
 	if !t.IsZero() && (c.due.IsZero() || t.Before(c.due)) {
 		c.due = t
@@ -273,8 +283,8 @@ func (c *changes) dueAt(t time.Time) {
 
 // evaluate writes an account's entitlement at now, and returns when time will
 // change it.
-func (a *applier) evaluate(tx Tx, account string, now time.Time) (time.Time, error) {
-	truths, err := tx.SubscriptionsOf(account)
+func (a *applier) evaluate(tx Tx, account string, written map[string]aggregate.SubscriptionTruth, now time.Time) (time.Time, error) {
+	truths, err := tx.SubscriptionsOf(account, written)
 	if err != nil {
 		return time.Time{}, err
 	}

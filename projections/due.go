@@ -76,7 +76,7 @@ func (r *Runner) settleDues(ctx context.Context, now time.Time) (time.Time, erro
 				return err
 			}
 			for _, account := range accounts {
-				if _, err := r.live.evaluate(tx, account, now); err != nil {
+				if _, err := r.live.evaluate(tx, account, nil, now); err != nil {
 					return err
 				}
 			}

@@ -313,7 +313,7 @@ func (b *rebuild) joinCrowded(ctx context.Context) error {
 }
 
 func (b *rebuild) evaluate(tx Tx, account string) error {
-	truths, err := tx.SubscriptionsOf(account)
+	truths, err := tx.SubscriptionsOf(account, nil)
 	if err != nil {
 		return err
 	}

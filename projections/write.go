@@ -48,7 +48,8 @@ type Tx interface {
 	// empty if there is none.
 	AccountOf(subscription string) (string, error)
 	// SubscriptionsOf returns the subscriptions of an account, ordered by id.
-	SubscriptionsOf(account string) ([]aggregate.SubscriptionTruth, error)
+	// Those in known, by id, were just written, and are not read again.
+	SubscriptionsOf(account string, known map[string]aggregate.SubscriptionTruth) ([]aggregate.SubscriptionTruth, error)
 	// Lapsed lists up to limit accounts whose entitlement time alone has
 	// changed by now, earliest first.
 	Lapsed(now time.Time, limit int) ([]string, error)

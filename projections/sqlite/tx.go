@@ -43,18 +43,30 @@ func (t *transaction) AccountOf(subscription string) (string, error) {
 	return accounts[0], err
 }
 
-func (t *transaction) SubscriptionsOf(account string) ([]aggregate.SubscriptionTruth, error) {
-	rows, err := t.w.query(t.ctx, `SELECT doc FROM subscriptions WHERE account = ? ORDER BY id`, account)
+func (t *transaction) SubscriptionsOf(account string, known map[string]aggregate.SubscriptionTruth) ([]aggregate.SubscriptionTruth, error) {
+	ids, err := t.texts(`SELECT id FROM subscriptions WHERE account = ? ORDER BY id`, account)
 	if err != nil {
 		return nil, err
 	}
-	var truths []aggregate.SubscriptionTruth
-	return truths, eachRow(rows, func() error {
-		var truth aggregate.SubscriptionTruth
-		err := scanDoc(rows, &truth)
-		truths = append(truths, truth)
-		return err
-	})
+	truths := make([]aggregate.SubscriptionTruth, len(ids))
+	for i, id := range ids {
+		truth, found := known[id]
+		if !found {
+			if truth, err = t.truth(id); err != nil {
+				return nil, err
+			}
+		}
+		truths[i] = truth
+	}
+	return truths, nil
+}
+
+func (t *transaction) truth(id string) (truth aggregate.SubscriptionTruth, err error) {
+	rows, err := t.w.query(t.ctx, `SELECT doc FROM subscriptions WHERE id = ?`, id)
+	if err != nil {
+		return truth, err
+	}
+	return truth, eachRow(rows, func() error { return scanDoc(rows, &truth) })
 }
 
 func (t *transaction) Lapsed(now time.Time, limit int) ([]string, error) {
