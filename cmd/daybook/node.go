@@ -55,9 +55,10 @@ func openNode(ctx context.Context, cfg *config.Config, log logrus.FieldLogger) (
 		return nil, fmt.Errorf("make the data dir: %w", err)
 	}
 	n = &node{cfg: cfg, log: log}
+	opened := n // a return of nil must not lose what is open already
 	defer func() {
 		if err != nil {
-			n.close()
+			opened.close()
 		}
 	}()
 	if n.store, err = storesqlite.Open(ctx, storePath(cfg.DataDir), storesqlite.Options{Report: n.reportFinding}); err != nil {

@@ -33,9 +33,10 @@ func openRecord(cmd *cobra.Command) (r *record, err error) {
 		return nil, fmt.Errorf("there is no store in %s yet: run daybook serve, or name another --data-dir", cfg.DataDir)
 	}
 	r = &record{cfg: cfg}
+	opened := r // a return of nil must not lose what is open already
 	defer func() {
 		if err != nil {
-			r.close()
+			opened.close()
 		}
 	}()
 	ctx := cmd.Context()
