@@ -81,6 +81,9 @@ func (q eventsQuery) list(cmd *cobra.Command, r *record) error {
 			break
 		}
 	}
+	if q.output == outputJSON {
+		return nil // the table's head alone is no JSON
+	}
 	return rows.flush()
 }
 
