@@ -18,6 +18,9 @@ func subscriptionEvent(id, kind, sub, account, status string, at time.Time, more
 		id, kind, at.Unix(), sub, sub, status, account, at.Add(-720*time.Hour).Unix(), at.Unix(), at.Add(720*time.Hour).Unix(), sub, sub, more)
 }
 
+// quietTime is a time at which nothing is about to happen.
+func quietTime() time.Time { return time.Now().Add(-48 * time.Hour).Truncate(time.Second) }
+
 // failedInvoice says that the payment of a renewal failed at its first attempt.
 func failedInvoice(id, sub string, at time.Time) []byte {
 	return fmt.Appendf(nil, `{"id":%q,"object":"event","api_version":"2024-06-20","type":"invoice.payment_failed","created":%d,"livemode":false,"pending_webhooks":1,

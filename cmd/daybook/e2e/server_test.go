@@ -56,17 +56,23 @@ type server struct {
 func start(t testing.TB, l launch) *server {
 	t.Helper()
 	s := spawn(t, l)
-	line, ended := s.log.wait(t, "daybook serves", s.exited)
+	s.connect()
+	return s
+}
+
+// connect learns the address from the log, and waits until the server answers.
+func (s *server) connect() {
+	s.t.Helper()
+	line, ended := s.log.wait(s.t, "daybook serves", s.exited)
 	if ended {
-		t.Fatalf("the server ended at its start:\n%s", s.log)
+		s.t.Fatalf("the server ended at its start:\n%s", s.log)
 	}
 	var said struct{ Addr string }
 	if err := json.Unmarshal([]byte(line), &said); err != nil || said.Addr == "" {
-		t.Fatalf("no address in %q: %v", line, err)
+		s.t.Fatalf("no address in %q: %v", line, err)
 	}
 	s.base = "http://" + said.Addr
-	eventually(t, "the server is ready", func() bool { return s.answers("/readyz") })
-	return s
+	eventually(s.t, "the server is ready", func() bool { return s.answers("/readyz") })
 }
 
 // spawn starts the process and waits for nothing.
