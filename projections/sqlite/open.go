@@ -114,7 +114,7 @@ func openFile(ctx context.Context, path string) (*file, error) {
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
 	w, err := openWriter(ctx, dsn(path, "rwc", "_journal_mode=WAL", "_pragma=synchronous(NORMAL)",
-		"_pragma=journal_size_limit(67108864)", "_pragma=cache_size(-16384)"))
+		"_pragma=journal_size_limit(67108864)", "_pragma=cache_size(-8192)"))
 	if err != nil {
 		return nil, err
 	}
