@@ -120,10 +120,14 @@ var appendTests = []test{
 		e := event("a")
 		want := e
 		want.Data, want.Metadata = bytes.Clone(e.Data), bytes.Clone(e.Metadata)
+		sub := s.follow(0, eventstore.Filter{})
+		sub.until(0)
 		s.put("order-1", eventstore.NoStream, e)
 		clear(e.Data)
 		clear(e.Metadata)
 		s.holds("order-1", want)
+		got, _ := sub.until(1)
+		s.same(got[0], want)
 	}},
 	{"what no store can take is refused", invalid},
 	{"what is too large is refused", tooLarge},

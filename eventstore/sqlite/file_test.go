@@ -289,7 +289,7 @@ func TestTheBackgroundFindsDamage(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, script := range map[string]string{
-		"an event is gone":         "DROP TRIGGER events_no_delete; DELETE FROM events WHERE position = 7",
+		"an event is gone":         "DROP TRIGGER events_no_delete; DELETE FROM events WHERE position = 910",
 		"a revision is gone":       "DROP TRIGGER events_no_update; UPDATE events SET revision = 1000 WHERE position = 20",
 		"a stream was renamed":     "DROP TRIGGER events_no_update; UPDATE events SET stream = 'order-other' WHERE position = 600",
 		"an index lacks an entry":  withoutIndexed("events_by_stream", "CREATE UNIQUE INDEX events_by_stream ON events (stream, revision)"),
@@ -319,6 +319,17 @@ func withoutIndexed(index, definition string) string {
 		PRAGMA writable_schema = 1;
 		UPDATE sqlite_schema SET sql = '` + definition + `' WHERE name = '` + index + `';
 		PRAGMA writable_schema = 0`
+}
+
+// TestTheEndIsCheckedAtOpening damages one of the newest events.
+func TestTheEndIsCheckedAtOpening(t *testing.T) {
+	path := newFile(t, 100)
+	execTool(t, tool(t, path), "DROP TRIGGER events_no_delete; DELETE FROM events WHERE position = 95")
+	_, err := Open(context.Background(), path, Options{})
+	var corrupt *CorruptError
+	if !errors.As(err, &corrupt) || corrupt.Path != path {
+		t.Errorf("got %v, want a CorruptError", err)
+	}
 }
 
 func TestNoPlaceForTheFile(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/daybookhq/daybook/eventstore"
 	"github.com/daybookhq/daybook/eventstore/eventstoretest"
@@ -54,6 +55,32 @@ func TestAReaderOutlivesTheOwner(t *testing.T) {
 	}
 	if n := follower.count(); n != 40 {
 		t.Errorf("%d events, want 40", n)
+	}
+}
+
+// TestProgressIsTold wants a subscriber for whom nothing comes to hear how far
+// the log has got.
+func TestProgressIsTold(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "events.db")
+	s := openTest(t, path, Options{})
+	for _, r := range []eventstore.Reader{s, openReader(t, path)} {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		var head eventstore.Position
+		messages := 0
+		for m, err := range r.Follow(ctx, 0, eventstore.Filter{Prefixes: []string{"nothing-"}}) {
+			if err != nil || m.Event != nil || !m.CaughtUp {
+				t.Fatalf("got %+v, %v", m, err)
+			}
+			if messages++; messages == 1 {
+				fillLog(t, s, 50)
+				head, _ = s.Head(ctx)
+			}
+			if head > 0 && m.Position == head {
+				break
+			}
+		}
 	}
 }
 
