@@ -66,10 +66,18 @@ func controlHandler(work controlWork) http.Handler {
 	})
 }
 
+// maxSocketPath is the least that systems allow for the path of a socket; the
+// kernel's own refusal would be just "invalid argument".
+const maxSocketPath = 103
+
 // listenControl opens the socket. Only the owner of the data dir gets here, so
 // a socket that lies there was left by a process that is gone.
 func listenControl(dir string) (net.Listener, error) {
 	path := socketPath(dir)
+	if len(path) > maxSocketPath {
+		return nil, fmt.Errorf("the path of the control socket, %s, has %d bytes, and the system allows %d: use a shorter DAYBOOK_DATA_DIR, perhaps a relative one",
+			path, len(path), maxSocketPath)
+	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("remove the old control socket: %w", err)
 	}

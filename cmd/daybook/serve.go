@@ -74,8 +74,6 @@ func serve(ctx context.Context, cfg *config.Config, log *logrus.Logger, o serveO
 	if err != nil {
 		return err
 	}
-	log.WithFields(logrus.Fields{"addr": listener.Addr().String(), "data_dir": cfg.DataDir, "mode": modeName(cfg.Livemode),
-		"epoch": n.about.Epoch, "version": version}).Info("daybook serves")
 	return n.serveOn(ctx, listener, server, o)
 }
 
@@ -87,6 +85,8 @@ func (n *node) serveOn(ctx context.Context, listener net.Listener, server *api.S
 	if err != nil {
 		return err
 	}
+	n.log.WithFields(logrus.Fields{"addr": listener.Addr().String(), "data_dir": n.cfg.DataDir, "mode": modeName(n.cfg.Livemode),
+		"epoch": n.about.Epoch, "version": version}).Info("daybook serves")
 	working, stopWorking := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWorking()
 	group, groupCtx := errgroup.WithContext(ctx)
