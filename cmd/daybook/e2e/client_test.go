@@ -114,35 +114,42 @@ func (s *server) get(path string, into any) {
 	}
 }
 
-// settle waits until everything that was taken in is in the read model.
+// progress is how far a server is.
+type progress struct {
+	Store     struct{ Head uint64 }
+	Followers []struct {
+		Name     string
+		Position uint64
+		Error    string
+	}
+}
+
+// settle waits until everything that was taken in is posted, and all of that in
+// the read model.
 func (s *server) settle() {
 	s.t.Helper()
-	quiet := uint64(0)
-	eventually(s.t, "posting and the projection have caught up", func() bool {
-		var status struct {
-			Store     struct{ Head uint64 }
-			Followers []struct {
-				Name     string
-				CaughtUp bool `json:"caught_up"`
-				Error    string
-			}
+	for _, follower := range []string{"posting", "projection"} {
+		var goal progress
+		s.get("/v1/status", &goal)
+		eventually(s.t, follower+" has caught up", func() bool { return s.position(follower) >= goal.Store.Head })
+	}
+}
+
+// position is the place in the log up to which a follower has done everything.
+func (s *server) position(follower string) uint64 {
+	s.t.Helper()
+	var now progress
+	s.get("/v1/status", &now)
+	for _, f := range now.Followers {
+		if f.Error != "" {
+			s.t.Fatalf("%s stands still: %s", f.Name, f.Error)
 		}
-		s.get("/v1/status", &status)
-		for _, f := range status.Followers {
-			if f.Error != "" {
-				s.t.Fatalf("%s stands still: %s", f.Name, f.Error)
-			}
-			if !f.CaughtUp {
-				quiet = 0
-				return false
-			}
+		if f.Name == follower {
+			return f.Position
 		}
-		// What posting appends makes the projection go on: only a log that has
-		// stayed as it is since the last question is one that is worked off.
-		settled := quiet == status.Store.Head && quiet > 0
-		quiet = status.Store.Head
-		return settled
-	})
+	}
+	s.t.Fatalf("there is no follower %s", follower)
+	return 0
 }
 
 // outcome is how a command ended.

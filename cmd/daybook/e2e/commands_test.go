@@ -68,7 +68,7 @@ func TestCommandsBesideAServer(t *testing.T) {
 // owns; a server that comes later finds their work done.
 func TestCommandsWithoutAServer(t *testing.T) {
 	t.Parallel()
-	dir := filepath.Join(t.TempDir(), "new", "data")
+	dir := filepath.Join(dataDir(t), "new", "data")
 	if o := command(t, nil, "events", "--data-dir", dir); o.code != 1 || !strings.Contains(o.stderr, "there is no store") {
 		t.Errorf("events of nothing: %+v", o)
 	}

@@ -76,3 +76,22 @@ func wantOnlyUnmapped(t *testing.T, dir string) {
 		}
 	}
 }
+
+// TestCheckFindsWhatIsMissing sends live traffic to a server in test mode, which
+// records it and posts none of it: so the check must find everything missing.
+func TestCheckFindsWhatIsMissing(t *testing.T) {
+	t.Parallel()
+	s := start(t, development(""))
+	o := command(t, nil, "simulate", "--url", s.base+webhookPath, "--secret", devSecret, "--accounts", "3", "--check", "--check-timeout", "1s")
+	if o.code != 1 || !strings.Contains(o.stdout, "differences") || !strings.Contains(o.stdout, " 0 refused") {
+		t.Errorf("ended with %d:\n%.2000s%s", o.code, o.stdout, o.stderr)
+	}
+	if n := len(journal(t, s.dir)); n == 0 {
+		t.Error("the events of the other mode were not recorded")
+	}
+	var page struct{ Subscriptions []any }
+	if s.get("/v1/subscriptions", &page); len(page.Subscriptions) != 0 {
+		t.Errorf("the events of the other mode were posted: %v", page.Subscriptions)
+	}
+	s.stop()
+}

@@ -29,7 +29,7 @@ func TestKilledUnderLoadLosesNothing(t *testing.T) {
 	end := time.Now().UTC().Truncate(time.Second)
 	run := simulate.Generate(simulate.Options{Seed: seed, Accounts: 400, End: end, Shuffle: 0.3, Duplicates: 0.2})
 	load := &load{deliveries: run.Deliveries, acked: map[string]bool{}}
-	dir := t.TempDir()
+	dir := dataDir(t)
 	for range crashes {
 		s := start(t, development(dir))
 		// Zero is a kill while the server catches up with what the last one left.

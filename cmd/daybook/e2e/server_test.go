@@ -75,11 +75,26 @@ func (s *server) connect() {
 	eventually(s.t, "the server is ready", func() bool { return s.answers("/readyz") })
 }
 
+// dataDir makes a data dir whose path is short, for its socket's sake.
+func dataDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "daybook-e2e-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
+
 // spawn starts the process and waits for nothing.
 func spawn(t testing.TB, l launch) *server {
 	t.Helper()
 	if l.dir == "" {
-		l.dir = t.TempDir()
+		l.dir = dataDir(t)
 	}
 	args := append([]string{"serve", "--addr", "127.0.0.1:0", "--data-dir", l.dir}, l.args...)
 	return spawnCommand(t, l, exec.Command(binary, args...))

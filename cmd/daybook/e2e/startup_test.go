@@ -115,3 +115,10 @@ func TestStoreKeepsItsMode(t *testing.T) {
 	again := start(t, development(s.dir))
 	again.stop()
 }
+
+// TestDataDirTooDeepForASocketIsRefused gives a path that no socket can have.
+func TestDataDirTooDeepForASocketIsRefused(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), strings.Repeat("d", 120))
+	refused(t, spawn(t, development(dir)), 1, "control socket", "use a shorter DAYBOOK_DATA_DIR")
+}
