@@ -21,6 +21,9 @@ type conn struct {
 	raw   *sql.Conn
 	stmts map[string]driver.Stmt
 	named []driver.NamedValue // the arguments of the call in progress
+	// calm never ends. Statements run under it, because the driver starts a
+	// goroutine for each context that can: reads are kept short instead.
+	calm context.Context
 }
 
 // connMode says what a connection is for.
@@ -61,7 +64,7 @@ func connect(ctx context.Context, db *sql.DB) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &conn{raw: raw, stmts: map[string]driver.Stmt{}}, nil
+	return &conn{raw: raw, stmts: map[string]driver.Stmt{}, calm: context.WithoutCancel(ctx)}, nil
 }
 
 // close finalises the statements and gives the connection back to its pool.
@@ -98,7 +101,7 @@ func (s session) stmt(text string) (driver.Stmt, error) {
 	if st := s.conn.stmts[text]; st != nil {
 		return st, nil
 	}
-	st, err := s.driver.(driver.ConnPrepareContext).PrepareContext(context.Background(), text)
+	st, err := s.driver.(driver.ConnPrepareContext).PrepareContext(s.conn.calm, text)
 	if err != nil {
 		return nil, err
 	}
@@ -106,9 +109,7 @@ func (s session) stmt(text string) (driver.Stmt, error) {
 	return st, nil
 }
 
-// values puts arguments into the driver's form. Statements run without a
-// context of the caller's, because the driver starts a goroutine to watch
-// one; reads are short instead.
+// values puts arguments into the driver's form.
 func (s session) values(args []driver.Value) []driver.NamedValue {
 	named := s.conn.named[:0]
 	for i, a := range args {
@@ -124,7 +125,7 @@ func (s session) exec(text string, args ...driver.Value) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	res, err := st.(driver.StmtExecContext).ExecContext(context.Background(), s.values(args))
+	res, err := st.(driver.StmtExecContext).ExecContext(s.conn.calm, s.values(args))
 	if err != nil {
 		return 0, err
 	}
@@ -133,7 +134,7 @@ func (s session) exec(text string, args ...driver.Value) (int64, error) {
 
 // run executes a script once, without keeping it prepared.
 func (s session) run(script string) error {
-	_, err := s.driver.(driver.ExecerContext).ExecContext(context.Background(), script, nil)
+	_, err := s.driver.(driver.ExecerContext).ExecContext(s.conn.calm, script, nil)
 	return err
 }
 
@@ -145,7 +146,7 @@ func (s session) query(text string, args []driver.Value, each func(row []driver.
 	if err != nil {
 		return err
 	}
-	rows, err := st.(driver.StmtQueryContext).QueryContext(context.Background(), s.values(args))
+	rows, err := st.(driver.StmtQueryContext).QueryContext(s.conn.calm, s.values(args))
 	if err != nil {
 		return err
 	}
@@ -153,7 +154,7 @@ func (s session) query(text string, args []driver.Value, each func(row []driver.
 	row := make([]driver.Value, len(rows.Columns()))
 	for {
 		if err := rows.Next(row); err != nil {
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				return nil
 			}
 			return err

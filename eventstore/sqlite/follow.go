@@ -18,7 +18,7 @@ const progressInterval = 250 * time.Millisecond
 func (r *reads) Follow(ctx context.Context, from eventstore.Position, filter eventstore.Filter) iter.Seq2[eventstore.Message, error] {
 	return func(yield func(eventstore.Message, error) bool) {
 		f := &follower{reads: r, selection: newSelection(filter), at: from, told: true, yield: yield}
-		if err := f.run(ctx); err != errEnough {
+		if err := f.run(ctx); !errors.Is(err, errEnough) {
 			yield(eventstore.Message{}, err)
 		}
 	}

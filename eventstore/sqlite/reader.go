@@ -77,6 +77,6 @@ func (r *Reader) moved(ctx context.Context, from eventstore.Position) error {
 // does nothing.
 func (r *Reader) Close() error {
 	var err error
-	r.closing.Do(func() { err = r.reads.close() })
+	r.closing.Do(func() { err = r.stopReading() })
 	return err
 }

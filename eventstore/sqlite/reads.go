@@ -49,7 +49,7 @@ func openReads(ctx context.Context, path string, connections, cacheBytes int, ga
 	for range connections {
 		c, err := connect(ctx, db)
 		if err != nil {
-			return nil, errors.Join(err, r.close())
+			return nil, errors.Join(err, r.stopReading())
 		}
 		r.idle <- c
 		r.opened++
@@ -57,8 +57,8 @@ func openReads(ctx context.Context, path string, connections, cacheBytes int, ga
 	return r, nil
 }
 
-// close ends all reading and waits for the chunks in hand.
-func (r *reads) close() error {
+// stopReading ends all reading and waits for the chunks in hand.
+func (r *reads) stopReading() error {
 	close(r.closed)
 	var errs []error
 	for range r.opened {
@@ -155,7 +155,7 @@ var errEnough = errors.New("the receiver stopped")
 func (r *reads) ReadStream(ctx context.Context, stream eventstore.Stream, from eventstore.Revision, dir eventstore.Direction, limit int) iter.Seq2[eventstore.RecordedEvent, error] {
 	return func(yield func(eventstore.RecordedEvent, error) bool) {
 		err := r.readStream(ctx, stream, from, dir, limit, yield)
-		if err != nil && err != errEnough {
+		if err != nil && !errors.Is(err, errEnough) {
 			yield(eventstore.RecordedEvent{}, err)
 		}
 	}
@@ -230,7 +230,7 @@ func (r *reads) deliver(ctx context.Context, events []eventstore.RecordedEvent, 
 func (r *reads) ReadAll(ctx context.Context, from eventstore.Position, dir eventstore.Direction, filter eventstore.Filter, limit int) iter.Seq2[eventstore.RecordedEvent, error] {
 	return func(yield func(eventstore.RecordedEvent, error) bool) {
 		err := r.readAll(ctx, from, dir, filter, limit, yield)
-		if err != nil && err != errEnough {
+		if err != nil && !errors.Is(err, errEnough) {
 			yield(eventstore.RecordedEvent{}, err)
 		}
 	}

@@ -100,7 +100,7 @@ func Open(ctx context.Context, path string, opts Options) (*Store, error) {
 		return nil, errors.Join(openFault(abs, err), own.release())
 	}
 	s.ownership = own
-	s.start(opts)
+	s.start(ctx, opts)
 	return s, nil
 }
 
@@ -165,7 +165,7 @@ func (s *Store) openParts(ctx context.Context, path string, opts Options) error 
 		return err
 	}
 	s.reads.tail = s.tail
-	s.reads.end = func(context.Context) (eventstore.Position, error) {
+	s.end = func(context.Context) (eventstore.Position, error) {
 		head, _ := s.tail.end()
 		return head, nil
 	}
@@ -173,9 +173,9 @@ func (s *Store) openParts(ctx context.Context, path string, opts Options) error 
 	return nil
 }
 
-// start begins the writer and the background.
-func (s *Store) start(opts Options) {
-	ctx, cancel := context.WithCancel(context.Background())
+// start begins the writer and the background, which outlive the opening.
+func (s *Store) start(ctx context.Context, opts Options) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	s.stop = cancel
 	go func() {
 		defer close(s.written)
@@ -213,7 +213,7 @@ func (s *Store) moved(ctx context.Context, from eventstore.Position) error {
 		}
 		select {
 		case <-changed:
-		case <-s.reads.closed:
+		case <-s.closed:
 			return eventstore.ErrClosed
 		case <-ctx.Done():
 			return ctx.Err()
@@ -239,7 +239,7 @@ func (s *Store) Close() error {
 func (s *Store) closeParts() error {
 	var errs []error
 	if s.reads != nil {
-		errs = append(errs, s.reads.close())
+		errs = append(errs, s.stopReading())
 	}
 	if s.checkpoint != nil {
 		errs = append(errs, s.checkpoint.close())
