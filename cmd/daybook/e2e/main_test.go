@@ -26,7 +26,7 @@ func buildAndRun(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }() // the system's own folder for what may be lost
 	binary = filepath.Join(dir, "daybook")
 	build := exec.Command("go", "build", "-trimpath", "-o", binary, "github.com/daybookhq/daybook/cmd/daybook")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
