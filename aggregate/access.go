@@ -62,7 +62,7 @@ func (t SubscriptionTruth) accessByStatus(now time.Time) Access {
 			return Access{Granted: true, Reason: ReasonGrace}
 		}
 		return Access{Reason: ReasonExpiredGrace}
-	case t.Status == PastDue:
+	case t.NothingOwed:
 		return Access{Granted: true, Reason: ReasonNothingOwed}
 	}
 	return Access{Reason: reasonOfDenial(t.Status)}
@@ -78,8 +78,10 @@ func reasonOfDenial(s Status) Reason {
 		return ReasonCanceled
 	case Incomplete:
 		return ReasonIncomplete
+	case "":
+		return ReasonFree
 	}
-	return ReasonFree
+	return ReasonUnknownStatus
 }
 
 func (a *Access) changesAt(at, now time.Time) { a.Until = earlier(a.Until, at, now) }
@@ -137,15 +139,22 @@ func Entitle(account string, subs []SubscriptionTruth, c Catalogs, now time.Time
 	return e, until
 }
 
-// quantityOf is how many units of a tier are paid for, at least one.
+// quantityOf is how many units of a tier are paid for, at least one. Where no
+// item maps to the tier (it is kept from an earlier price), the items count
+// that are no add-ons.
 func quantityOf(tier string, items []Item, catalog *Catalog) int64 {
-	total := int64(0)
+	ofTier, others := int64(0), int64(0)
 	for _, item := range items {
 		if t, mapped := catalog.TierOfItem(item); mapped && t.ID == tier {
-			total += item.Quantity
+			ofTier += item.Quantity
+		} else if _, addon := catalog.AddonOfItem(item); !addon {
+			others += item.Quantity
 		}
 	}
-	return max(total, 1)
+	if ofTier > 0 {
+		return ofTier
+	}
+	return max(others, 1)
 }
 
 // addAddons adds what was bought beside the tier.
@@ -194,13 +203,19 @@ func compareGranted(a, b candidate) int {
 	return cmp.Compare(denialRank(a.Status), denialRank(b.Status))
 }
 
-// denialRank is lower for a status from which access comes back more easily.
+// denialRank is lower for a status from which access comes back more easily. A
+// status that this build does not know may be such a one; no status at all is
+// the least.
 func denialRank(s Status) int {
-	order := []Status{PastDue, Unpaid, Paused, Incomplete, Canceled, IncompleteExpired}
-	if i := slices.Index(order, s); i >= 0 {
-		return i
+	return slices.Index([]Status{PastDue, Unpaid, Paused, Incomplete, knownOr(s, "unknown"), Canceled, IncompleteExpired, ""}, s)
+}
+
+// knownOr returns other for a status that has a place of its own.
+func knownOr(s, other Status) Status {
+	if s == "" || s.Known() {
+		return other
 	}
-	return len(order)
+	return s
 }
 
 func compareBools(a, b bool) int {

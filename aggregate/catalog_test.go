@@ -41,6 +41,12 @@ func TestQuantitiesAndAddons(t *testing.T) {
 	if got := strings.Join(e.Features, ","); got != "read,write,sso" {
 		t.Errorf("features %s", got)
 	}
+	kept := truth
+	kept.Items = []aggregate.Item{{Price: "price_nobody_knows", Quantity: 7}}
+	e, _ = aggregate.Entitle("a", []aggregate.SubscriptionTruth{kept}, catalogs, day0)
+	if e.Limits["members"] != 70 {
+		t.Errorf("a tier kept from an earlier price: members %d, want those of 7 units", e.Limits["members"])
+	}
 	truth.Status = aggregate.Canceled
 	e, _ = aggregate.Entitle("a", []aggregate.SubscriptionTruth{truth}, catalogs, day0)
 	if e.Limits["members"] != 5 || strings.Join(e.Features, ",") != "read" {

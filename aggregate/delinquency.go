@@ -111,44 +111,76 @@ func (w *walk) latestInvoice() *invoice {
 	return nil
 }
 
-// settleDelinquency opens or closes the delinquency after a fact was taken in.
+// settleDelinquency opens or closes the delinquency after a fact was taken in;
+// before is the snapshot that was the present one until then.
 //
 // It opens at the earliest of the latest non-void invoice's first failed
 // attempt or due date, and the first past_due snapshot. It closes when the
 // status leaves past_due, or when that invoice is paid or given up; paying an
 // older one does not close it, and neither retries nor further invoices
 // restart it.
-func (w *walk) settleDelinquency(f held, wasOwing bool) {
-	isOwing := owing(w.snapshot)
+func (w *walk) settleDelinquency(f held, before *SubscriptionSnapshot) {
+	if w.snapshot == nil {
+		return
+	}
+	wasOwing, isOwing := owing(before), owing(w.snapshot)
 	last := w.latestInvoice()
 	switch {
-	case w.open != nil && (wasOwing && !isOwing || w.ended()):
-		if last != nil {
-			last.spent = true
-		}
-		w.open, w.failedBy = nil, ""
+	case w.recovered(before), w.open != nil && !isOwing && (wasOwing || !good(w.snapshot.Status)):
+		w.forgive()
+	case w.open != nil && isOwing && !wasOwing && w.outlived(last):
+		w.forgive()
+		last.spent = false
+		w.openAt(f, last)
 	case w.open != nil:
 		w.closeIfSettled(last)
-	case !w.wasGood || w.ended() || !good(w.snapshot.Status) && !isOwing:
-	case last != nil && last.owed() && !last.failedAt.IsZero():
-		w.openAt(f, last)
-	case isOwing && !wasOwing:
+	case !w.wasGood || !good(w.snapshot.Status) && !isOwing:
+	case last != nil && last.owed() && !last.failedAt.IsZero(), isOwing && !wasOwing:
 		w.openAt(f, last)
 	}
 }
 
-func (w *walk) ended() bool { return w.snapshot != nil && w.snapshot.Status.Terminal() }
+// recovered reports that the status has just become good again: whatever was
+// owed before, Stripe asks for no longer.
+func (w *walk) recovered(before *SubscriptionSnapshot) bool {
+	return before != nil && before != w.snapshot && !good(before.Status) && good(w.snapshot.Status)
+}
+
+// forgive closes the delinquency by the subscription's status. What failed so
+// far opens no other.
+func (w *walk) forgive() {
+	for _, inv := range w.invoices {
+		inv.spent = true
+	}
+	w.open, w.failedBy, w.settled = nil, "", false
+}
+
+// outlived reports, when the status becomes past_due, that the open delinquency
+// is over another invoice, whose failure the status had outlived: it was still
+// good after that. The status speaks of the latest invoice.
+func (w *walk) outlived(last *invoice) bool {
+	return last != nil && last.owed() && w.open.Invoice != last.id && w.goodAt.After(w.open.Anchor)
+}
 
 // closeIfSettled closes the delinquency once the invoice that the status rests
 // on is settled. An invoice that was settled before the delinquency opened is
-// not the one that is owed, unless a void has made it the latest again.
+// not the one that is owed, unless a void has made it the latest again; nor is
+// any that we know, if the subscription names one that we have not seen.
 func (w *walk) closeIfSettled(last *invoice) {
-	if last == nil || !last.settled() {
+	if last == nil || !last.settled() || w.owesUnseen(last) {
 		return
 	}
-	if !last.settledAt.Before(w.open.Anchor) || !w.voidedAt.Before(w.open.Anchor) {
-		w.open, w.failedBy = nil, ""
+	if last.id == w.open.Invoice || last.settledAt.After(w.open.Anchor) || !w.voidedAt.Before(w.open.Anchor) {
+		w.open, w.failedBy, w.settled = nil, "", true
 	}
+}
+
+// owesUnseen reports that the subscription's latest invoice was never told of,
+// and that the latest one we know is no newer than that statement.
+func (w *walk) owesUnseen(last *invoice) bool {
+	named := w.snapshot.LatestInvoice
+	return named != "" && !last.createdAt.After(w.latest.OccurredAt) &&
+		!slices.ContainsFunc(w.invoices, func(inv *invoice) bool { return inv.id == named })
 }
 
 func (w *walk) openAt(f held, last *invoice) {

@@ -187,3 +187,90 @@ func TestAnUnpaidUpgradeIsNotGivenAway(t *testing.T) {
 		t.Errorf("tier %q once paid, want elite", tier)
 	}
 }
+
+func TestAStatusThatBecomesGoodForgivesEveryOldFailure(t *testing.T) {
+	for name, between := range map[string]func(s *story){
+		"through unpaid": func(s *story) {
+			s.changed(at(30*day), aggregate.PastDue, "price_basic")
+			s.changed(at(45*day), aggregate.Unpaid, "price_basic")
+			s.failed(at(60*day), "in_3", at(60*day)) // while unpaid
+		},
+		"straight to unpaid": func(s *story) { s.changed(at(30*day), aggregate.Unpaid, "price_basic") },
+		"through paused":     func(s *story) { s.changed(at(30*day), aggregate.Paused, "price_basic") },
+		"a void afterwards": func(s *story) {
+			s.changed(at(30*day), aggregate.PastDue, "price_basic")
+			s.failed(at(60*day), "in_3", at(60*day))
+			s.failed(at(71*day), "in_3", at(60*day)).Status = "void"
+		},
+	} {
+		var s story
+		s.started(day0, aggregate.Active, "price_basic")
+		s.failed(at(30*day), "in_2", at(30*day))
+		between(&s)
+		s.changed(at(70*day), aggregate.Active, "price_basic")
+		if d := s.truth().Delinquency; d != nil {
+			t.Errorf("%s: still delinquent since %s", name, d.Anchor)
+		}
+		s.failed(at(90*day), "in_4", at(90*day))
+		s.changed(at(90*day), aggregate.PastDue, "price_basic")
+		if d := s.truth().Delinquency; d == nil || !d.Anchor.Equal(at(90*day)) {
+			t.Errorf("%s: %+v, want a fresh grace from the next failure", name, d)
+		}
+	}
+}
+
+func TestAFailureThatTheStatusOutlivedLeavesNoGraceShorter(t *testing.T) {
+	var s story
+	s.started(day0, aggregate.Active, "price_basic")
+	s.failed(at(10*day), "in_2", at(10*day)).BillingReason = "subscription_update" // pending_if_incomplete: never past_due
+	s.changed(at(11*day), aggregate.Active, "price_basic")
+	s.failed(at(30*day), "in_3", at(30*day))
+	s.changed(at(30*day), aggregate.PastDue, "price_basic")
+	wantAnchor(t, s.truth(), at(30*day))
+}
+
+func TestAnUpgradeBilledBeforeItsCardFailedIsNotGivenAway(t *testing.T) {
+	var s story
+	s.started(day0, aggregate.Active, "price_basic")
+	s.changed(at(10*day), aggregate.Active, "price_elite")
+	s.failed(at(10*day+time.Hour), "in_2", at(10*day)).BillingReason = "subscription_update"
+	s.changed(at(10*day+time.Hour), aggregate.PastDue, "price_elite")
+	if tier := s.truth().Tier; tier != "basic" {
+		t.Errorf("tier %q while the upgrade is unpaid, want basic", tier)
+	}
+}
+
+func TestPayingAnOlderInvoiceClosesNothingThoughTheOwedOneWasNeverTold(t *testing.T) {
+	var s story
+	s.started(day0, aggregate.Active, "price_basic")
+	s.changed(at(37*day), aggregate.PastDue, "price_basic").LatestInvoice = "in_2"
+	s.paid(at(38*day), "in_1", day0)
+	wantAnchor(t, s.truth(), at(37*day))
+	s.paid(at(39*day), "in_2", at(30*day))
+	wantNoDelinquency(t, s.truth())
+}
+
+func TestAPauseForAFailedPaymentFollowsGrace(t *testing.T) {
+	var s story
+	s.started(day0, aggregate.Trialing, "price_basic")
+	s.failed(at(7*day), "in_2", at(7*day))
+	s.changed(at(7*day), aggregate.Paused, "price_basic").PausedFor = "first_payment_failure"
+	truth := s.truth()
+	wantAnchor(t, truth, at(7*day))
+	if a := truth.Access(at(8*day - time.Second)); !a.Granted {
+		t.Errorf("within grace: %+v", a)
+	}
+	if a := truth.Access(at(8 * day)); a.Granted {
+		t.Errorf("after grace: %+v", a)
+	}
+	s.paid(at(9*day), "in_2", at(7*day))
+	if a := s.truth().Access(at(9 * day)); !a.Granted || a.Reason != aggregate.ReasonNothingOwed {
+		t.Errorf("paid, not yet resumed: %+v", a)
+	}
+	var never story
+	never.started(day0, aggregate.Incomplete, "price_basic")
+	never.changed(at(day), aggregate.Paused, "price_basic").PausedFor = "first_payment_failure"
+	if a := never.truth().Access(at(day)); a.Granted || a.Reason != aggregate.ReasonPaused {
+		t.Errorf("never good: %+v, want denied", a)
+	}
+}

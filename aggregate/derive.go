@@ -33,10 +33,14 @@ type walk struct {
 	tier string
 	// standings are the tiers held in good standing, each with when it began.
 	standings []standing
-	// wasGood says that the subscription was active or trialing once.
+	// wasGood says that the subscription was active or trialing once; goodAt is
+	// the latest time at which a snapshot said so.
 	wasGood  bool
+	goodAt   time.Time
 	open     *Delinquency
 	failedBy string // the Stripe event that opened the delinquency
+	// settled says that the last delinquency ended by its invoice, not by status.
+	settled  bool
 	voidedAt time.Time
 	flags    []string
 }
@@ -50,7 +54,7 @@ func (w *walk) step(f held) {
 	if f.OccurredAt.After(w.truth.LastOccurredAt) {
 		w.truth.LastOccurredAt = f.OccurredAt
 	}
-	wasOwing := owing(w.snapshot)
+	before := w.snapshot
 	switch {
 	case f.Subscription != nil:
 		w.links.offer(f.Subscription.Account, LinkSubscription, f)
@@ -68,7 +72,7 @@ func (w *walk) step(f held) {
 		w.links.offer(f.Checkout.Customer, LinkCustomerID, f)
 		w.flag(f.Checkout.Flags...)
 	}
-	w.settleDelinquency(f, wasOwing)
+	w.settleDelinquency(f, before)
 	w.recordStanding(f)
 }
 
@@ -79,6 +83,9 @@ func (w *walk) takeSnapshot(f held) {
 		return
 	}
 	w.snapshot, w.latest = f.Subscription, f
+	if good(f.Subscription.Status) {
+		w.goodAt = f.OccurredAt
+	}
 	if good(f.Subscription.Status) || f.Subscription.Status == PastDue {
 		w.wasGood = true // past_due is only ever reached from active or trialing
 	}
@@ -129,7 +136,7 @@ func (w *walk) effectiveTier() string {
 		return w.tier
 	}
 	for _, s := range slices.Backward(w.standings) {
-		if s.at.Before(w.open.Anchor) {
+		if s.at.Before(w.owedSince()) {
 			if w.catalog != nil && w.catalog.Rank(s.tier) < w.catalog.Rank(w.tier) {
 				return s.tier
 			}
@@ -137,6 +144,18 @@ func (w *walk) effectiveTier() string {
 		}
 	}
 	return w.tier
+}
+
+// owedSince is when what is owed came about: Stripe bills an upgrade, and tries
+// the card a moment or an hour later.
+func (w *walk) owedSince() time.Time {
+	since := w.open.Anchor
+	for _, inv := range w.invoices {
+		if inv.id == w.open.Invoice && inv.createdAt.Before(since) {
+			since = inv.createdAt
+		}
+	}
+	return since
 }
 
 func (w *walk) flag(flags ...string) {
@@ -187,7 +206,8 @@ func (w *walk) finishSnapshot(t *SubscriptionTruth) {
 	if w.catalog != nil && slices.ContainsFunc(s.Items, w.unmapped) {
 		w.flag(FlagUnmappedPrice)
 	}
-	if owing(s) && w.open == nil {
+	t.NothingOwed = w.open == nil && owing(s) && (s.Status == PastDue || w.settled)
+	if t.NothingOwed {
 		w.flag(FlagPastDueNothingOwed)
 	}
 }

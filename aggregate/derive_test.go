@@ -97,6 +97,28 @@ func TestWithinASecondTheChainOfOldValuesDecides(t *testing.T) {
 	}
 }
 
+func TestARoundTripEndsWhereItBeganWhateverCameBetween(t *testing.T) {
+	var s story
+	s.started(day0, aggregate.Active, "price_basic")
+	s.changed(at(day/2), aggregate.Active, "price_elite")
+	s.paid(at(day-time.Second), "in_1", day0)
+	chainOf(&s, at(day), "price_elite", "price_basic", "price_elite")
+	truth := s.truth()
+	if truth.Items[0].Price != "price_elite" || slices.Contains(truth.Flags, aggregate.FlagAmbiguous) {
+		t.Errorf("ended at %s, flags %v", truth.Items[0].Price, truth.Flags)
+	}
+}
+
+func TestAStatusOfTheFutureIsDeniedAndSaid(t *testing.T) {
+	var s story
+	s.started(day0, "hibernating", "price_basic")
+	old := aggregate.SubscriptionTruth{ID: "sub_0", Status: aggregate.Canceled, Tier: "elite"}
+	e, _ := aggregate.Entitle("a", []aggregate.SubscriptionTruth{old, s.truth()}, builtin(), day0)
+	if e.Status != "hibernating" || e.Reason != aggregate.ReasonUnknownStatus || e.Tier != "starter" {
+		t.Errorf("%+v", e)
+	}
+}
+
 func TestWithoutAChainTheSecondIsAmbiguousButStable(t *testing.T) {
 	var s story
 	s.started(day0, aggregate.Active, "price_basic")
@@ -206,21 +228,9 @@ func TestDerivationOfThePast(t *testing.T) {
 	var s story
 	s.started(day0, aggregate.Active, "price_basic")
 	s.changed(at(10*day), aggregate.Active, "price_elite")
-	sub := aggregate.NewSubscription("sub_1")
-	sub.Evolve(aggregate.Event{Fact: &s.facts[0]}, aggregate.Place{RecordedAt: at(20 * day)})
-	sub.Evolve(aggregate.Event{Fact: &s.facts[1]}, aggregate.Place{RecordedAt: at(15 * day)})
-	for _, test := range []struct {
-		asOf, knownAt time.Time
-		want          string
-	}{
-		{want: "elite"},
-		{asOf: at(5 * day), want: "basic"},
-		{knownAt: at(16 * day), want: "elite"},
-		{knownAt: at(14 * day), want: ""},
-		{asOf: at(5 * day), knownAt: at(16 * day), want: ""},
-	} {
-		if tier := sub.Until(test.asOf, test.knownAt).Derive(builtin()).Tier; tier != test.want {
-			t.Errorf("as of %s, known at %s: %q, want %q", test.asOf, test.knownAt, tier, test.want)
+	for when, want := range map[time.Duration]string{-day: "", 5 * day: "basic", 10 * day: "elite"} {
+		if tier := fold(s.facts).AsOf(at(when)).Derive(builtin()).Tier; tier != want {
+			t.Errorf("as of %s: %q, want %q", at(when), tier, want)
 		}
 	}
 }

@@ -23,7 +23,7 @@ const (
 	ReasonSubscription Reason = "subscription"
 	// ReasonGrace: a past_due subscription within its grace.
 	ReasonGrace Reason = "grace"
-	// ReasonNothingOwed: past_due in status, but the invoice was settled.
+	// ReasonNothingOwed: past_due or paused in status, but the invoice was settled.
 	ReasonNothingOwed Reason = "nothing_owed"
 	// ReasonExpiredGrace: a past_due subscription whose grace has run out.
 	ReasonExpiredGrace Reason = "expired_grace"
@@ -37,6 +37,8 @@ const (
 	ReasonUnpaid     Reason = "unpaid"
 	ReasonPaused     Reason = "paused"
 	ReasonCanceled   Reason = "canceled"
+	// ReasonUnknownStatus: a status that this build does not know, and denies.
+	ReasonUnknownStatus Reason = "unknown_status"
 )
 
 // Entitlement is what an account may do: the public read model.

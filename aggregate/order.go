@@ -29,27 +29,21 @@ type held struct {
 func inStripesOrder(facts []held) []held {
 	sorted := slices.Clone(facts)
 	slices.SortFunc(sorted, compareFacts)
-	last := ""
+	var before *SubscriptionSnapshot // the latest snapshot so far
 	for start := 0; start < len(sorted); {
 		end := start + 1
 		for end < len(sorted) && sameSecondChange(sorted[start], sorted[end]) {
 			end++
 		}
 		if end-start > 1 {
-			orderChanges(sorted[start:end], last)
+			orderChanges(sorted[start:end], before)
 		}
-		if s := sorted[end-1].Subscription; s != nil && end < len(sorted) && mayNeedDigest(sorted[end:]) {
-			last = s.Digest()
+		if s := sorted[end-1].Subscription; s != nil {
+			before = s
 		}
 		start = end
 	}
 	return sorted
-}
-
-// mayNeedDigest reports whether the next run of changes has more than one, so
-// that the state before it can matter.
-func mayNeedDigest(rest []held) bool {
-	return len(rest) > 1 && sameSecondChange(rest[0], rest[1])
 }
 
 func sameSecondChange(a, b held) bool {
@@ -86,9 +80,9 @@ func placeInSecond(t FactType) int {
 	}
 }
 
-// orderChanges orders the changes of one second in place. before is the digest
-// of the snapshot that precedes the second, empty if there is none.
-func orderChanges(changes []held, before string) {
+// orderChanges orders the changes of one second in place. before is the snapshot
+// that precedes them, nil if there is none.
+func orderChanges(changes []held, before *SubscriptionSnapshot) {
 	chain := newChain(changes)
 	end, unique := chain.end(before)
 	if !unique {
@@ -128,7 +122,7 @@ func newChain(changes []held) chain {
 // end finds the snapshot in which the path through all changes ends, and
 // whether there is exactly one. Two events may describe one change, and count
 // once.
-func (c chain) end(before string) (string, bool) {
+func (c chain) end(before *SubscriptionSnapshot) (string, bool) {
 	if !slices.ContainsFunc(c.digests, func(d string) bool { return d != c.digests[0] }) {
 		return c.digests[0], true
 	}
@@ -154,8 +148,10 @@ func (c chain) end(before string) (string, bool) {
 		return "", false
 	case len(ends) == 1 && balance[ends[0]] == 1:
 		return ends[0], true
-	case len(ends) == 0 && slices.Contains(c.digests, before):
-		return before, true // a round trip: it ends where it began
+	case len(ends) == 0 && before != nil:
+		// A round trip: it ends where it began.
+		began := before.Digest()
+		return began, slices.Contains(c.digests, began)
 	}
 	return "", false
 }

@@ -94,13 +94,14 @@ func (s *Subscription) with(facts []Fact) *Subscription {
 	return next
 }
 
-// Until returns the subscription as of a Stripe time and as known at a time of
-// ours: with the facts that occurred by asOf and were recorded by knownAt. A
-// zero time sets no bound.
-func (s *Subscription) Until(asOf, knownAt time.Time) *Subscription {
+// AsOf returns the subscription with the facts that occurred by a time of
+// Stripe's. To look at what was known at a time of ours, fold only the events
+// recorded by then: a correction must not displace what it corrected before it
+// was made.
+func (s *Subscription) AsOf(t time.Time) *Subscription {
 	past := NewSubscription(s.id)
 	for _, f := range s.facts {
-		if (asOf.IsZero() || !f.OccurredAt.After(asOf)) && (knownAt.IsZero() || !f.RecordedAt.After(knownAt)) {
+		if !f.OccurredAt.After(t) {
 			past.add(f)
 		}
 	}

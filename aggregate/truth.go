@@ -28,6 +28,8 @@ type SubscriptionTruth struct {
 	PausedFor string `json:"paused_for,omitempty"`
 	// Delinquency is nil while nothing is owed that grace depends on.
 	Delinquency *Delinquency `json:"delinquency,omitempty"`
+	// NothingOwed says that the status tells of a debt that is settled.
+	NothingOwed bool `json:"nothing_owed,omitempty"`
 	// Link is the best claim on the account that the subscription belongs to;
 	// the zero Link if not even a customer is known.
 	Link Link `json:"link,omitzero"`
@@ -101,7 +103,8 @@ const (
 	FlagAmbiguous = "ambiguous_order"
 	// FlagUnmappedPrice: a price is in no catalog entry.
 	FlagUnmappedPrice = "unmapped_price"
-	// FlagPastDueNothingOwed: past_due, though the invoice was settled.
+	// FlagPastDueNothingOwed: past_due, or paused for a failed payment, though
+	// the invoice was settled.
 	FlagPastDueNothingOwed = "past_due_nothing_owed"
 	// FlagUnknownStatus: a status that this build does not know; access is denied.
 	FlagUnknownStatus = "unknown_status"

@@ -47,8 +47,10 @@ func SubscriptionAt(ctx context.Context, store eventstore.Reader, id string, at 
 	if err != nil {
 		return aggregate.SubscriptionTruth{}, 0, err
 	}
-	then := sub.Until(at.AsOf, time.Time{})
-	return then.Derive(catalogs), then.Len(), nil
+	if !at.AsOf.IsZero() {
+		sub = sub.AsOf(at.AsOf)
+	}
+	return sub.Derive(catalogs), sub.Len(), nil
 }
 
 // readKnown reads a stream as it was known at a time: up to the last event that
