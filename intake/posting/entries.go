@@ -181,8 +181,8 @@ func (p *Poster) runJobs(ctx context.Context, jobs []*job) error {
 	for _, j := range jobs {
 		group.Go(func() error {
 			err := p.postTo(ctx, p.ledgers, j)
-			var unreadable *unreadableError
-			if errors.As(err, &unreadable) {
+			var unpostable *unpostableError
+			if errors.As(err, &unpostable) {
 				j.failure = err
 				return nil
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -31,15 +32,16 @@ type ledger struct {
 	expected eventstore.ExpectedRevision
 }
 
-// unreadableError says that a domain stream holds what this build cannot read.
-// Its entries fail, visibly; other streams go on.
-type unreadableError struct {
+// unpostableError says that nothing can be added to a domain stream, however
+// often it is tried: it holds what this build cannot read, or what would be
+// added does not fit. Its entries fail, visibly; other streams go on.
+type unpostableError struct {
 	Stream eventstore.Stream
 	Err    error
 }
 
-func (e *unreadableError) Error() string { return fmt.Sprintf("stream %s: %v", e.Stream, e.Err) }
-func (e *unreadableError) Unwrap() error { return e.Err }
+func (e *unpostableError) Error() string { return fmt.Sprintf("stream %s: %v", e.Stream, e.Err) }
+func (e *unpostableError) Unwrap() error { return e.Err }
 
 // ledgers folds domain streams, and keeps the recently used.
 type ledgers struct {
@@ -68,7 +70,7 @@ func (l *ledgers) load(ctx context.Context, stream eventstore.Stream) (*ledger, 
 			return nil, fmt.Errorf("read %s: %w", stream, err)
 		}
 		if err := folded.evolve(e); err != nil {
-			return nil, &unreadableError{Stream: stream, Err: err}
+			return nil, &unpostableError{Stream: stream, Err: err}
 		}
 	}
 	l.cache.Add(stream, folded)
@@ -101,17 +103,19 @@ func (p *Poster) postTo(ctx context.Context, cache *ledgers, j *job) error {
 	wait := newBackOff()
 	for {
 		err := p.tryPost(ctx, cache, j)
-		var unreadable *unreadableError
-		switch {
-		case err == nil:
+		if err == nil {
 			return nil
+		}
+		cache.forget(j.stream) // it may be ahead of the store, or behind
+		var unpostable *unpostableError
+		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case errors.As(err, &unreadable), errors.Is(err, eventstore.ErrClosed):
+		case errors.As(err, &unpostable), errors.Is(err, eventstore.ErrClosed):
 			return err
-		}
-		cache.forget(j.stream)
-		if eventstore.IsConflict(err) {
+		case errors.Is(err, eventstore.ErrTooLarge), errors.Is(err, eventstore.ErrInvalid), errors.Is(err, eventstore.ErrStreamDeleted):
+			return &unpostableError{Stream: j.stream, Err: err} // asking again would change nothing
+		case eventstore.IsConflict(err):
 			continue
 		}
 		p.update(func(g *Progress) { g.LastError = err.Error() })
@@ -121,34 +125,63 @@ func (p *Poster) postTo(ctx context.Context, cache *ledgers, j *job) error {
 	}
 }
 
+// tryPost decides fact by fact, as if each had come alone, so that the notes do
+// not depend on how entries came in batches; and appends all that follows.
 func (p *Poster) tryPost(ctx context.Context, cache *ledgers, j *job) error {
 	to, err := cache.load(ctx, j.stream)
 	if err != nil {
 		return err
 	}
-	now := p.Now()
-	events, err := decide(to, j.facts, p.Catalogs(), now)
-	if err != nil {
-		return &unreadableError{Stream: j.stream, Err: err}
-	}
-	if len(events) == 0 {
-		return nil
-	}
-	proposed := make([]eventstore.ProposedEvent, len(events))
-	for i, e := range events {
-		if proposed[i], err = propose(j, e, now); err != nil {
-			return &unreadableError{Stream: j.stream, Err: err}
+	now, catalogs := p.Now(), p.Catalogs()
+	var proposed []eventstore.ProposedEvent
+	for _, facts := range j.steps() {
+		events, err := decide(to, facts, catalogs, now)
+		if err != nil {
+			return &unpostableError{Stream: j.stream, Err: err}
+		}
+		for _, e := range events {
+			event, err := propose(j, e, now)
+			if err != nil {
+				return &unpostableError{Stream: j.stream, Err: err}
+			}
+			proposed = append(proposed, event)
+			to.Evolve(e, aggregate.Place{RecordedAt: now})
 		}
 	}
-	result, err := p.Store.Append(ctx, j.stream, to.expected, proposed...)
-	if err != nil {
-		return fmt.Errorf("append to %s: %w", j.stream, err)
+	for _, portion := range portions(proposed) {
+		result, err := p.Store.Append(ctx, j.stream, to.expected, portion...)
+		if err != nil {
+			return fmt.Errorf("append to %s: %w", j.stream, err)
+		}
+		to.expected = eventstore.Exactly(result.Revision)
 	}
-	for _, e := range events {
-		to.Evolve(e, aggregate.Place{Position: uint64(result.Position), RecordedAt: now})
-	}
-	to.expected = eventstore.Exactly(result.Revision)
 	return nil
+}
+
+// steps are the facts one by one; without any, one step that only concludes.
+func (j *job) steps() [][]aggregate.Fact {
+	if len(j.facts) == 0 {
+		return [][]aggregate.Fact{nil}
+	}
+	return slices.Collect(slices.Chunk(j.facts, 1))
+}
+
+// portionBytes bounds what is appended at once, well below what a store takes.
+const portionBytes = eventstore.MaxAppendBytes / 2
+
+// portions cuts events into appends of bounded size.
+func portions(events []eventstore.ProposedEvent) [][]eventstore.ProposedEvent {
+	var cut [][]eventstore.ProposedEvent
+	size := 0
+	for i, e := range events {
+		more := len(e.Data) + len(e.Metadata) + len(e.Type)
+		if i == 0 || size+more > portionBytes {
+			cut, size = append(cut, nil), 0
+		}
+		cut[len(cut)-1] = append(cut[len(cut)-1], e)
+		size += more
+	}
+	return cut
 }
 
 // decide guards the flow against a bug in one subscription's derivation.

@@ -207,7 +207,11 @@ func (p *Poster) postBatch(ctx context.Context, batch []eventstore.RecordedEvent
 // grace has run out. It keeps no state, so it may run beside Run.
 func (p *Poster) Conclude(ctx context.Context, subscriptionID string) error {
 	stream := eventstore.NewStream(intake.SubscriptionCategory, subscriptionID)
-	return p.postTo(ctx, newLedgers(p.Store), &job{stream: stream})
+	err := p.postTo(ctx, newLedgers(p.Store), &job{stream: stream})
+	if err == nil {
+		p.update(func(g *Progress) { g.LastError = "" })
+	}
+	return err
 }
 
 func newBackOff() *backoff.ExponentialBackOff {

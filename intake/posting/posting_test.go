@@ -371,3 +371,64 @@ func TestGraceThatRanOutIsNotedOnce(t *testing.T) {
 	}
 	wantTypes(t, store, "subscription-sub_1", append(before, "GracePeriodExpired")...)
 }
+
+func TestABatchLargerThanOneAppendIsPosted(t *testing.T) {
+	store := openStore(t)
+	var deliveries []delivery
+	for i := range 120 {
+		d := subscriptionEvent(fmt.Sprintf("evt_%03d", i), "customer.subscription.updated", "active", "price_basic", now.Add(time.Duration(i)*time.Minute))
+		items := make([]any, 80)
+		for n := range items {
+			items[n] = map[string]any{"id": fmt.Sprintf("si_%d", n), "quantity": i + 1, "price": map[string]any{
+				"id": fmt.Sprintf("price_%d_%s", n, strings.Repeat("x", 60)), "product": "prod_1"}}
+		}
+		d.object["items"] = map[string]any{"data": items}
+		deliveries = append(deliveries, d)
+	}
+	p := newPoster(store)
+	postUpTo(t, p, record(t, store, deliveries...))
+	size, facts := 0, 0
+	for e, err := range store.ReadStream(t.Context(), "subscription-sub_1", 0, eventstore.Forwards, 0) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		size += len(e.Data)
+		if e.Type == "SubscriptionChanged" {
+			facts++
+		}
+	}
+	if facts != 120 || size <= eventstore.MaxAppendBytes || p.Progress().Failed != 0 {
+		t.Errorf("%d facts of %d bytes, %+v: want 120, more than one append holds, none failed", facts, size, p.Progress())
+	}
+}
+
+// stubborn refuses one stream's appends for a reason that will not pass.
+type stubborn struct{ eventstore.Store }
+
+func (s stubborn) Append(ctx context.Context, stream eventstore.Stream, expected eventstore.ExpectedRevision, events ...eventstore.ProposedEvent) (eventstore.AppendResult, error) {
+	if stream == "subscription-sub_1" {
+		return eventstore.AppendResult{}, eventstore.ErrTooLarge
+	}
+	return s.Store.Append(ctx, stream, expected, events...)
+}
+
+func TestWhatWillNeverFitFailsAndTheFlowGoesOn(t *testing.T) {
+	store := openStore(t)
+	other := subscriptionEvent("evt_9", "customer.subscription.created", "active", "price_basic", now)
+	other.object["id"] = "sub_2"
+	postUpTo(t, newPoster(stubborn{store}), record(t, store, append(story(), other)...))
+	wantTypes(t, store, "posting-evt_1", posting.FailedType)
+	if len(typesOf(t, store, "subscription-sub_2")) == 0 {
+		t.Error("the other subscription was held up")
+	}
+}
+
+func TestNotesDoNotDependOnBatches(t *testing.T) {
+	together, apart := openStore(t), openStore(t)
+	postUpTo(t, newPoster(together), record(t, together, story()...))
+	p := newPoster(apart)
+	for _, d := range story() {
+		postUpTo(t, p, record(t, apart, d))
+	}
+	wantTypes(t, together, "subscription-sub_1", typesOf(t, apart, "subscription-sub_1")...)
+}

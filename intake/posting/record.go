@@ -76,8 +76,12 @@ func (p *Poster) appendOnce(ctx context.Context, stream eventstore.Stream, event
 		if err == nil {
 			_, err = p.Store.Append(ctx, stream, expected, event)
 		}
-		if err == nil || errors.Is(err, eventstore.ErrClosed) {
+		switch {
+		case err == nil, errors.Is(err, eventstore.ErrClosed):
 			return err
+		case errors.Is(err, eventstore.ErrTooLarge), errors.Is(err, eventstore.ErrInvalid), errors.Is(err, eventstore.ErrStreamDeleted):
+			p.Log.WithError(err).WithField("stream", stream).Error("a failure could not be recorded")
+			return nil // the log has it; to try again would stop all posting
 		}
 		if !sleep(ctx, wait.NextBackOff()) {
 			return ctx.Err()
