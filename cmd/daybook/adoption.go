@@ -26,6 +26,16 @@ func (b *catalogBook) History() aggregate.Catalogs { return *b.history.Load() }
 // Current returns the catalog in force.
 func (b *catalogBook) Current() *aggregate.Catalog { return b.History().Current() }
 
+// load reads the history, and reports whether it has a catalog at all.
+func (b *catalogBook) load(ctx context.Context) (bool, error) {
+	history, _, err := readCatalogs(ctx, b.store)
+	if err != nil {
+		return false, err
+	}
+	b.history.Store(&history)
+	return history.Current() != nil, nil
+}
+
 // adopt puts a catalog in force, by recording it, unless it is already.
 func (b *catalogBook) adopt(ctx context.Context, catalog *aggregate.Catalog, now time.Time) (adopted bool, err error) {
 	for {
@@ -37,13 +47,19 @@ func (b *catalogBook) adopt(ctx context.Context, catalog *aggregate.Catalog, now
 		if history.CurrentHash() == catalog.Hash() {
 			return false, nil
 		}
-		event, err := ownEvent(aggregate.CatalogAdoptedType, aggregate.CatalogAdopted{
-			Schema: aggregate.Schema, Hash: catalog.Hash(), AdoptedAt: now.UTC(), Catalog: catalog}, now)
+		adoption := aggregate.CatalogAdopted{Schema: aggregate.Schema, Hash: catalog.Hash(), Catalog: catalog,
+			AdoptedAt: history.NextAdoption(now).UTC()}
+		event, err := ownEvent(aggregate.CatalogAdoptedType, adoption, now)
 		if err != nil {
 			return false, err
 		}
 		_, err = b.store.Append(ctx, catalogStream, expected, event)
-		if err != nil && !eventstore.IsConflict(err) {
+		switch {
+		case err == nil:
+			history = history.With(adoption)
+			b.history.Store(&history)
+			return true, nil
+		case !eventstore.IsConflict(err): // with a conflict, somebody else adopted one
 			return false, fmt.Errorf("adopt the catalog: %w", err)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"time"
 
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sync/errgroup"
@@ -42,12 +43,21 @@ func (n *node) controlRoutes() http.Handler {
 	return mux
 }
 
+// controlServer serves the routes; ctx ends the calls under way.
+func (n *node) controlServer(ctx context.Context) *http.Server {
+	return &http.Server{Handler: n.controlRoutes(), ReadHeaderTimeout: 5 * time.Second,
+		BaseContext: func(net.Listener) context.Context { return ctx }}
+}
+
 func controlHandler(work controlWork) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		out := json.NewEncoder(w)
 		flush := http.NewResponseController(w)
 		// A call reads and answers at once, which HTTP/1.1 leaves to be asked for.
 		_ = flush.EnableFullDuplex()
+		// A call that fails may leave part of its body unread; a connection of
+		// its own means that nobody goes on reading there.
+		w.Header().Set("Connection", "close")
 		send := func(line controlLine) {
 			_ = out.Encode(line) // a caller that went away misses the rest
 			_ = flush.Flush()
@@ -72,7 +82,7 @@ const maxSocketPath = 103
 
 // listenControl opens the socket. Only the owner of the data dir gets here, so
 // a socket that lies there was left by a process that is gone.
-func listenControl(dir string) (net.Listener, error) {
+func listenControl(ctx context.Context, dir string) (net.Listener, error) {
 	path := socketPath(dir)
 	if len(path) > maxSocketPath {
 		return nil, fmt.Errorf("the path of the control socket, %s, has %d bytes, and the system allows %d: use a shorter DAYBOOK_DATA_DIR, perhaps a relative one",
@@ -81,7 +91,8 @@ func listenControl(dir string) (net.Listener, error) {
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("remove the old control socket: %w", err)
 	}
-	listener, err := net.Listen("unix", path)
+	var listening net.ListenConfig
+	listener, err := listening.Listen(ctx, "unix", path)
 	if err != nil {
 		return nil, fmt.Errorf("open the control socket: %w", err)
 	}
@@ -96,7 +107,7 @@ func listenControl(dir string) (net.Listener, error) {
 // server, or else a node that is opened here for as long as the call takes.
 func callControl(ctx context.Context, cfg *config.Config, log *logrus.Logger, route string, body io.Reader,
 	tell func(done, total int64), result any) error {
-	if socketAnswers(cfg.DataDir) {
+	if socketAnswers(ctx, cfg.DataDir) {
 		return postControl(ctx, cfg.DataDir, route, body, tell, result)
 	}
 	n, err := openNode(ctx, cfg, log)
@@ -104,7 +115,7 @@ func callControl(ctx context.Context, cfg *config.Config, log *logrus.Logger, ro
 		return err
 	}
 	defer n.close()
-	control, err := listenControl(cfg.DataDir)
+	control, err := listenControl(ctx, cfg.DataDir)
 	if err != nil {
 		return err
 	}
@@ -112,7 +123,7 @@ func callControl(ctx context.Context, cfg *config.Config, log *logrus.Logger, ro
 	defer stop()
 	group, groupCtx := errgroup.WithContext(working)
 	group.Go(func() error { return n.run(groupCtx, true) })
-	group.Go(func() error { return serveHTTP(groupCtx, endpoint{&http.Server{Handler: n.controlRoutes()}, control}) })
+	group.Go(func() error { return serveHTTP(groupCtx, endpoint{n.controlServer(groupCtx), control}) })
 	group.Go(func() error {
 		defer stop()
 		if err := postControl(groupCtx, cfg.DataDir, route, body, tell, result); err != nil {
@@ -123,8 +134,9 @@ func callControl(ctx context.Context, cfg *config.Config, log *logrus.Logger, ro
 	return group.Wait()
 }
 
-func socketAnswers(dir string) bool {
-	conn, err := net.Dial("unix", socketPath(dir))
+func socketAnswers(ctx context.Context, dir string) bool {
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "unix", socketPath(dir))
 	if err != nil {
 		return false
 	}

@@ -14,8 +14,8 @@ import (
 
 // The stream that says what a store is.
 const (
-	storeStream eventstore.Stream = "store-main"
-	foundedType                   = "StoreFounded"
+	storeStream = eventstore.Stream("store-main")
+	foundedType = "StoreFounded"
 )
 
 // founded is the first thing that is ever written to a store.

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/daybookhq/daybook/eventstore"
 	"github.com/daybookhq/daybook/intake"
 )
 
@@ -41,6 +44,8 @@ const (
 	maxListedFaults = 100
 	parallelLines   = 64
 	lineTimeout     = 30 * time.Second
+	// maxLineBytes is more than any event that can be recorded.
+	maxLineBytes = 2 * eventstore.MaxAppendBytes
 )
 
 func ingestCommand() *cobra.Command {
@@ -54,8 +59,8 @@ func ingestCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if source == "" || source == intake.SourceWebhook {
-				return usagef("--source %q: name where the events come from; %q is what Stripe delivers itself", source, intake.SourceWebhook)
+			if err := checkSource(source); err != nil {
+				return err
 			}
 			file, size, err := openInput(args[0])
 			if err != nil {
@@ -75,6 +80,14 @@ func ingestCommand() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&source, "source", "ingest", "where the events come from, kept with each entry")
 	return cmd
+}
+
+// checkSource refuses to pass events off as what Stripe delivered and signed.
+func checkSource(source string) error {
+	if source == "" || source == intake.SourceWebhook {
+		return usagef("--source %q: name where the events come from; %q is what Stripe delivers itself", source, intake.SourceWebhook)
+	}
+	return nil
 }
 
 func openInput(name string) (io.ReadCloser, int64, error) {
@@ -107,10 +120,14 @@ func reportIngested(cmd *cobra.Command, r ingested) error {
 // ingest is the control route behind the command.
 func (n *node) ingest(r *http.Request, _ func(done, total int64)) (any, error) {
 	t := &taking{node: n, source: r.URL.Query().Get("source")}
+	if err := checkSource(t.source); err != nil {
+		return nil, err
+	}
 	if err := t.takeAll(r.Context(), r.Body); err != nil {
 		return nil, err
 	}
 	t.result.Recorded, t.result.Duplicate = t.recorded.Load(), t.duplicate.Load()
+	slices.SortFunc(t.result.Faults, func(a, b lineFault) int { return cmp.Compare(a.Line, b.Line) })
 	return t.result, nil
 }
 
@@ -127,22 +144,42 @@ type taking struct {
 // takeAll records lines in parallel: they wait for one disk together, as
 // webhooks do, and order makes no difference.
 func (t *taking) takeAll(ctx context.Context, body io.Reader) error {
-	group, ctx := errgroup.WithContext(ctx)
+	group, working := errgroup.WithContext(ctx)
 	group.SetLimit(parallelLines)
 	lines := bufio.NewReaderSize(body, 1<<16)
-	for number := int64(1); ctx.Err() == nil; number++ {
-		line, err := lines.ReadBytes('\n')
-		if line = bytes.TrimSpace(line); len(line) > 0 {
-			group.Go(func() error { return t.take(ctx, number, line) })
+	var failed error
+	for number := int64(1); working.Err() == nil; number++ {
+		line, tooLong, err := readLine(lines)
+		switch {
+		case tooLong:
+			t.fault(number, fmt.Sprintf("longer than %d bytes", maxLineBytes))
+		case len(line) > 0:
+			group.Go(func() error { return t.take(working, number, line) })
 		}
-		if errors.Is(err, io.EOF) {
-			break
+		if err != nil && !errors.Is(err, io.EOF) {
+			failed = fmt.Errorf("read line %d: %w", number, err)
 		}
 		if err != nil {
-			return errors.Join(fmt.Errorf("read line %d: %w", number, err), group.Wait())
+			break
 		}
 	}
-	return group.Wait()
+	return errors.Join(failed, group.Wait(), ctx.Err())
+}
+
+// readLine reads a line, without the white space around it. Of one that is too
+// long nothing is kept. The error comes with the last line.
+func readLine(r *bufio.Reader) (line []byte, tooLong bool, err error) {
+	for {
+		part, err := r.ReadSlice('\n')
+		if tooLong = tooLong || len(line)+len(part) > maxLineBytes; tooLong {
+			line = nil
+		} else {
+			line = append(line, part...)
+		}
+		if !errors.Is(err, bufio.ErrBufferFull) {
+			return bytes.TrimSpace(line), tooLong, err
+		}
+	}
 }
 
 // take records one line. A line that is no event is a fault of the file; only
@@ -156,6 +193,10 @@ func (t *taking) take(ctx context.Context, number int64, line []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, lineTimeout)
 	defer cancel()
 	outcome, err := t.journal.Record(ctx, intake.Entry{Body: line, Envelope: envelope, Source: t.source})
+	if errors.Is(err, eventstore.ErrTooLarge) {
+		t.fault(number, "too large to be recorded")
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("line %d: %w", number, err)
 	}

@@ -43,7 +43,8 @@ func run(ctx context.Context, args []string) int {
 	}
 	var faults config.Faults
 	var usage *usageError
-	if errors.As(err, &faults) || errors.As(err, &usage) {
+	var mode *wrongModeError
+	if errors.As(err, &faults) || errors.As(err, &usage) || errors.As(err, &mode) {
 		return exitUsage
 	}
 	return exitFault

@@ -48,8 +48,9 @@ type node struct {
 	probe    *api.Probe
 }
 
-// openNode opens the data dir, founding the store if it is new, and puts the
-// configured catalog in force.
+// openNode opens the data dir, founding the store if it is new. The configured
+// catalog comes into force only if there is none yet: to change it is serve's
+// to do, not a command's that happens to run with other settings.
 func openNode(ctx context.Context, cfg *config.Config, log logrus.FieldLogger) (n *node, err error) {
 	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the data dir: %w", err)
@@ -68,16 +69,27 @@ func openNode(ctx context.Context, cfg *config.Config, log logrus.FieldLogger) (
 		return nil, err
 	}
 	n.catalogs = &catalogBook{store: n.store}
-	if adopted, err := n.catalogs.adopt(ctx, cfg.Catalog, systemClock()); err != nil {
+	if present, err := n.catalogs.load(ctx); err != nil {
 		return nil, err
-	} else if adopted {
-		log.WithField("catalog", cfg.Catalog.Hash()).Info("catalog adopted")
+	} else if !present {
+		if err := n.adopt(ctx, cfg); err != nil {
+			return nil, err
+		}
 	}
 	if n.model, err = modelsqlite.Open(ctx, modelPath(cfg.DataDir)); err != nil {
 		return nil, err
 	}
 	n.assemble()
 	return n, nil
+}
+
+// adopt puts a configuration's catalog in force.
+func (n *node) adopt(ctx context.Context, cfg *config.Config) error {
+	adopted, err := n.catalogs.adopt(ctx, cfg.Catalog, systemClock())
+	if adopted {
+		n.log.WithField("catalog", cfg.Catalog.Hash()).Info("catalog adopted")
+	}
+	return err
 }
 
 // assemble connects the rooms.

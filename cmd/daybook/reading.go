@@ -29,8 +29,8 @@ func openRecord(cmd *cobra.Command) (r *record, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := os.Stat(storePath(cfg.DataDir)); errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("there is no store in %s yet: run daybook serve, or name another --data-dir", cfg.DataDir)
+	if err := storeExists(cfg.DataDir); err != nil {
+		return nil, err
 	}
 	r = &record{cfg: cfg}
 	opened := r // a return of nil must not lose what is open already
@@ -44,6 +44,15 @@ func openRecord(cmd *cobra.Command) (r *record, err error) {
 		return nil, err
 	}
 	return r, r.openModel(ctx)
+}
+
+// storeExists refuses a data dir without a store, for commands that would make
+// nothing of a new one.
+func storeExists(dir string) error {
+	if _, err := os.Stat(storePath(dir)); errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("there is no store in %s yet: run daybook serve, or name another --data-dir", dir)
+	}
+	return nil
 }
 
 func (r *record) openModel(ctx context.Context) (err error) {

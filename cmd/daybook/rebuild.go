@@ -31,6 +31,9 @@ func rebuildCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if err := storeExists(cfg.DataDir); err != nil {
+				return err
+			}
 			route := "/rebuild"
 			if dryRun {
 				route += "?dry_run=true"

@@ -60,7 +60,8 @@ func serve(ctx context.Context, cfg *config.Config, log *logrus.Logger, o serveO
 		log.Warn(w)
 	}
 	// Listening comes first: an address that is taken should not found a store.
-	listener, err := net.Listen("tcp", cfg.Addr)
+	var listening net.ListenConfig
+	listener, err := listening.Listen(ctx, "tcp", cfg.Addr)
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", cfg.Addr, err)
 	}
@@ -70,6 +71,9 @@ func serve(ctx context.Context, cfg *config.Config, log *logrus.Logger, o serveO
 		return err
 	}
 	defer n.close()
+	if err := n.adopt(ctx, cfg); err != nil {
+		return err
+	}
 	server, err := n.newAPI()
 	if err != nil {
 		return err
@@ -81,7 +85,7 @@ func serve(ctx context.Context, cfg *config.Config, log *logrus.Logger, o serveO
 // ctx ends it stops in order: no new requests, those under way finished, then
 // posting and the projection.
 func (n *node) serveOn(ctx context.Context, listener net.Listener, server *api.Server, o serveOptions) error {
-	control, err := listenControl(n.cfg.DataDir)
+	control, err := listenControl(ctx, n.cfg.DataDir)
 	if err != nil {
 		return err
 	}
@@ -95,7 +99,7 @@ func (n *node) serveOn(ctx context.Context, listener net.Listener, server *api.S
 		defer stopWorking()
 		return serveHTTP(groupCtx,
 			endpoint{api.HTTPServer(server), listener},
-			endpoint{&http.Server{Handler: n.controlRoutes(), ReadHeaderTimeout: 5 * time.Second}, control})
+			endpoint{n.controlServer(groupCtx), control})
 	})
 	group.Go(func() error { n.reloadOnHangup(groupCtx, server); return nil })
 	if o.demo {
@@ -150,18 +154,17 @@ func serveHTTP(ctx context.Context, endpoints ...endpoint) error {
 			return nil
 		})
 	}
-	group.Go(func() error {
-		<-groupCtx.Done()
-		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
-		defer cancel()
-		var all []error
-		for _, e := range endpoints {
-			if err := e.server.Shutdown(drain); err != nil {
-				all = append(all, e.server.Close())
+	for _, e := range endpoints {
+		group.Go(func() error {
+			<-groupCtx.Done()
+			drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+			defer cancel()
+			if e.server.Shutdown(drain) != nil {
+				return e.server.Close()
 			}
-		}
-		return errors.Join(all...)
-	})
+			return nil
+		})
+	}
 	return group.Wait()
 }
 
@@ -190,7 +193,7 @@ func (n *node) reload(ctx context.Context, server *api.Server) error {
 	if err != nil {
 		return err
 	}
-	if _, err := n.catalogs.adopt(ctx, next.Catalog, systemClock()); err != nil {
+	if err := n.adopt(ctx, next); err != nil {
 		return err
 	}
 	n.verifier.SetSecrets(next.WebhookSecrets)

@@ -87,24 +87,25 @@ func (s *simulation) complete(cfg *config.Config) error {
 	if s.url == "" {
 		s.url = "http://" + cfg.Addr + webhookRoute
 	}
-	if s.secret == "" {
-		s.secret = config.DevSecret
-		if len(cfg.WebhookSecrets) > 0 {
-			s.secret = cfg.WebhookSecrets[0]
-		}
+	switch {
+	case s.secret != "":
+	case len(cfg.WebhookSecrets) > 0:
+		s.secret = cfg.WebhookSecrets[0]
+	default: // nothing is configured, so a server in development is meant
+		s.secret, s.options.Livemode = config.DevSecret, false
 	}
 	switch {
 	case s.options.Accounts < 1:
 		return usagef("--accounts %d: want at least 1", s.options.Accounts)
 	case s.concurrency < 1 || s.rate < 0:
 		return usagef("--concurrency wants at least 1, --rate at least 0")
-	case !share(s.options.Shuffle) || !share(s.options.Duplicates):
+	case !isShare(s.options.Shuffle) || !isShare(s.options.Duplicates):
 		return usagef("--shuffle and --duplicates want a share from 0 to 1")
 	}
 	return nil
 }
 
-func share(f float64) bool { return f >= 0 && f <= 1 }
+func isShare(f float64) bool { return f >= 0 && f <= 1 }
 
 func (s *simulation) write(cmd *cobra.Command, run *simulate.Run) (err error) {
 	var w io.Writer = cmd.OutOrStdout()

@@ -62,7 +62,11 @@ func (r Report) String() string {
 		return b.String()
 	}
 	fmt.Fprintf(&b, "%d differences", len(r.Mismatches))
-	for _, m := range r.Mismatches {
+	for i, m := range r.Mismatches {
+		if i == printedMismatches {
+			fmt.Fprintf(&b, "\n… and %d more", len(r.Mismatches)-i)
+			break
+		}
 		b.WriteString("\n" + m.String())
 	}
 	return b.String()
@@ -75,10 +79,12 @@ var ErrNothingExpected = errors.New("the run has no accounts to check")
 var ErrRefused = errors.New("the service refused the API key")
 
 const (
-	checkers        = 16
-	firstRoundPause = 50 * time.Millisecond
-	maxRoundPause   = time.Second
-	answerTimeout   = 10 * time.Second
+	checkers = 16
+	// printedMismatches is more than anybody reads.
+	printedMismatches = 100
+	firstRoundPause   = 50 * time.Millisecond
+	maxRoundPause     = time.Second
+	answerTimeout     = 10 * time.Second
 )
 
 // Check asks the service about every account until all is as the run expects,
