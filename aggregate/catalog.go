@@ -260,6 +260,15 @@ func (h Catalogs) With(a CatalogAdopted) Catalogs {
 	return Catalogs{adopted: slices.Insert(next, i, a)}
 }
 
+// NextAdoption is the time at which a catalog adopted at now counts as adopted:
+// never before the latest one, though a clock may have been set back.
+func (h Catalogs) NextAdoption(now time.Time) time.Time {
+	if n := len(h.adopted); n > 0 && h.adopted[n-1].AdoptedAt.After(now) {
+		return h.adopted[n-1].AdoptedAt
+	}
+	return now
+}
+
 // Current is the catalog in force now, nil if none was ever adopted.
 func (h Catalogs) Current() *Catalog {
 	if len(h.adopted) == 0 {
