@@ -122,6 +122,7 @@ func newRig(t *testing.T) *rig {
 	srv := httptest.NewServer(r.server)
 	t.Cleanup(srv.Close)
 	r.url = srv.URL
+	r.settle() // until the model is folded, it does not answer
 	return r
 }
 

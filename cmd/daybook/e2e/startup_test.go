@@ -107,9 +107,9 @@ func TestStoreKeepsItsMode(t *testing.T) {
 	s := start(t, development(""))
 	s.stop()
 	live := launch{dir: s.dir, env: []string{"DAYBOOK_LIVEMODE=live", "STRIPE_WEBHOOK_SECRETS=whsec_livelivelive"}}
-	refused(t, spawn(t, live), 1, "this store belongs to test mode")
+	refused(t, spawn(t, live), 2, "this store belongs to test mode")
 	o := command(t, []string{"DAYBOOK_LIVEMODE=live"}, "rebuild", "--data-dir", s.dir)
-	if o.code != 1 || !strings.Contains(o.stderr, "this store belongs to test mode") {
+	if o.code != 2 || !strings.Contains(o.stderr, "this store belongs to test mode") {
 		t.Errorf("rebuild in live mode: %+v", o)
 	}
 	again := start(t, development(s.dir))
