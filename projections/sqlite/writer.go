@@ -78,7 +78,13 @@ func (w *writer) in(ctx context.Context, fn func() error) error {
 	return broken(err)
 }
 
+// stmt prepares a statement, or refuses because ctx has ended. The statements
+// look at a few rows and end by themselves; run with a context that can end,
+// the driver would start a goroutine for each to watch it.
 func (w *writer) stmt(ctx context.Context, query string) (*sql.Stmt, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	if s := w.stmts[query]; s != nil {
 		return s, nil
 	}
@@ -95,7 +101,7 @@ func (w *writer) exec(ctx context.Context, query string, args ...any) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.ExecContext(ctx, args...)
+	_, err = s.ExecContext(context.WithoutCancel(ctx), args...)
 	return err
 }
 
@@ -104,7 +110,7 @@ func (w *writer) query(ctx context.Context, query string, args ...any) (*sql.Row
 	if err != nil {
 		return nil, err
 	}
-	return s.QueryContext(ctx, args...)
+	return s.QueryContext(context.WithoutCancel(ctx), args...)
 }
 
 func (w *writer) close() error {
