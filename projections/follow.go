@@ -106,16 +106,26 @@ func (r *Runner) receive(ctx context.Context, batch []eventstore.RecordedEvent, 
 		clear(batch) // let go of the events' bytes
 		batch = batch[:0]
 		if m.CaughtUp && gathered > 0 {
-			return batch, sleep(ctx, gatherFor)
+			return batch, sleep(ctx, gatherFor(gathered))
 		}
 	}
 	return batch, nil
 }
 
-// gatherFor is how long the runner lets events gather after it has caught up.
-// A transaction costs much the same for one event as for a hundred, and under
-// load an account's events often come together.
-const gatherFor = 5 * time.Millisecond
+// The bounds of gathering.
+const (
+	leastGather   = 5 * time.Millisecond
+	mostGather    = 30 * time.Millisecond
+	gatherByEvent = 200 * time.Microsecond
+)
+
+// gatherFor is how long the runner lets events gather after a batch with which
+// it has caught up. A transaction costs much the same for one event as for a
+// hundred, and under load an account's events often come together; so the more
+// there were, the longer.
+func gatherFor(events int) time.Duration {
+	return min(max(leastGather, time.Duration(events)*gatherByEvent), mostGather)
+}
 
 // adoptsCatalog reports an event that changes what every other one means. The
 // model is then folded from zero, beside the one that keeps answering: every

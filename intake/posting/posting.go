@@ -47,9 +47,12 @@ const (
 	batchSize = 256
 	// parallelStreams bounds the appends in flight.
 	parallelStreams = 128
-	// gatherFor is how long entries may gather after posting has caught up: the
+	// leastGather and mostGather bound how long entries may gather after a
+	// batch with which posting has caught up, gatherByEntry for each in it: the
 	// store commits many appends for nearly the price of one.
-	gatherFor = 3 * time.Millisecond
+	leastGather   = 3 * time.Millisecond
+	mostGather    = 15 * time.Millisecond
+	gatherByEntry = 500 * time.Microsecond
 	// checkpointEvery is how much work a crash may have done again.
 	checkpointEvery = 5 * time.Second
 )
@@ -176,12 +179,17 @@ func (p *Poster) follow(ctx context.Context) error {
 		if err := p.postBatch(ctx, batch, msg); err != nil {
 			return err
 		}
-		if msg.CaughtUp && len(batch) > 0 && !sleep(ctx, gatherFor) {
+		if msg.CaughtUp && len(batch) > 0 && !sleep(ctx, gatherFor(len(batch))) {
 			return ctx.Err()
 		}
 		batch = batch[:0]
 	}
 	return errors.New("the journal's subscription ended")
+}
+
+// gatherFor is longer after a larger batch: under load there is more to gather.
+func gatherFor(entries int) time.Duration {
+	return min(max(leastGather, time.Duration(entries)*gatherByEntry), mostGather)
 }
 
 func (p *Poster) postBatch(ctx context.Context, batch []eventstore.RecordedEvent, msg eventstore.Message) error {
