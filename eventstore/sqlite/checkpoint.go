@@ -16,7 +16,7 @@ const (
 	checkpointTick = 50 * time.Millisecond
 	// checkpointBytes of appended events make it work at once, fewer after
 	// checkpointPatience.
-	checkpointBytes    = 16 << 20
+	checkpointBytes    = 4 << 20
 	checkpointPatience = time.Second
 	// restartFrames is how little of the WAL must be left to move while the
 	// writer stands still.
