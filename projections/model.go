@@ -82,12 +82,6 @@ type UnmappedPrice struct {
 	Subscriptions []string `json:"subscriptions"`
 }
 
-// Due is a moment at which time alone changes an account's entitlement.
-type Due struct {
-	At      time.Time `json:"at"`
-	Account string    `json:"account"`
-}
-
 // SubscriptionFilter chooses subscriptions. Empty fields choose all.
 type SubscriptionFilter struct {
 	Status   aggregate.Status
