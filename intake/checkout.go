@@ -53,13 +53,16 @@ func (t *Translator) checkout(object jsontext.Value) ([]StreamFact, error) {
 func (t *Translator) checkoutSnapshot(c *wireCheckout) *aggregate.CheckoutSnapshot {
 	account, invalid := t.account(c.Metadata)
 	client := valueOf(c.ClientReference)
+	if t.connected != "" {
+		client = "" // not ours to trust
+	}
 	if client != "" && !aggregate.ValidAccount(client) {
 		client, invalid = "", true
 	}
 	snapshot := &aggregate.CheckoutSnapshot{
 		ID:              string(c.ID),
 		Subscription:    string(c.Subscription),
-		Customer:        string(c.Customer),
+		Customer:        t.customer(c.Customer),
 		Account:         account,
 		ClientReference: client,
 		Mode:            valueOf(c.Mode),

@@ -145,7 +145,7 @@ func (t *Translator) invoiceSnapshot(i *wireInvoice) *aggregate.InvoiceSnapshot 
 	snapshot := &aggregate.InvoiceSnapshot{
 		ID:                 string(i.ID),
 		Subscription:       string(i.subscription()),
-		Customer:           string(i.Customer),
+		Customer:           t.customer(i.Customer),
 		Account:            account,
 		Status:             i.status(),
 		BillingReason:      valueOf(i.BillingReason),

@@ -113,7 +113,7 @@ func (t *Translator) snapshotOf(s *wireSubscription) *aggregate.SubscriptionSnap
 	account, invalid := t.account(s.Metadata)
 	snapshot := &aggregate.SubscriptionSnapshot{
 		ID:                string(s.ID),
-		Customer:          string(s.Customer),
+		Customer:          t.customer(s.Customer),
 		Status:            aggregate.Status(valueOf(s.Status)),
 		Account:           account,
 		CreatedAt:         timeOf(s.Created),
@@ -132,6 +132,11 @@ func (t *Translator) snapshotOf(s *wireSubscription) *aggregate.SubscriptionSnap
 		snapshot.Flags = append(snapshot.Flags, aggregate.FlagAccountInvalid)
 	}
 	snapshot.Items = s.items()
+	for i := range snapshot.Items {
+		if t.connected != "" { // only the price's id is Stripe's own
+			snapshot.Items[i].LookupKey, snapshot.Items[i].Product = "", ""
+		}
+	}
 	if len(snapshot.Items) == 0 || hasUnpriced(snapshot.Items) {
 		snapshot.Flags = append(snapshot.Flags, aggregate.FlagNoPrice)
 	}

@@ -55,6 +55,9 @@ type Translator struct {
 	// AccountKeys are the metadata keys that may name the account, in order of
 	// preference.
 	AccountKeys []string
+	// connected is the Stripe account that the event at hand belongs to, empty
+	// for our own.
+	connected string
 }
 
 // StreamFact is a fact and the stream that it belongs to.
@@ -82,6 +85,7 @@ type wireEvent struct {
 	ID      string    `json:"id"`
 	Created *moment   `json:"created"`
 	Data    *wireData `json:"data"`
+	Account string    `json:"account"`
 }
 
 type wireData struct {
@@ -93,8 +97,10 @@ type wireData struct {
 // that are not posted, and for checkout sessions that sell no subscription.
 // Every error is a *TranslationError.
 //
-// Which mode and which connected account an event belongs to makes no
-// difference here.
+// The facts of a connected account name its customers as acct_…/cus_…, and
+// nothing that its owner could write as he likes: neither accounts of ours nor
+// products and lookup keys. Which mode an event belongs to makes no difference
+// here.
 func (t *Translator) Translate(eventType string, body []byte) ([]StreamFact, error) {
 	factType, posted := factTypes[eventType]
 	if !posted {
@@ -107,7 +113,7 @@ func (t *Translator) Translate(eventType string, body []byte) ([]StreamFact, err
 	}
 	var out []StreamFact
 	if err == nil {
-		out, err = t.translate(eventType, &event)
+		out, err = t.of(event.Account).translate(eventType, &event)
 	}
 	if err != nil {
 		return nil, translationError(event.ID, eventType, err)
@@ -190,6 +196,22 @@ func dotted(p jsontext.Pointer) string {
 func translationError(id, eventType string, err error) error {
 	field, reason := faultOf(err)
 	return &TranslationError{StripeEventID: id, EventType: eventType, Field: field, Reason: reason}
+}
+
+// of returns the translator for the events of a Stripe account.
+func (t *Translator) of(account string) *Translator {
+	if account == "" {
+		return t
+	}
+	return &Translator{connected: account}
+}
+
+// customer is the name of a customer, told apart from those of other accounts.
+func (t *Translator) customer(id reference) string {
+	if t.connected == "" || id == "" {
+		return string(id)
+	}
+	return t.connected + "/" + string(id)
 }
 
 // account returns the account that metadata names, and whether it names one
