@@ -97,8 +97,7 @@ func listenControl(ctx context.Context, dir string) (net.Listener, error) {
 		return nil, fmt.Errorf("open the control socket: %w", err)
 	}
 	if err := os.Chmod(path, 0o600); err != nil {
-		listener.Close()
-		return nil, fmt.Errorf("protect the control socket: %w", err)
+		return nil, errors.Join(fmt.Errorf("protect the control socket: %w", err), listener.Close())
 	}
 	return listener, nil
 }
@@ -140,7 +139,7 @@ func socketAnswers(ctx context.Context, dir string) bool {
 	if err != nil {
 		return false
 	}
-	conn.Close()
+	_ = conn.Close() // nothing was said
 	return true
 }
 

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"time"
 
@@ -108,7 +107,7 @@ func (s *simulation) complete(cfg *config.Config) error {
 func isShare(f float64) bool { return f >= 0 && f <= 1 }
 
 func (s *simulation) write(cmd *cobra.Command, run *simulate.Run) (err error) {
-	var w io.Writer = cmd.OutOrStdout()
+	w := cmd.OutOrStdout()
 	if s.out != "-" {
 		file, err := os.Create(s.out)
 		if err != nil {

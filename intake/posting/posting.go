@@ -140,7 +140,7 @@ func (p *Poster) Run(ctx context.Context) error {
 		before := p.Progress().Position
 		err := p.follow(ctx)
 		if ctx.Err() != nil {
-			p.lastCheckpoint()
+			p.lastCheckpoint(ctx)
 			return nil
 		}
 		if errors.Is(err, eventstore.ErrPositionBeyondEnd) || errors.Is(err, eventstore.ErrClosed) {
@@ -152,7 +152,7 @@ func (p *Poster) Run(ctx context.Context) error {
 		p.update(func(g *Progress) { g.LastError = err.Error() })
 		p.Log.WithError(err).Warn("posting waits for the event store")
 		if !sleep(ctx, wait.NextBackOff()) {
-			p.lastCheckpoint()
+			p.lastCheckpoint(ctx)
 			return nil
 		}
 	}

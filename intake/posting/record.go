@@ -15,8 +15,8 @@ import (
 // The streams that posting keeps for itself.
 const (
 	// CheckpointStream holds how far posting is.
-	CheckpointStream eventstore.Stream = "checkpoint-posting"
-	checkpointType                     = "PostingCheckpointed"
+	CheckpointStream = eventstore.Stream("checkpoint-posting")
+	checkpointType   = "PostingCheckpointed"
 	// FailureCategory is the category of the streams "posting-<evt id>", which
 	// tell what could not be posted.
 	FailureCategory = "posting"
@@ -162,12 +162,12 @@ func (p *Poster) writeCheckpoint(ctx context.Context, at eventstore.Position, no
 }
 
 // lastCheckpoint writes the final checkpoint, when the work itself is over.
-func (p *Poster) lastCheckpoint() {
+func (p *Poster) lastCheckpoint(ctx context.Context) {
 	if !p.unwritten {
 		return
 	}
 	at := p.Progress().Position
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	if err := p.writeCheckpoint(ctx, at, p.Now()); err != nil {
 		p.Log.WithError(err).Warn("the posting checkpoint could not be written")

@@ -129,7 +129,7 @@ func (m *Model) Account(ctx context.Context, account string) (projections.Accoun
 		defer func() { _ = tx.Rollback() }() // nothing was written
 		var until int64
 		e := &a.Entitlement
-		row := tx.StmtContext(ctx, f.entitlement).QueryRowContext(ctx, account)
+		row := tx.StmtContext(ctx, f.entitlement).QueryRowContext(ctx, account) //nolint:sqlclosecheck // ends with the transaction
 		if err := found(row.Scan(&until, &e.JSON), &known); err != nil || !known {
 			return err
 		}

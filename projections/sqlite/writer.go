@@ -97,7 +97,7 @@ func (w *writer) stmt(ctx context.Context, query string) (*sql.Stmt, error) {
 }
 
 func (w *writer) exec(ctx context.Context, query string, args ...any) error {
-	s, err := w.stmt(ctx, query)
+	s, err := w.stmt(ctx, query) //nolint:sqlclosecheck // kept for the next call; closed with the writer
 	if err != nil {
 		return err
 	}
@@ -106,7 +106,7 @@ func (w *writer) exec(ctx context.Context, query string, args ...any) error {
 }
 
 func (w *writer) query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	s, err := w.stmt(ctx, query)
+	s, err := w.stmt(ctx, query) //nolint:sqlclosecheck // kept for the next call; closed with the writer
 	if err != nil {
 		return nil, err
 	}

@@ -134,7 +134,9 @@ func TestSendRetriesAConnectionThatIsRefused(t *testing.T) {
 	r, _ := newReceiver(t, deliveries, always(http.StatusOK))
 	server := httptest.NewUnstartedServer(r)
 	address := server.Listener.Addr().String()
-	server.Listener.Close()
+	if err := server.Listener.Close(); err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	seen := make(chan Stats, 64)
