@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -198,9 +199,9 @@ func (c *Catalog) LimitsOf(tier string, quantity int64) map[string]Limit {
 // TierOfItem maps a priced item to a tier: by price id, then product, then
 // lookup key.
 func (c *Catalog) TierOfItem(item Item) (Tier, bool) {
-	for _, key := range priceKeys(item) {
+	for _, kind := range priceKinds {
 		for _, t := range c.Tiers {
-			if slices.Contains(t.Prices, key) {
+			if kind.names(t.Prices, item) {
 				return t, true
 			}
 		}
@@ -210,9 +211,9 @@ func (c *Catalog) TierOfItem(item Item) (Tier, bool) {
 
 // AddonOfItem maps a priced item to an add-on, in the same way.
 func (c *Catalog) AddonOfItem(item Item) (Addon, bool) {
-	for _, key := range priceKeys(item) {
+	for _, kind := range priceKinds {
 		for _, a := range c.Addons {
-			if slices.Contains(a.Prices, key) {
+			if kind.names(a.Prices, item) {
 				return a, true
 			}
 		}
@@ -220,17 +221,31 @@ func (c *Catalog) AddonOfItem(item Item) (Addon, bool) {
 	return Addon{}, false
 }
 
-// priceKeys lists how a catalog may name an item's price, best first.
-func priceKeys(item Item) []string {
-	keys := make([]string, 0, 3)
-	for _, key := range []struct{ prefix, id string }{
-		{"", item.Price}, {"product:", item.Product}, {"lookup:", item.LookupKey},
-	} {
-		if key.id != "" {
-			keys = append(keys, key.prefix+key.id)
+// priceKind is one way in which a catalog may name an item's price.
+type priceKind struct {
+	prefix string
+	id     func(Item) string
+}
+
+// priceKinds are all ways, best first.
+var priceKinds = []priceKind{
+	{"", func(item Item) string { return item.Price }},
+	{"product:", func(item Item) string { return item.Product }},
+	{"lookup:", func(item Item) string { return item.LookupKey }},
+}
+
+// names reports whether one of prices names the item in this way.
+func (k priceKind) names(prices []string, item Item) bool {
+	id := k.id(item)
+	if id == "" {
+		return false
+	}
+	for _, p := range prices {
+		if named, of := strings.CutPrefix(p, k.prefix); of && named == id {
+			return true
 		}
 	}
-	return keys
+	return false
 }
 
 // CatalogAdoptedType is the stored name of the event that records a catalog.
