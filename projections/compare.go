@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/daybookhq/daybook/eventstore"
 )
@@ -187,10 +190,31 @@ func (p *pages) pass(r *SubscriptionRecord) {
 	}
 }
 
-// entitlements compares what both models answer for every account at one now.
+// entitlements compares what both models answer for every account at one now,
+// a share of the accounts on each processor.
 func (c *comparison) entitlements(ctx context.Context) error {
+	accounts := slices.Sorted(maps.Keys(c.accounts))
+	if len(accounts) == 0 {
+		return nil
+	}
+	processors := runtime.GOMAXPROCS(0)
+	shares := slices.Collect(slices.Chunk(accounts, (len(accounts)+processors-1)/processors))
+	parts := make([]comparison, len(shares))
+	group, ctx := errgroup.WithContext(ctx)
+	for i, share := range shares {
+		parts[i] = comparison{a: c.a, b: c.b, now: c.now}
+		group.Go(func() error { return parts[i].entitlementsOf(ctx, share) })
+	}
+	err := group.Wait()
+	for _, part := range parts {
+		c.found = append(c.found, part.found...)
+	}
+	return err
+}
+
+func (c *comparison) entitlementsOf(ctx context.Context, accounts []string) error {
 	a, b := &Answers{model: c.a, anyModel: true}, &Answers{model: c.b, anyModel: true}
-	for _, account := range slices.Sorted(maps.Keys(c.accounts)) {
+	for _, account := range accounts {
 		x, err := a.Entitlement(ctx, account, c.now)
 		if err != nil {
 			return err

@@ -19,6 +19,7 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          noArgs,
+		RunE:          showHelp,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	root.SetOut(os.Stdout) // cobra would print to standard error
@@ -32,9 +33,13 @@ func newRoot() *cobra.Command {
 	return root
 }
 
+// showHelp is what a command does that only groups others. With it the group
+// can be run, so that a command that is not there is refused by noArgs.
+func showHelp(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+
 func noArgs(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return usagef("%s: no such command or argument: %q (see daybook help)", cmd.CommandPath(), args[0])
+		return usagef("no such command or argument: %q (see %s --help)", args[0], cmd.CommandPath())
 	}
 	return nil
 }

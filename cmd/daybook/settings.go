@@ -34,7 +34,7 @@ func configCommand() *cobra.Command {
 }
 
 func keysCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "keys", Short: "Make API keys", Args: noArgs}
+	cmd := &cobra.Command{Use: "keys", Short: "Make API keys", Args: noArgs, RunE: showHelp}
 	cmd.AddCommand(newKeyCommand())
 	return cmd
 }
