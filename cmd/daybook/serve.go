@@ -89,14 +89,15 @@ func (n *node) serveOn(ctx context.Context, listener net.Listener, server *api.S
 	if err != nil {
 		return err
 	}
-	n.log.WithFields(logrus.Fields{"addr": listener.Addr().String(), "data_dir": n.cfg.DataDir, "mode": modeName(n.cfg.Livemode),
-		"epoch": n.about.Epoch, "version": version}).Info("daybook serves")
 	working, stopWorking := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWorking()
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.Go(func() error { return n.run(working, o.posting) })
 	group.Go(func() error {
 		defer stopWorking()
+		n.awaitModel(groupCtx)
+		n.log.WithFields(logrus.Fields{"addr": listener.Addr().String(), "data_dir": n.cfg.DataDir,
+			"mode": modeName(n.cfg.Livemode), "epoch": n.about.Epoch, "version": version}).Info("daybook serves")
 		return serveHTTP(groupCtx,
 			endpoint{api.HTTPServer(server), listener},
 			endpoint{n.controlServer(groupCtx), control})
@@ -106,6 +107,19 @@ func (n *node) serveOn(ctx context.Context, listener net.Listener, server *api.S
 		group.Go(func() error { return n.demonstrate(groupCtx, "http://"+listener.Addr().String(), o.out) })
 	}
 	return group.Wait()
+}
+
+// modelPatience is how long serving waits for the read model. A model that is
+// there, or a short history, needs milliseconds; webhooks should not wait for a
+// long one to be folded, and the API says meanwhile that it cannot answer yet.
+const modelPatience = 500 * time.Millisecond
+
+func (n *node) awaitModel(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, modelPatience)
+	defer cancel()
+	if err := n.runner.WaitFor(ctx, 0); err != nil {
+		n.log.Info("serving while the read model is still being folded")
+	}
 }
 
 // newAPI makes the HTTP interface over the node.
