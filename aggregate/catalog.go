@@ -259,6 +259,22 @@ type CatalogAdopted struct {
 	Catalog   *Catalog  `json:"catalog"`
 }
 
+// DecodeCatalogAdopted reads the stored form of an adoption. Another type gives
+// ErrUnknownType; a schema newer than ours, or no catalog in it, an error.
+func DecodeCatalogAdopted(eventType string, data []byte) (CatalogAdopted, error) {
+	var a CatalogAdopted
+	if eventType != CatalogAdoptedType {
+		return a, fmt.Errorf("decode %q: %w", eventType, ErrUnknownType)
+	}
+	if err := decodeStored(eventType, data, &a); err != nil {
+		return a, err
+	}
+	if a.Catalog == nil {
+		return a, fmt.Errorf("decode %s: no catalog in it", eventType)
+	}
+	return a, checkSchema(eventType, a.Schema)
+}
+
 // Catalogs is the history of the catalogs in force, oldest first. The zero
 // value has none; derivation needs at least one.
 type Catalogs struct {

@@ -192,17 +192,7 @@ func decodePosting(stream eventstore.Stream, e *eventstore.RecordedEvent) (*Fail
 
 // decodeCatalog reads an event of the catalog's stream.
 func decodeCatalog(e *eventstore.RecordedEvent) (aggregate.CatalogAdopted, error) {
-	var a aggregate.CatalogAdopted
-	if e.Type != aggregate.CatalogAdoptedType {
-		return a, fmt.Errorf("decode %q: %w", e.Type, aggregate.ErrUnknownType)
-	}
-	if err := json.Unmarshal(e.Data, &a); err != nil {
-		return a, fmt.Errorf("decode %s: %w", e.Type, err)
-	}
-	if a.Schema > aggregate.Schema || a.Catalog == nil {
-		return a, fmt.Errorf("decode %s: schema %d, this build reads up to %d", e.Type, a.Schema, aggregate.Schema)
-	}
-	return a, nil
+	return aggregate.DecodeCatalogAdopted(e.Type, e.Data)
 }
 
 // checkOther reads an event of a stream that adds nothing to the model yet: one

@@ -2,7 +2,6 @@ package projections
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -89,12 +88,9 @@ func CatalogsAt(ctx context.Context, store eventstore.Reader, at Moments) (aggre
 		return catalogs, err
 	}
 	for _, ev := range events {
-		if ev.Type != aggregate.CatalogAdoptedType {
-			continue
-		}
-		var adopted aggregate.CatalogAdopted
-		if err := json.Unmarshal(ev.Data, &adopted); err != nil {
-			return catalogs, fmt.Errorf("decode %s at revision %d: %w", ev.Stream, ev.Revision, err)
+		adopted, err := decodeCatalog(&ev)
+		if err != nil {
+			return catalogs, fmt.Errorf("read %s at revision %d: %w", ev.Stream, ev.Revision, err)
 		}
 		if catalogs.Current() == nil || at.reach(adopted.AdoptedAt) {
 			catalogs = catalogs.With(adopted)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"sync/atomic"
@@ -76,11 +75,8 @@ func readCatalogs(ctx context.Context, store eventstore.Reader) (aggregate.Catal
 			return history, expected, fmt.Errorf("read the catalogs: %w", err)
 		}
 		expected = eventstore.Exactly(e.Revision)
-		if e.Type != aggregate.CatalogAdoptedType {
-			continue
-		}
-		var a aggregate.CatalogAdopted
-		if err := json.Unmarshal(e.Data, &a); err != nil {
+		a, err := aggregate.DecodeCatalogAdopted(e.Type, e.Data)
+		if err != nil {
 			return history, expected, fmt.Errorf("read the catalogs: revision %d: %w", e.Revision, err)
 		}
 		history = history.With(a)

@@ -32,8 +32,8 @@ type reading struct {
 }
 
 // post takes in journal entries, and returns when all they lead to is durable.
-func (p *Poster) post(ctx context.Context, batch []eventstore.RecordedEvent, epoch int) (tally, error) {
-	readings, err := p.readAll(ctx, batch, epoch)
+func (p *Poster) post(ctx context.Context, batch []eventstore.RecordedEvent) (tally, error) {
+	readings, err := p.readAll(ctx, batch)
 	if err != nil {
 		return tally{}, err
 	}
@@ -71,14 +71,14 @@ func (p *Poster) settle(ctx context.Context, readings []reading) (tally, error) 
 }
 
 // readAll translates entries on all processors, and keeps their order.
-func (p *Poster) readAll(ctx context.Context, batch []eventstore.RecordedEvent, epoch int) ([]reading, error) {
+func (p *Poster) readAll(ctx context.Context, batch []eventstore.RecordedEvent) ([]reading, error) {
 	readings := make([]reading, len(batch))
 	group, ctx := errgroup.WithContext(ctx)
 	workers := min(runtime.GOMAXPROCS(0), len(batch))
 	for w := range workers {
 		group.Go(func() error {
 			for i := w; i < len(batch); i += workers {
-				if err := p.read(ctx, batch[i], epoch, &readings[i]); err != nil {
+				if err := p.read(ctx, batch[i], &readings[i]); err != nil {
 					return err
 				}
 			}
@@ -90,7 +90,7 @@ func (p *Poster) readAll(ctx context.Context, batch []eventstore.RecordedEvent, 
 
 // read turns one entry into facts. What cannot be read is a failure of the
 // entry; the returned error is the store's.
-func (p *Poster) read(ctx context.Context, entry eventstore.RecordedEvent, epoch int, r *reading) error {
+func (p *Poster) read(ctx context.Context, entry eventstore.RecordedEvent, r *reading) error {
 	r.entry = entry
 	receipt, err := intake.DecodeReceipt(entry.Metadata)
 	if err != nil {
@@ -106,11 +106,11 @@ func (p *Poster) read(ctx context.Context, entry eventstore.RecordedEvent, epoch
 		if err != nil || !chosen {
 			return err
 		}
-		epoch = max(epoch, int(entry.Revision)) // it supersedes what an earlier entry said
 	}
 	r.facts, r.failure = p.translate(entry)
 	for i := range r.facts {
-		r.facts[i].Fact.Epoch = epoch
+		// A later entry supersedes what an earlier one of the same event said.
+		r.facts[i].Fact.Epoch = int(entry.Revision)
 	}
 	return nil
 }

@@ -196,7 +196,7 @@ func (p *Poster) postBatch(ctx context.Context, batch []eventstore.RecordedEvent
 	var done tally
 	if len(batch) > 0 {
 		var err error
-		if done, err = p.post(ctx, batch, 0); err != nil {
+		if done, err = p.post(ctx, batch); err != nil {
 			return err
 		}
 		p.unwritten = true
