@@ -121,6 +121,13 @@ func (q *queue) signal() {
 	}
 }
 
+// waiting is how many requests are there.
+func (q *queue) waiting() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.items)
+}
+
 // close refuses further requests; those that wait are still taken.
 func (q *queue) close() {
 	q.mu.Lock()

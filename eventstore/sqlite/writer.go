@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
@@ -33,7 +34,8 @@ type writer struct {
 	tail  *tail
 	// gate is held for reading by each batch, so that the checkpointer can
 	// find a moment without one.
-	gate *sync.RWMutex
+	gate   *sync.RWMutex
+	gather gatherer
 
 	// head is the position of the last event of the log, the batch in hand
 	// included. It is unknown at the start and after a fault.
@@ -65,6 +67,7 @@ func newWriter(path string, c *conn, q *queue, t *tail, gate *sync.RWMutex) (*wr
 	return &writer{
 		path: path, conn: c, queue: q, tail: t, gate: gate,
 		heads: heads, categories: categories, commit: commitTransaction,
+		gather: gatherer{pause: time.Sleep},
 	}, nil
 }
 
@@ -77,10 +80,12 @@ func commitTransaction(s session) error {
 func (w *writer) run() {
 	var batch []*request
 	for {
+		w.gather.wait(w.queue.waiting())
 		batch = w.queue.take(batch, batchAppends, batchBytes)
 		if len(batch) == 0 {
 			return
 		}
+		w.gather.begin(len(batch))
 		w.write(batch)
 		clear(batch)
 	}
