@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -73,19 +74,30 @@ func (p *Poster) settle(ctx context.Context, readings []reading) (tally, error) 
 // readAll translates entries on all processors, and keeps their order.
 func (p *Poster) readAll(ctx context.Context, batch []eventstore.RecordedEvent) ([]reading, error) {
 	readings := make([]reading, len(batch))
+	err := share(ctx, len(batch), func(ctx context.Context, i int) error {
+		return p.read(ctx, batch[i], &readings[i])
+	})
+	return readings, err
+}
+
+// share spreads n pieces of work over the processors, until one fails.
+func share(ctx context.Context, n int, work func(ctx context.Context, i int) error) error {
 	group, ctx := errgroup.WithContext(ctx)
-	workers := min(runtime.GOMAXPROCS(0), len(batch))
-	for w := range workers {
+	var next atomic.Int64
+	for range min(runtime.GOMAXPROCS(0), n) {
 		group.Go(func() error {
-			for i := w; i < len(batch); i += workers {
-				if err := p.read(ctx, batch[i], &readings[i]); err != nil {
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= n || ctx.Err() != nil {
+					return ctx.Err()
+				}
+				if err := work(ctx, i); err != nil {
 					return err
 				}
 			}
-			return nil
 		})
 	}
-	return readings, group.Wait()
+	return group.Wait()
 }
 
 // read turns one entry into facts. What cannot be read is a failure of the
@@ -153,6 +165,12 @@ type job struct {
 	facts   []aggregate.Fact
 	sources []*reading // of each fact
 	failure error
+
+	// decided says that proposed is what follows from the facts for the ledger
+	// to, and is yet to be appended.
+	decided  bool
+	to       *ledger
+	proposed []eventstore.ProposedEvent
 }
 
 // jobsOf groups facts by the stream they belong to, in order of the entries.
@@ -174,8 +192,27 @@ func jobsOf(readings []reading) []*job {
 	return jobs
 }
 
-// runJobs posts to many streams at once, to each in order.
-func (p *Poster) runJobs(ctx context.Context, jobs []*job) error {
+// runJobs posts to many streams at once, to each in order. All is decided
+// first, on few goroutines, so that the appends reach the store together and
+// are committed together.
+func (p *Poster) runJobs(ctx context.Context, jobs []*job) (err error) {
+	defer func() {
+		if err != nil {
+			for _, j := range jobs {
+				p.ledgers.forget(j.stream) // it may be ahead of the store
+			}
+		}
+	}()
+	err = share(ctx, len(jobs), func(ctx context.Context, i int) error {
+		// What fails here is tried again, one by one, below.
+		if p.decideJob(ctx, p.ledgers, jobs[i]) != nil {
+			p.ledgers.forget(jobs[i].stream)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(parallelStreams)
 	for _, j := range jobs {

@@ -125,15 +125,34 @@ func (p *Poster) postTo(ctx context.Context, cache *ledgers, j *job) error {
 	}
 }
 
-// tryPost decides fact by fact, as if each had come alone, so that the notes do
-// not depend on how entries came in batches; and appends all that follows.
+// tryPost brings a job's facts in, as far as nothing comes in between.
 func (p *Poster) tryPost(ctx context.Context, cache *ledgers, j *job) error {
+	if !j.decided {
+		if err := p.decideJob(ctx, cache, j); err != nil {
+			return err
+		}
+	}
+	j.decided = false // what follows holds for one attempt
+	for _, portion := range portions(j.proposed) {
+		result, err := p.Store.Append(ctx, j.stream, j.to.expected, portion...)
+		if err != nil {
+			return fmt.Errorf("append to %s: %w", j.stream, err)
+		}
+		j.to.expected = eventstore.Exactly(result.Revision)
+	}
+	return nil
+}
+
+// decideJob decides fact by fact, as if each had come alone, so that the notes
+// do not depend on how entries came in batches. From then on the ledger is
+// ahead of its stream, until all that was proposed is appended.
+func (p *Poster) decideJob(ctx context.Context, cache *ledgers, j *job) error {
 	to, err := cache.load(ctx, j.stream)
 	if err != nil {
 		return err
 	}
 	now, catalogs := p.Now(), p.Catalogs()
-	var proposed []eventstore.ProposedEvent
+	j.to, j.proposed = to, nil
 	for _, facts := range j.steps() {
 		events, err := decide(to, facts, catalogs, now)
 		if err != nil {
@@ -144,17 +163,11 @@ func (p *Poster) tryPost(ctx context.Context, cache *ledgers, j *job) error {
 			if err != nil {
 				return &unpostableError{Stream: j.stream, Err: err}
 			}
-			proposed = append(proposed, event)
+			j.proposed = append(j.proposed, event)
 			to.Evolve(e, aggregate.Place{RecordedAt: now})
 		}
 	}
-	for _, portion := range portions(proposed) {
-		result, err := p.Store.Append(ctx, j.stream, to.expected, portion...)
-		if err != nil {
-			return fmt.Errorf("append to %s: %w", j.stream, err)
-		}
-		to.expected = eventstore.Exactly(result.Revision)
-	}
+	j.decided = true
 	return nil
 }
 

@@ -41,12 +41,13 @@ type Config struct {
 
 // The bounds of posting.
 const (
-	// batchSize is how many journal entries are posted at once: enough for the
-	// store to commit their appends together, few enough to stay in memory at
-	// the largest payload size.
-	batchSize = 256
+	// batchSize and batchBytes bound the journal entries that are posted at
+	// once: enough for the store to commit their appends together, few enough
+	// to stay in memory.
+	batchSize  = 512
+	batchBytes = 4 << 20
 	// parallelStreams bounds the appends in flight.
-	parallelStreams = 128
+	parallelStreams = batchSize
 	// leastGather and mostGather bound how long entries may gather after a
 	// batch with which posting has caught up, gatherByEntry for each in it: the
 	// store commits many appends for nearly the price of one.
@@ -164,7 +165,7 @@ func (p *Poster) follow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	batch := make([]eventstore.RecordedEvent, 0, batchSize)
+	batch, size := make([]eventstore.RecordedEvent, 0, batchSize), 0
 	filter := eventstore.Filter{Prefixes: []string{intake.JournalCategory + "-"}}
 	for msg, err := range p.Store.Follow(ctx, from, filter) {
 		if err != nil {
@@ -172,8 +173,9 @@ func (p *Poster) follow(ctx context.Context) error {
 		}
 		if msg.Event != nil {
 			batch = append(batch, *msg.Event)
+			size += len(msg.Event.Data)
 		}
-		if len(batch) < batchSize && !msg.CaughtUp {
+		if len(batch) < batchSize && size < batchBytes && !msg.CaughtUp {
 			continue
 		}
 		if err := p.postBatch(ctx, batch, msg); err != nil {
@@ -182,7 +184,8 @@ func (p *Poster) follow(ctx context.Context) error {
 		if msg.CaughtUp && len(batch) > 0 && !sleep(ctx, gatherFor(len(batch))) {
 			return ctx.Err()
 		}
-		batch = batch[:0]
+		clear(batch) // let go of the payloads
+		batch, size = batch[:0], 0
 	}
 	return errors.New("the journal's subscription ended")
 }
