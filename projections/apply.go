@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -84,13 +85,24 @@ func (a *applier) apply(ctx context.Context, events []eventstore.RecordedEvent, 
 	return c, nil
 }
 
-// fold makes the changes, the streams of a batch in parallel.
+// fold makes the changes, on all processors.
 func (a *applier) fold(ctx context.Context, events []eventstore.RecordedEvent) (*changes, error) {
 	c := &changes{}
+	parts := a.byStream(events)
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(runtime.GOMAXPROCS(0))
-	for stream, part := range a.byStream(events) {
-		group.Go(func() error { return a.foldStream(ctx, c, stream, part) })
+	var next atomic.Int64
+	for range min(runtime.GOMAXPROCS(0), len(parts)) {
+		group.Go(func() error {
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= len(parts) || ctx.Err() != nil {
+					return ctx.Err()
+				}
+				if err := a.foldStream(ctx, c, parts[i][0].Stream, parts[i]); err != nil {
+					return err
+				}
+			}
+		})
 	}
 	if err := group.Wait(); err != nil {
 		return nil, err
@@ -100,14 +112,23 @@ func (a *applier) fold(ctx context.Context, events []eventstore.RecordedEvent) (
 	return c, nil
 }
 
-func (a *applier) byStream(events []eventstore.RecordedEvent) map[eventstore.Stream][]eventstore.RecordedEvent {
-	streams := map[eventstore.Stream][]eventstore.RecordedEvent{}
+// byStream splits a batch into the parts of its streams.
+func (a *applier) byStream(events []eventstore.RecordedEvent) [][]eventstore.RecordedEvent {
+	var parts [][]eventstore.RecordedEvent
+	places := make(map[eventstore.Stream]int, len(events))
 	for _, e := range events {
-		if e.Position > a.checkpoint.Position && !a.parked[e.Stream] {
-			streams[e.Stream] = append(streams[e.Stream], e)
+		if e.Position <= a.checkpoint.Position || a.parked[e.Stream] {
+			continue
 		}
+		place, seen := places[e.Stream]
+		if !seen {
+			place = len(parts)
+			places[e.Stream] = place
+			parts = append(parts, nil)
+		}
+		parts[place] = append(parts[place], e)
 	}
-	return streams
+	return parts
 }
 
 func (a *applier) foldStream(ctx context.Context, c *changes, stream eventstore.Stream, events []eventstore.RecordedEvent) error {
