@@ -2,6 +2,8 @@ package sqlite
 
 import (
 	"context"
+	"database/sql/driver"
+	"encoding/json"
 	"time"
 
 	"github.com/daybookhq/daybook/aggregate"
@@ -62,64 +64,56 @@ func (t *transaction) SubscriptionsOf(account string, known map[string]aggregate
 }
 
 func (t *transaction) truth(id string) (truth aggregate.SubscriptionTruth, err error) {
-	rows, err := t.w.query(t.ctx, `SELECT doc FROM subscriptions WHERE id = ?`, id)
-	if err != nil {
-		return truth, err
-	}
-	return truth, eachRow(rows, func() error { return scanDoc(rows, &truth) })
+	err = t.w.query(t.ctx, `SELECT doc FROM subscriptions WHERE id = ?`, func(row []driver.Value) error {
+		doc, _ := row[0].([]byte)
+		return json.Unmarshal(doc, &truth)
+	}, id)
+	return truth, err
 }
 
 func (t *transaction) Lapsed(now time.Time, limit int) ([]string, error) {
-	return t.texts(`SELECT account FROM entitlements WHERE until > 0 AND until <= ? ORDER BY until LIMIT ?`, nanos(now), limit)
+	return t.texts(`SELECT account FROM entitlements WHERE until > 0 AND until <= ? ORDER BY until LIMIT ?`, nanos(now), int64(limit))
 }
 
 func (t *transaction) Crowded(after string, limit int) ([]string, error) {
 	return t.texts(`SELECT account FROM subscriptions WHERE account > ?
-		GROUP BY account HAVING count(*) > 1 ORDER BY account LIMIT ?`, after, limit)
+		GROUP BY account HAVING count(*) > 1 ORDER BY account LIMIT ?`, after, int64(limit))
 }
 
 func (t *transaction) Expiries(now time.Time, after projections.Expiry, limit int) ([]projections.Expiry, error) {
-	rows, err := t.w.query(t.ctx, `SELECT id, account, due FROM subscriptions
-		WHERE due > 0 AND due <= ? AND (due, id) > (?, ?) ORDER BY due, id LIMIT ?`,
-		nanos(now), nanos(after.At), after.Subscription, limit)
-	if err != nil {
-		return nil, err
-	}
 	var expiries []projections.Expiry
-	return expiries, eachRow(rows, func() error {
-		var e projections.Expiry
-		var due int64
-		err := rows.Scan(&e.Subscription, &e.Account, &due)
-		e.At = moment(due)
-		expiries = append(expiries, e)
-		return err
-	})
+	err := t.w.query(t.ctx, `SELECT id, account, due FROM subscriptions
+		WHERE due > 0 AND due <= ? AND (due, id) > (?, ?) ORDER BY due, id LIMIT ?`,
+		func(row []driver.Value) error {
+			id, _ := row[0].(string)
+			account, _ := row[1].(string)
+			due, _ := row[2].(int64)
+			expiries = append(expiries, projections.Expiry{Subscription: id, Account: account, At: moment(due)})
+			return nil
+		}, nanos(now), nanos(after.At), after.Subscription, int64(limit))
+	return expiries, err
 }
 
 func (t *transaction) NextDue(now time.Time) (time.Time, error) {
-	rows, err := t.w.query(t.ctx, `SELECT coalesce(min(at), 0) FROM (
-		SELECT min(due) AS at FROM subscriptions WHERE due > 0 AND due > ?1
-		UNION ALL SELECT min(until) FROM entitlements WHERE until > 0 AND until > ?1)`, nanos(now))
-	if err != nil {
-		return time.Time{}, err
-	}
 	var due int64
-	err = eachRow(rows, func() error { return rows.Scan(&due) })
+	err := t.w.query(t.ctx, `SELECT coalesce(min(at), 0) FROM (
+		SELECT min(due) AS at FROM subscriptions WHERE due > 0 AND due > ?1
+		UNION ALL SELECT min(until) FROM entitlements WHERE until > 0 AND until > ?1)`,
+		func(row []driver.Value) error {
+			due, _ = row[0].(int64)
+			return nil
+		}, nanos(now))
 	return moment(due), err
 }
 
-func (t *transaction) texts(query string, args ...any) ([]string, error) {
-	rows, err := t.w.query(t.ctx, query, args...)
-	if err != nil {
-		return nil, err
-	}
+func (t *transaction) texts(query string, args ...driver.Value) ([]string, error) {
 	var texts []string
-	return texts, eachRow(rows, func() error {
-		var s string
-		err := rows.Scan(&s)
-		texts = append(texts, s)
-		return err
-	})
+	err := t.w.query(t.ctx, query, func(row []driver.Value) error {
+		text, _ := row[0].(string)
+		texts = append(texts, text)
+		return nil
+	}, args...)
+	return texts, err
 }
 
 func (t *transaction) PutSubscription(r projections.SubscriptionRow) error {
@@ -136,8 +130,8 @@ func (t *transaction) PutSubscription(r projections.SubscriptionRow) error {
 	return t.w.putFlags(t.ctx, r)
 }
 
-func subscriptionArgs(r projections.SubscriptionRow) []any {
-	return []any{r.Truth.ID, r.Account, r.Truth.Customer, string(r.Truth.Status), r.Truth.Tier, nanos(r.Due), r.Doc}
+func subscriptionArgs(r projections.SubscriptionRow) []driver.Value {
+	return []driver.Value{r.Truth.ID, r.Account, r.Truth.Customer, string(r.Truth.Status), r.Truth.Tier, nanos(r.Due), r.Doc}
 }
 
 func (w *writer) putFlags(ctx context.Context, r projections.SubscriptionRow) error {
@@ -160,7 +154,9 @@ func (t *transaction) PutEntitlement(r projections.EntitlementRow) error {
 }
 
 func (w *writer) putEntitlement(ctx context.Context, r projections.EntitlementRow) error {
-	return w.exec(ctx, `INSERT OR REPLACE INTO entitlements (account, until, doc) VALUES (?, ?, ?)`,
+	// Not INSERT OR REPLACE: that would move the row to the end of the table.
+	return w.exec(ctx, `INSERT INTO entitlements (account, until, doc) VALUES (?, ?, ?)
+		ON CONFLICT (account) DO UPDATE SET until = excluded.until, doc = excluded.doc`,
 		r.Account, nanos(r.Until), r.Doc)
 }
 
