@@ -193,6 +193,8 @@ func (a *applier) foldOne(ctx context.Context, c *changes, stream eventstore.Str
 	}
 	c.park(stream, fault, a.opts.Now())
 	if row != nil {
+		keys := row.Keys()
+		row.Before, f.written = f.written, &keys // if it cannot be written, f is forgotten
 		c.mu.Lock()
 		c.subscriptions = append(c.subscriptions, *row)
 		c.mu.Unlock()
@@ -257,7 +259,7 @@ func (a *applier) write(ctx context.Context, c *changes, upTo eventstore.Positio
 func (c *changes) writeRows(tx Tx) ([]string, error) {
 	var affected []string
 	for _, row := range c.subscriptions {
-		before, err := tx.AccountOf(row.Truth.ID)
+		before, err := accountBefore(tx, &row)
 		if err != nil {
 			return nil, err
 		}
@@ -285,6 +287,13 @@ func (c *changes) writeRows(tx Tx) ([]string, error) {
 	slices.Sort(affected)
 	affected = slices.Compact(affected)
 	return slices.DeleteFunc(affected, func(account string) bool { return account == "" }), nil
+}
+
+func accountBefore(tx Tx, row *SubscriptionRow) (string, error) {
+	if row.Before != nil {
+		return row.Before.Account, nil
+	}
+	return tx.AccountOf(row.Truth.ID)
 }
 
 // truths are those of the subscriptions that changed, by id.

@@ -31,6 +31,8 @@ type folded struct {
 	told map[int64]bool
 	// events counts what was folded: the weight in memory.
 	events int
+	// written is what the model has of it, nil if that is not known.
+	written *SubscriptionKeys
 }
 
 func newFolded(stream eventstore.Stream) *folded {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/daybookhq/daybook/aggregate"
@@ -93,6 +94,30 @@ type SubscriptionRow struct {
 	Due time.Time
 	// Doc is Truth as JSON.
 	Doc []byte
+	// Before is what the model is searched by for the subscription so far; nil
+	// where that is not known, and the model has to look.
+	Before *SubscriptionKeys
+}
+
+// SubscriptionKeys are what a model finds a subscription by, besides its id.
+type SubscriptionKeys struct {
+	Account  string
+	Customer string
+	Status   aggregate.Status
+	Flags    []string
+}
+
+// Keys returns what the row is found by.
+func (r *SubscriptionRow) Keys() SubscriptionKeys {
+	return SubscriptionKeys{Account: r.Account, Customer: r.Truth.Customer, Status: r.Truth.Status, Flags: r.Truth.Flags}
+}
+
+// StaysInPlace reports whether the model is known to find the row where it
+// found the one before.
+func (r *SubscriptionRow) StaysInPlace() bool {
+	b := r.Before
+	return b != nil && b.Account == r.Account && b.Customer == r.Truth.Customer &&
+		b.Status == r.Truth.Status && slices.Equal(b.Flags, r.Truth.Flags)
 }
 
 // EntitlementRow is an entitlement as a model stores it.

@@ -1,8 +1,10 @@
 package sqlite_test
 
 import (
+	"encoding/json"
 	"errors"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -199,5 +201,45 @@ func TestAdoptReplacesEverythingAtOnce(t *testing.T) {
 	update(t, m, func(tx projections.Tx) error { return tx.PutEntitlement(entitlement("new", "basic", noon)) })
 	if e, _, err := m.Entitlement(t.Context(), "new"); err != nil || e.Tier != "basic" {
 		t.Errorf("after a change: %+v, %v", e, err)
+	}
+}
+
+// What a caller knows of a row saves work, and changes nothing that is found.
+func TestARowIsFoundByItsKeysWhateverIsKnownOfItBefore(t *testing.T) {
+	m := open(t)
+	versions := []projections.SubscriptionRow{
+		{Truth: aggregate.SubscriptionTruth{ID: "sub_1", Customer: "cus_1", Status: "active", Tier: "basic"}, Account: "a"},
+		{Truth: aggregate.SubscriptionTruth{ID: "sub_1", Customer: "cus_1", Status: "active", Tier: "elite"}, Account: "a", Due: noon},
+		{Truth: aggregate.SubscriptionTruth{ID: "sub_1", Customer: "cus_1", Status: "active", Tier: "elite", Flags: []string{"odd"}}, Account: "a"},
+		{Truth: aggregate.SubscriptionTruth{ID: "sub_1", Customer: "cus_2", Status: "past_due", Tier: "elite"}, Account: "b"},
+	}
+	absent := versions[0].Keys() // the model has no such row yet
+	before := &absent
+	for _, row := range versions {
+		doc, err := json.Marshal(row.Truth)
+		if err != nil {
+			t.Fatal(err)
+		}
+		row.Doc, row.Before = doc, before
+		keys := row.Keys()
+		before = &keys
+		update(t, m, func(tx projections.Tx) error { return tx.PutSubscription(row) })
+
+		got, err := m.Subscriptions(t.Context(), projections.SubscriptionFilter{
+			Account: row.Account, Customer: row.Truth.Customer, Status: row.Truth.Status, Tier: row.Truth.Tier})
+		if err != nil || len(got) != 1 || !reflect.DeepEqual(got[0].SubscriptionTruth, row.Truth) {
+			t.Errorf("want %+v, got %+v, %v", row.Truth, got, err)
+		}
+		flagged, err := m.Subscriptions(t.Context(), projections.SubscriptionFilter{Flag: "odd"})
+		if err != nil || len(flagged) != len(row.Truth.Flags) {
+			t.Errorf("flags %v: found %+v, %v", row.Truth.Flags, flagged, err)
+		}
+		update(t, m, func(tx projections.Tx) error {
+			due, err := tx.NextDue(noon.Add(-time.Hour))
+			if !due.Equal(row.Due) {
+				t.Errorf("due %v, want %v", due, row.Due)
+			}
+			return err
+		})
 	}
 }

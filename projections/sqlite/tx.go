@@ -117,6 +117,14 @@ func (t *transaction) texts(query string, args ...driver.Value) ([]string, error
 }
 
 func (t *transaction) PutSubscription(r projections.SubscriptionRow) error {
+	if r.StaysInPlace() {
+		// SQLite writes every index on a column that is set, changed or not.
+		n, err := t.w.change(t.ctx, `UPDATE subscriptions SET tier = ?, due = ?, doc = ? WHERE id = ?`,
+			r.Truth.Tier, nanos(r.Due), r.Doc, r.Truth.ID)
+		if err != nil || n == 1 {
+			return err
+		}
+	}
 	err := t.w.exec(t.ctx, `INSERT INTO subscriptions (id, account, customer, status, tier, due, doc)
 		VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET account = excluded.account,
 		customer = excluded.customer, status = excluded.status, tier = excluded.tier,

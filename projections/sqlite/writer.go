@@ -83,10 +83,20 @@ func (w *writer) in(ctx context.Context, fn func() error) error {
 
 // exec runs a statement.
 func (w *writer) exec(ctx context.Context, query string, args ...driver.Value) error {
-	return w.hold(ctx, query, func(calm context.Context, s driver.Stmt) error {
-		_, err := s.(driver.StmtExecContext).ExecContext(calm, w.values(args))
+	_, err := w.change(ctx, query, args...)
+	return err
+}
+
+// change runs a statement and returns how many rows it changed.
+func (w *writer) change(ctx context.Context, query string, args ...driver.Value) (n int64, err error) {
+	err = w.hold(ctx, query, func(calm context.Context, s driver.Stmt) error {
+		result, err := s.(driver.StmtExecContext).ExecContext(calm, w.values(args))
+		if err == nil {
+			n, err = result.RowsAffected()
+		}
 		return err
 	})
+	return n, err
 }
 
 // query runs a statement and hands row after row to each. A row is valid until
