@@ -139,6 +139,10 @@ type ProposedEvent struct {
 	Data []byte
 	// Metadata is JSON about the event; see Metadata for the common fields.
 	Metadata []byte
+	// Frozen promises that nobody changes the bytes of Data and Metadata any
+	// more, so that a store may keep them as they are. Those of other events it
+	// copies, if it needs them longer than the call.
+	Frozen bool
 }
 
 // MaxAppendBytes bounds data, metadata and type of one append together, as

@@ -139,7 +139,7 @@ func (j *Journal) propose(e Entry) (eventstore.ProposedEvent, error) {
 	if err != nil {
 		return eventstore.ProposedEvent{}, fmt.Errorf("encode receipt: %w", err)
 	}
-	return eventstore.ProposedEvent{ID: id, Type: e.Envelope.Type, Data: e.Body, Metadata: receipt}, nil
+	return eventstore.ProposedEvent{ID: id, Type: e.Envelope.Type, Data: e.Body, Metadata: receipt, Frozen: true}, nil
 }
 
 // append asks again, with the same ID and the same expectation, for as long as

@@ -32,15 +32,19 @@ const (
 	abandoned
 )
 
-// newRequest copies the events: a caller whose context ends may use its
-// buffers again while the writer is still at work, and subscribers are handed
-// the copies.
+// newRequest copies the events that are not frozen: a caller whose context ends
+// may use its buffers again while the writer is still at work, and subscribers
+// are handed the same bytes.
 func newRequest(stream eventstore.Stream, expected eventstore.ExpectedRevision, events []eventstore.ProposedEvent) *request {
-	size := 0
+	size, copied := 0, 0
 	for i := range events {
-		size += len(events[i].Data) + len(events[i].Metadata)
+		n := len(events[i].Data) + len(events[i].Metadata)
+		size += n
+		if !events[i].Frozen {
+			copied += n
+		}
 	}
-	buffer := make([]byte, 0, size)
+	buffer := make([]byte, 0, copied)
 	keep := func(b []byte) []byte {
 		start := len(buffer)
 		buffer = append(buffer, b...)
@@ -48,7 +52,9 @@ func newRequest(stream eventstore.Stream, expected eventstore.ExpectedRevision, 
 	}
 	own := make([]eventstore.ProposedEvent, len(events))
 	for i, e := range events {
-		e.Data, e.Metadata = keep(e.Data), keep(e.Metadata)
+		if !e.Frozen {
+			e.Data, e.Metadata = keep(e.Data), keep(e.Metadata)
+		}
 		own[i] = e
 	}
 	return &request{

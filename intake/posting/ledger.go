@@ -185,14 +185,17 @@ const portionBytes = eventstore.MaxAppendBytes / 2
 // portions cuts events into appends of bounded size.
 func portions(events []eventstore.ProposedEvent) [][]eventstore.ProposedEvent {
 	var cut [][]eventstore.ProposedEvent
-	size := 0
+	begin, size := 0, 0
 	for i, e := range events {
 		more := len(e.Data) + len(e.Metadata) + len(e.Type)
-		if i == 0 || size+more > portionBytes {
-			cut, size = append(cut, nil), 0
+		if i > begin && size+more > portionBytes {
+			cut = append(cut, events[begin:i])
+			begin, size = i, 0
 		}
-		cut[len(cut)-1] = append(cut[len(cut)-1], e)
 		size += more
+	}
+	if begin < len(events) {
+		cut = append(cut, events[begin:])
 	}
 	return cut
 }
@@ -218,7 +221,7 @@ func propose(j *job, e aggregate.Event, now time.Time) (eventstore.ProposedEvent
 	if err != nil {
 		return eventstore.ProposedEvent{}, err
 	}
-	return eventstore.ProposedEvent{ID: eventID(j.stream, e), Type: e.Type(), Data: data, Metadata: metadata}, nil
+	return eventstore.ProposedEvent{ID: eventID(j.stream, e), Type: e.Type(), Data: data, Metadata: metadata, Frozen: true}, nil
 }
 
 func eventID(stream eventstore.Stream, e aggregate.Event) uuid.UUID {
