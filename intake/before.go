@@ -12,7 +12,7 @@ import (
 // previous_attributes hold only what changed of them; arrays are replaced
 // whole; null takes a value away.
 func (t *Translator) before(data *wireData) (string, error) {
-	if absent(data.Previous) {
+	if data.Previous.absent() {
 		return "", nil
 	}
 	var was, previous wireSubscription

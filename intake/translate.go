@@ -89,9 +89,21 @@ type wireEvent struct {
 }
 
 type wireData struct {
-	Object   jsontext.Value `json:"object"`
-	Previous jsontext.Value `json:"previous_attributes"`
+	Object   unread `json:"object"`
+	Previous unread `json:"previous_attributes"`
 }
+
+// unread is a value that is yet to be decoded. Unlike a jsontext.Value it is no
+// copy: it stays valid because the decoder reads from the body itself.
+type unread []byte
+
+func (u *unread) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+	value, err := dec.ReadValue()
+	*u = unread(value)
+	return err
+}
+
+func (u unread) absent() bool { return absent(jsontext.Value(u)) }
 
 // Translate returns the facts that an event states. It returns none for types
 // that are not posted, and for checkout sessions that sell no subscription.
@@ -132,7 +144,7 @@ func (e *wireEvent) check() error {
 		return unreadable("id", "missing or malformed")
 	case e.Created == nil:
 		return unreadable("created", "missing")
-	case e.Data == nil || absent(e.Data.Object):
+	case e.Data == nil || e.Data.Object.absent():
 		return unreadable("data.object", "missing")
 	}
 	return nil
@@ -143,9 +155,9 @@ func (t *Translator) translate(eventType string, event *wireEvent) ([]StreamFact
 	case subscriptionCreated, subscriptionUpdated, subscriptionDeleted:
 		return t.subscription(eventType, event.Data)
 	case invoicePaid, invoicePaymentSucceeded, invoicePaymentFailed:
-		return t.invoice(event.Data.Object)
+		return t.invoice(jsontext.Value(event.Data.Object))
 	case checkoutCompleted:
-		return t.checkout(event.Data.Object)
+		return t.checkout(jsontext.Value(event.Data.Object))
 	}
 	return nil, unreadable("type", "posted, but without a translation")
 }
