@@ -209,6 +209,9 @@ func (w *walk) openAt(f held, last *invoice) {
 }
 
 func (w *walk) finishInvoices(t *SubscriptionTruth) {
+	if len(w.invoices) > 0 {
+		t.Invoices = make([]InvoiceTruth, 0, len(w.invoices))
+	}
 	for _, inv := range w.invoices {
 		if inv.isPaid && inv.voided {
 			w.flag(FlagPaidAfterVoid)

@@ -87,8 +87,8 @@ func (a *applier) apply(ctx context.Context, events []eventstore.RecordedEvent, 
 
 // fold makes the changes, on all processors.
 func (a *applier) fold(ctx context.Context, events []eventstore.RecordedEvent) (*changes, error) {
-	c := &changes{}
 	parts := a.byStream(events)
+	c := &changes{subscriptions: make([]SubscriptionRow, 0, len(parts))}
 	group, ctx := errgroup.WithContext(ctx)
 	var next atomic.Int64
 	for range min(runtime.GOMAXPROCS(0), len(parts)) {
