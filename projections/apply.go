@@ -85,13 +85,18 @@ func (a *applier) apply(ctx context.Context, events []eventstore.RecordedEvent, 
 	return c, nil
 }
 
-// fold makes the changes, on all processors.
+// streamsEach is how many streams are worth another goroutine. What gathers in
+// a few milliseconds is folded by one: the other processors are for the
+// webhooks that come in meanwhile, which somebody is waiting for.
+const streamsEach = 256
+
+// fold makes the changes; those of many streams on all processors.
 func (a *applier) fold(ctx context.Context, events []eventstore.RecordedEvent) (*changes, error) {
 	parts := a.byStream(events)
 	c := &changes{subscriptions: make([]SubscriptionRow, 0, len(parts))}
 	group, ctx := errgroup.WithContext(ctx)
 	var next atomic.Int64
-	for range min(runtime.GOMAXPROCS(0), len(parts)) {
+	for range min(runtime.GOMAXPROCS(0), 1+len(parts)/streamsEach) {
 		group.Go(func() error {
 			for {
 				i := int(next.Add(1)) - 1

@@ -71,7 +71,7 @@ func (p *Poster) settle(ctx context.Context, readings []reading) (tally, error) 
 	return done, nil
 }
 
-// readAll translates entries on all processors, and keeps their order.
+// readAll translates entries, and keeps their order.
 func (p *Poster) readAll(ctx context.Context, batch []eventstore.RecordedEvent) ([]reading, error) {
 	readings := make([]reading, len(batch))
 	err := share(ctx, len(batch), func(ctx context.Context, i int) error {
@@ -80,11 +80,17 @@ func (p *Poster) readAll(ctx context.Context, batch []eventstore.RecordedEvent) 
 	return readings, err
 }
 
-// share spreads n pieces of work over the processors, until one fails.
+// piecesEach is how much work is worth another goroutine. What gathers in a few
+// milliseconds is done by one: the other processors are for the webhooks that
+// come in meanwhile, which somebody is waiting for.
+const piecesEach = 256
+
+// share spreads n pieces of work over the processors, if it is much, until one
+// piece fails.
 func share(ctx context.Context, n int, work func(ctx context.Context, i int) error) error {
 	group, ctx := errgroup.WithContext(ctx)
 	var next atomic.Int64
-	for range min(runtime.GOMAXPROCS(0), n) {
+	for range min(runtime.GOMAXPROCS(0), 1+n/piecesEach) {
 		group.Go(func() error {
 			for {
 				i := int(next.Add(1)) - 1
