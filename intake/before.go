@@ -7,26 +7,22 @@ import (
 // before returns the Digest of the snapshot that an event changed: the object
 // with its previous_attributes put back. It is empty if the event has none.
 //
-// The object is decoded once more, so that nothing is shared with the snapshot
-// as it is now. The old values are decoded over it: nested objects merge, since
-// previous_attributes hold only what changed of them; arrays are replaced
-// whole; null takes a value away.
-func (t *Translator) before(data *wireData) (string, error) {
-	if data.Previous.absent() {
+// The old values are decoded over the object, which shows the present no longer
+// after that: nested objects merge, since previous_attributes hold only what
+// changed of them; arrays are replaced whole; null takes a value away.
+func (t *Translator) before(was *wireSubscription, attributes unread) (string, error) {
+	if attributes.absent() {
 		return "", nil
 	}
-	var was, previous wireSubscription
-	if err := json.Unmarshal(data.Object, &was, decodeOptions); err != nil {
-		return "", inField("data.object", err)
-	}
-	if err := json.Unmarshal(data.Previous, &was, decodeOptions); err != nil {
+	var previous wireSubscription
+	if err := json.Unmarshal(attributes, was, decodeOptions); err != nil {
 		return "", inField("data.previous_attributes", err)
 	}
-	if err := json.Unmarshal(data.Previous, &previous, decodeOptions); err != nil {
+	if err := json.Unmarshal(attributes, &previous, decodeOptions); err != nil {
 		return "", inField("data.previous_attributes", err)
 	}
 	was.preferTop(&previous)
-	return t.snapshotOf(&was).Digest(), nil
+	return t.snapshotOf(was).Digest(), nil
 }
 
 // preferTop makes old values at the top level count where the object shows the

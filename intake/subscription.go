@@ -81,7 +81,7 @@ func (t *Translator) subscription(eventType string, data *wireData) ([]StreamFac
 		return nil, inField("data.object", err)
 	}
 	snapshot := t.snapshotOf(&wire)
-	before, err := t.before(data)
+	before, err := t.before(&wire, data.Previous) // nothing of wire is in the snapshot
 	if err != nil {
 		return nil, err
 	}
