@@ -85,10 +85,10 @@ func (a *applier) apply(ctx context.Context, events []eventstore.RecordedEvent, 
 	return c, nil
 }
 
-// streamsEach is how many streams are worth another goroutine. What gathers in
-// a few milliseconds is folded by one: the other processors are for the
-// webhooks that come in meanwhile, which somebody is waiting for.
-const streamsEach = 256
+// streamsEach is how many streams are worth another goroutine. What gathers
+// while webhooks come in is folded by one: the other processors are for those,
+// since somebody is waiting for their answer.
+const streamsEach = 2000
 
 // fold makes the changes; those of many streams on all processors.
 func (a *applier) fold(ctx context.Context, events []eventstore.RecordedEvent) (*changes, error) {

@@ -2,6 +2,7 @@ package projections
 
 import (
 	"sync"
+	"time"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 
@@ -53,6 +54,15 @@ func (c *foldedCache) put(stream eventstore.Stream, f *folded) {
 	c.weight += f.events
 	for c.weight > c.bound {
 		c.lru.RemoveOldest()
+	}
+}
+
+// told remembers that the end of a grace was told of, if the stream is kept.
+func (c *foldedCache) told(stream eventstore.Stream, end time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if f, found := c.lru.Peek(stream); found {
+		f.tell(end)
 	}
 }
 

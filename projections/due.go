@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/daybookhq/daybook/eventstore"
 )
 
 // pageOfDues bounds the accounts of one transaction when time passes for many.
@@ -146,6 +148,8 @@ func (r *Runner) tellPage(ctx context.Context, page []Expiry, now time.Time) err
 			if err := tx.Told(e); err != nil {
 				return err
 			}
+			// A fact that comes in before the note of it must not make it due again.
+			r.live.cache.told(eventstore.NewStream("subscription", e.Subscription), e.At)
 		}
 		return nil
 	})

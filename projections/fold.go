@@ -77,12 +77,16 @@ func (f *folded) takeOne(e *eventstore.RecordedEvent) (err error) {
 	// metadata would make up a tenth of a rebuild.
 	f.subscription.Evolve(event, aggregate.Place{Position: uint64(e.Position)})
 	if n := event.Note; n != nil && n.Type == aggregate.GracePeriodExpired {
-		if f.told == nil {
-			f.told = map[int64]bool{}
-		}
-		f.told[n.Until.UnixNano()] = true
+		f.tell(n.Until)
 	}
 	return nil
+}
+
+func (f *folded) tell(end time.Time) {
+	if f.told == nil {
+		f.told = map[int64]bool{}
+	}
+	f.told[end.UnixNano()] = true
 }
 
 // row derives what a model stores of the subscription.

@@ -29,7 +29,7 @@ type Options struct {
 	OnDue func(ctx context.Context, account string, subscriptions []string, now time.Time) error
 	Log   logrus.FieldLogger
 
-	// BatchEvents bounds the events of one transaction; 0 means 1000.
+	// BatchEvents bounds the events of one transaction; 0 means 4000.
 	BatchEvents int
 	// CachedFacts bounds the facts kept in memory between batches; 0 means 50,000.
 	CachedFacts int
@@ -62,6 +62,8 @@ type Runner struct {
 	live    *applier
 	loaded  bool
 	stored  time.Time // when the checkpoint was last written
+	// gathering is until when events are left to gather. It belongs to follow.
+	gathering time.Time
 	// rebuilding lets one rebuild happen at a time.
 	rebuilding sync.Mutex
 
@@ -79,7 +81,7 @@ type Runner struct {
 // NewRunner returns a runner, which does nothing until Run.
 func NewRunner(opts Options) *Runner {
 	if opts.BatchEvents <= 0 {
-		opts.BatchEvents = 1000
+		opts.BatchEvents = 4000
 	}
 	if opts.Sleep == nil {
 		opts.Sleep = func(ctx context.Context, t time.Time) error { return sleep(ctx, t.Sub(opts.Now())) }
