@@ -93,6 +93,7 @@ func (n *node) serveOn(ctx context.Context, listener net.Listener, server *api.S
 	defer stopWorking()
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.Go(func() error { return n.run(working, o.posting) })
+	group.Go(func() error { keepGarbageRoom(working); return nil })
 	group.Go(func() error {
 		defer stopWorking()
 		n.awaitModel(groupCtx)

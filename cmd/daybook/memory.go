@@ -1,0 +1,54 @@
+package main
+
+import (
+	"context"
+	"math"
+	"os"
+	"runtime/debug"
+	"runtime/metrics"
+	"time"
+)
+
+// The bounds of garbage collection.
+const (
+	// garbageRoom is how much garbage may gather between two collections. Go's
+	// own rule lets as much gather as there is alive: that is little while a
+	// server has just started, which then collects all the time, and makes
+	// memory swing most when there is much of it.
+	garbageRoom = 48 << 20
+	// leastPercent and mostPercent bound the room in proportion to what is
+	// alive, so that a large heap is not marked again and again.
+	leastPercent = 50
+	mostPercent  = 400
+	// measureEvery is how often the room is measured anew.
+	measureEvery = 250 * time.Millisecond
+)
+
+// keepGarbageRoom keeps the room for garbage steady until ctx ends, unless the
+// environment says how to collect.
+func keepGarbageRoom(ctx context.Context) {
+	if os.Getenv("GOGC") != "" {
+		return
+	}
+	tick := time.NewTicker(measureEvery)
+	defer tick.Stop()
+	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	for set := 0; ; {
+		metrics.Read(live)
+		// Setting it stops the world for a moment: not for every little change.
+		if percent := garbagePercent(live[0].Value.Uint64()); math.Abs(float64(percent-set)) > 0.1*float64(set) {
+			debug.SetGCPercent(percent)
+			set = percent
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// garbagePercent is the room in percent of what is alive.
+func garbagePercent(live uint64) int {
+	return int(min(max(leastPercent, garbageRoom*100/max(live, 1)), mostPercent))
+}

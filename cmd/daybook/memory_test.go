@@ -1,0 +1,16 @@
+package main
+
+import "testing"
+
+func TestRoomForGarbage(t *testing.T) {
+	for _, tt := range []struct {
+		live uint64
+		want int
+	}{
+		{0, 400}, {4 << 20, 400}, {24 << 20, 200}, {48 << 20, 100}, {64 << 20, 75}, {96 << 20, 50}, {1 << 40, 50},
+	} {
+		if got := garbagePercent(tt.live); got != tt.want {
+			t.Errorf("%d MiB alive: %d percent, want %d", tt.live>>20, got, tt.want)
+		}
+	}
+}
