@@ -120,7 +120,7 @@ func (r *Runner) receive(ctx context.Context, batch []eventstore.RecordedEvent, 
 // The bounds of gathering.
 const (
 	leastGather = 5 * time.Millisecond
-	mostGather  = time.Second
+	mostGather  = 500 * time.Millisecond
 	// gatherByWork is how much longer than the work on a batch the gathering of
 	// the next one takes.
 	gatherByWork = 4

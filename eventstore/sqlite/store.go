@@ -53,7 +53,7 @@ func (o *Options) setDefaults() {
 
 // The memory of the page caches, and of the log's end.
 const (
-	writerCacheBytes = 16 << 20
+	writerCacheBytes = 8 << 20
 	readerCacheBytes = 4 << 20
 	tailEvents       = 4096
 	tailBytes        = 8 << 20
