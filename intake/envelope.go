@@ -88,6 +88,10 @@ func ParseEnvelope(body []byte) (Envelope, error) {
 // deeperThan reports whether text opens more than limit objects and arrays at
 // once. It is right for well-formed JSON, and harmless for anything else.
 func deeperThan(text []byte, limit int) bool {
+	// Most events do not even have that many, strings included.
+	if bytes.Count(text, []byte{'{'})+bytes.Count(text, []byte{'['}) <= limit {
+		return false
+	}
 	depth := 0
 	for i := 0; i < len(text); i++ {
 		switch text[i] {

@@ -21,7 +21,7 @@ const MaxEntries = 8
 
 // The bounds of recording one entry.
 const (
-	recordTimeout = 30 * time.Second
+	recordTimeout = 30 * time.Second // for callers that set none of their own
 	firstPause    = 5 * time.Millisecond
 	maxPause      = 500 * time.Millisecond
 )
@@ -94,8 +94,11 @@ func NewJournal(store eventstore.Store, now func() time.Time) *Journal {
 //
 // Every error wraps ErrNotDurable and what the store said.
 func (j *Journal) Record(ctx context.Context, e Entry) (Outcome, error) {
-	ctx, cancel := context.WithTimeout(ctx, recordTimeout)
-	defer cancel()
+	if _, bounded := ctx.Deadline(); !bounded {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, recordTimeout)
+		defer cancel()
+	}
 	event, err := j.propose(e)
 	if err != nil {
 		return Outcome{}, notDurable(e, err)
