@@ -18,9 +18,10 @@ const (
 	// checkpointPatience.
 	checkpointBytes    = 4 << 20
 	checkpointPatience = time.Second
-	// restartFrames is how little of the WAL must be left to move while the
-	// writer stands still.
-	restartFrames = 1000
+	// restartFrames is how little of the WAL should be left to move while the
+	// writer stands still, and restartRounds how often that is tried for.
+	restartFrames = 64
+	restartRounds = 5
 	// frameBytes is what one page takes in the WAL.
 	frameBytes = pageBytes + 24
 	pageBytes  = 4096
@@ -109,7 +110,7 @@ func (c *checkpointer) work() (walState, error) {
 	}
 	// What came in meanwhile is moved without stopping the writer, as long as
 	// it is much.
-	for range 3 {
+	for range restartRounds {
 		if state.total-state.moved <= restartFrames {
 			break
 		}
