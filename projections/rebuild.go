@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime"
 	"slices"
 	"sync"
@@ -225,7 +226,10 @@ func (b *rebuild) foldPart(ctx context.Context, i int, loads chan<- Rows) error 
 		return err
 	}
 	var rows Rows
-	for stream, events := range streams {
+	// In the order of their keys, rows come to lie side by side that will be
+	// read one after the other, and indexes are filled from one end to the other.
+	for _, stream := range slices.Sorted(maps.Keys(streams)) {
+		events := streams[stream]
 		byRevision := func(x, y eventstore.RecordedEvent) int { return cmp.Compare(x.Revision, y.Revision) }
 		if !slices.IsSortedFunc(events, byRevision) { // several readers come in any order
 			slices.SortFunc(events, byRevision)
@@ -234,6 +238,7 @@ func (b *rebuild) foldPart(ctx context.Context, i int, loads chan<- Rows) error 
 			return err
 		}
 	}
+	slices.SortFunc(rows.Entitlements, func(x, y EntitlementRow) int { return cmp.Compare(x.Account, y.Account) })
 	select {
 	case loads <- rows:
 	case <-ctx.Done():
