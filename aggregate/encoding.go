@@ -94,8 +94,8 @@ func Decode(eventType string, data []byte) (Event, error) {
 }
 
 func decodeFact(t FactType, data []byte) (Event, error) {
-	var s storedFact
-	if err := decodeStored(string(t), data, &s); err != nil {
+	s, err := decodeAs(factForm, string(t), data)
+	if err != nil {
 		return Event{}, err
 	}
 	f := Fact{
@@ -110,8 +110,8 @@ func decodeFact(t FactType, data []byte) (Event, error) {
 }
 
 func decodeNote(t NoteType, data []byte) (Event, error) {
-	var s storedNote
-	if err := decodeStored(string(t), data, &s); err != nil {
+	s, err := decodeAs(noteForm, string(t), data)
+	if err != nil {
 		return Event{}, err
 	}
 	return Event{Note: &Note{
@@ -119,6 +119,22 @@ func decodeNote(t NoteType, data []byte) (Event, error) {
 		Anchor: s.Anchor, Until: s.Until, Invoice: s.Invoice, Catalog: s.Catalog,
 		FromTier: s.FromTier, ToTier: s.ToTier, FromStatus: s.FromStatus, ToStatus: s.ToStatus,
 	}}, checkSchema(string(t), s.Schema)
+}
+
+// The forms of what is stored.
+var (
+	factForm = formOf[storedFact]()
+	noteForm = formOf[storedNote]()
+)
+
+// decodeAs reads data by its form, or by the general decoder where it has
+// another.
+func decodeAs[T any](f *form[T], eventType string, data []byte) (T, error) {
+	if value, complete := f.read(data); complete {
+		return value, nil
+	}
+	var value T
+	return value, decodeStored(eventType, data, &value)
 }
 
 func decodeStored(eventType string, data []byte, into any) error {
