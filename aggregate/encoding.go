@@ -1,7 +1,6 @@
 package aggregate
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -54,7 +53,7 @@ func Encode(e Event) ([]byte, error) {
 }
 
 func encodeFact(f Fact) ([]byte, error) {
-	b, err := json.Marshal(storedFact{
+	b, err := factPrint.encode(&storedFact{
 		Schema: Schema, StripeEventID: f.Key.StripeEventID, Ordinal: f.Key.Ordinal, Epoch: f.Epoch,
 		OccurredAt:   f.OccurredAt.UTC(),
 		Subscription: f.Subscription, Invoice: f.Invoice, Checkout: f.Checkout,
@@ -66,7 +65,7 @@ func encodeFact(f Fact) ([]byte, error) {
 }
 
 func encodeNote(n Note) ([]byte, error) {
-	b, err := json.Marshal(storedNote{
+	b, err := notePrint.encode(&storedNote{
 		Schema: Schema, Note: true, StripeEventID: n.StripeEventID, ConcludedAt: n.ConcludedAt.UTC(),
 		Anchor: n.Anchor, Until: n.Until, Invoice: n.Invoice, Catalog: n.Catalog,
 		FromTier: n.FromTier, ToTier: n.ToTier, FromStatus: n.FromStatus, ToStatus: n.ToStatus,
@@ -121,10 +120,10 @@ func decodeNote(t NoteType, data []byte) (Event, error) {
 	}}, checkSchema(string(t), s.Schema)
 }
 
-// The forms of what is stored.
+// How what is stored is read and written.
 var (
-	factForm = formOf[storedFact]()
-	noteForm = formOf[storedNote]()
+	factForm, noteForm   = formOf[storedFact](), formOf[storedNote]()
+	factPrint, notePrint = printOf[storedFact](), printOf[storedNote]()
 )
 
 // decodeAs reads data by its form, or by the general decoder where it has

@@ -278,26 +278,6 @@ func (s *scanner) moment() (time.Time, bool) {
 	return time.Unix(int64(days)*86400+int64(hour*3600+minute*60+second), 0).UTC(), ok
 }
 
-// unixDays counts the days from 1970-01-01 to a date, in a small part of the
-// time that time.Date takes. It knows the years from 1600 on.
-func unixDays(year, month, day int) (int, bool) {
-	if year < 1600 || month < 1 || month > 12 || day < 1 || day > 31 || day > 28 && !monthHas(year, month, day) {
-		return 0, false
-	}
-	// A year that begins in March has its leap day at the end, and month lengths
-	// that repeat every five months.
-	if month -= 3; month < 0 {
-		month += 12
-		year--
-	}
-	const epoch = 719468 // days from March 1st of the year 0 to 1970-01-01
-	return 365*year + year/4 - year/100 + year/400 + (153*month+2)/5 + day - 1 - epoch, true
-}
-
-func monthHas(year, month, day int) bool {
-	return time.Date(year, time.Month(month), day, 0, 0, 0, 0, time.UTC).Day() == day
-}
-
 func twoDigits(b []byte) (int, bool) {
 	tens, ones := b[0]-'0', b[1]-'0'
 	return int(tens)*10 + int(ones), tens <= 9 && ones <= 9

@@ -121,15 +121,6 @@ func TestFormsGiveUp(t *testing.T) {
 	}
 }
 
-func TestUnixDays(t *testing.T) {
-	for day := time.Date(1600, 1, 1, 0, 0, 0, 0, time.UTC); day.Year() < 2500; day = day.AddDate(0, 0, 1) {
-		days, ok := unixDays(day.Year(), int(day.Month()), day.Day())
-		if want := int(day.Unix() / 86400); day.Unix() >= 0 && days != want || !ok || int64(days)*86400 != day.Unix() {
-			t.Fatalf("%s: %d days, %v", day.Format(time.DateOnly), days, ok)
-		}
-	}
-}
-
 // Words that fall into one slot take turns in it; none is taken for another.
 func TestWordsAreNotMixedUp(t *testing.T) {
 	var s scanner
