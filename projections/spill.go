@@ -81,30 +81,48 @@ func (p *partitions) keep(part *partition) error {
 	if len(part.open) == 0 {
 		return nil
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	// Once a part has something in the file, what follows goes there too: the
 	// order of its chunks is memory first, then the file, then the open one.
-	if len(part.extent) == 0 && p.held+cap(part.open) <= p.bound {
-		p.held += cap(part.open)
+	if len(part.extent) == 0 && p.hold(cap(part.open)) {
 		part.full = append(part.full, part.open)
 		part.open = nil
 		return nil
 	}
-	if p.file == nil {
-		file, err := os.CreateTemp(p.dir, "daybook-rebuild-*")
-		if err != nil {
-			return fmt.Errorf("set events aside: %w", err)
-		}
-		p.file = file
+	at, err := p.reserve(len(part.open))
+	if err == nil {
+		_, err = p.file.WriteAt(part.open, at)
 	}
-	if _, err := p.file.WriteAt(part.open, p.end); err != nil {
+	if err != nil {
 		return fmt.Errorf("set events aside: %w", err)
 	}
-	part.extent = append(part.extent, extent{offset: p.end, length: len(part.open)})
-	p.end += int64(len(part.open))
+	part.extent = append(part.extent, extent{offset: at, length: len(part.open)})
 	part.open = part.open[:0]
 	return nil
+}
+
+// hold takes up memory, if the bound allows it.
+func (p *partitions) hold(bytes int) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.held+bytes > p.bound {
+		return false
+	}
+	p.held += bytes
+	return true
+}
+
+// reserve returns a place in the file for so many bytes.
+func (p *partitions) reserve(length int) (at int64, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.file == nil {
+		if p.file, err = os.CreateTemp(p.dir, "daybook-rebuild-*"); err != nil {
+			return 0, err
+		}
+	}
+	at = p.end
+	p.end += int64(length)
+	return at, nil
 }
 
 // streams returns the events of one part by stream, each in the order in which
