@@ -145,7 +145,9 @@ func (b *rebuild) scan(ctx context.Context) error {
 func (b *rebuild) scanRange(ctx context.Context, from, to eventstore.Position) error {
 	const step = 1000
 	at := from
-	for e, err := range b.Store.ReadAll(ctx, from, eventstore.Forwards, filter(), 0) {
+	wanted := filter()
+	wanted.DataOnly = true
+	for e, err := range b.Store.ReadAll(ctx, from, eventstore.Forwards, wanted, 0) {
 		if err != nil {
 			return err
 		}

@@ -67,7 +67,7 @@ func (w *walk) read(ctx context.Context, n int) portion {
 	}
 	from, to := w.selection.stretch(w.from, w.to, w.dir)
 	args := append([]driver.Value{int64(from), int64(to), int64(n)}, w.selection.args...)
-	events, cut, err := w.reads.events(ctx, w.selection.text[w.dir], args, n)
+	events, cut, err := w.reads.events(ctx, w.selection.form, w.selection.text[w.dir], args, n)
 	p := portion{events: events, from: w.from, to: w.to, err: err}
 	forwards := w.dir == eventstore.Forwards
 	switch {
