@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"runtime"
 	"slices"
 	"sync"
@@ -230,13 +229,12 @@ func (b *rebuild) foldPart(ctx context.Context, i int, loads chan<- Rows) error 
 	var rows Rows
 	// In the order of their keys, rows come to lie side by side that will be
 	// read one after the other, and indexes are filled from one end to the other.
-	for _, stream := range slices.Sorted(maps.Keys(streams)) {
-		events := streams[stream]
+	for _, s := range streams {
 		byRevision := func(x, y eventstore.RecordedEvent) int { return cmp.Compare(x.Revision, y.Revision) }
-		if !slices.IsSortedFunc(events, byRevision) { // several readers come in any order
-			slices.SortFunc(events, byRevision)
+		if !slices.IsSortedFunc(s.events, byRevision) { // several readers come in any order
+			slices.SortFunc(s.events, byRevision)
 		}
-		if err := b.foldStream(&rows, stream, events); err != nil {
+		if err := b.foldStream(&rows, s.stream, s.events); err != nil {
 			return err
 		}
 	}
