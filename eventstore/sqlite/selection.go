@@ -26,6 +26,9 @@ type selection struct {
 	args   []driver.Value
 	// window is how many positions one query may cover, 0 for any number.
 	window eventstore.Position
+	// dense selects the same where most of what is there passes; nil if this is
+	// the best there is.
+	dense *selection
 }
 
 var order = [2]string{eventstore.Forwards: "ASC", eventstore.Backwards: "DESC"}
@@ -99,6 +102,35 @@ func byCategory(form rowForm, prefixes, categories []string) *selection {
 	for dir, by := range order {
 		s.text[dir] = "SELECT " + qualified("e.", form.columns) + " FROM (" + strings.Join(arms, " UNION ALL ") +
 			" ORDER BY position " + by + " LIMIT ?3) p CROSS JOIN events e ON e.position = p.position"
+	}
+	s.dense = alongLog(s, len(categories))
+	return s
+}
+
+// alongLog selects the same as s by reading along the log. That passes over
+// what is not wanted, but takes no look at the index, and none from there into
+// the log, for each event that is.
+func alongLog(s *selection, categories int) *selection {
+	along := &selection{form: s.form, filter: s.filter, args: s.args, window: scanWindow}
+	arms := make([]string, categories)
+	for i := range arms {
+		arms[i] = "category = (SELECT id FROM categories WHERE name = " + parameter(i) + ")"
+	}
+	for dir, by := range order {
+		along.text[dir] = "SELECT " + s.form.columns + " FROM events NOT INDEXED WHERE position > ?1 AND position <= ?2" +
+			" AND (" + strings.Join(arms, " OR ") + ") ORDER BY position " + by + " LIMIT ?3"
+	}
+	return along
+}
+
+// denseFrom is the share of a stretch that must have passed, one in so many,
+// for the next to be read along the log.
+const denseFrom = 4
+
+// behind returns how to go on behind a stretch of which so many events passed.
+func (s *selection) behind(events int, stretch eventstore.Position) *selection {
+	if s.dense != nil && denseFrom*eventstore.Position(events) >= stretch {
+		return s.dense
 	}
 	return s
 }
