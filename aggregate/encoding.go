@@ -80,20 +80,26 @@ func encodeNote(n Note) ([]byte, error) {
 // ErrUnknownType; a schema newer than ours, or a shape that does not fit the
 // type, an error.
 func Decode(eventType string, data []byte) (Event, error) {
+	var keepsNothing *Decoder
+	return keepsNothing.Decode(eventType, data)
+}
+
+// Decode reads the stored form of an event: see the function Decode.
+func (d *Decoder) Decode(eventType string, data []byte) (Event, error) {
 	switch NoteType(eventType) {
 	case GracePeriodStarted, GracePeriodCleared, GracePeriodExpired, TierChanged, SubscriptionRestated:
-		return decodeNote(NoteType(eventType), data)
+		return d.decodeNote(NoteType(eventType), data)
 	}
 	switch FactType(eventType) {
 	case SubscriptionStarted, SubscriptionChanged, SubscriptionCanceled,
 		CheckoutCompleted, PaymentSucceeded, PaymentFailed:
-		return decodeFact(FactType(eventType), data)
+		return d.decodeFact(FactType(eventType), data)
 	}
 	return Event{}, fmt.Errorf("decode %q: %w", eventType, ErrUnknownType)
 }
 
-func decodeFact(t FactType, data []byte) (Event, error) {
-	s, err := decodeAs(factForm, string(t), data)
+func (d *Decoder) decodeFact(t FactType, data []byte) (Event, error) {
+	s, err := decodeAs(factForm, d, string(t), data)
 	if err != nil {
 		return Event{}, err
 	}
@@ -108,8 +114,8 @@ func decodeFact(t FactType, data []byte) (Event, error) {
 	return Event{Fact: &f}, checkSchema(string(t), s.Schema)
 }
 
-func decodeNote(t NoteType, data []byte) (Event, error) {
-	s, err := decodeAs(noteForm, string(t), data)
+func (d *Decoder) decodeNote(t NoteType, data []byte) (Event, error) {
+	s, err := decodeAs(noteForm, d, string(t), data)
 	if err != nil {
 		return Event{}, err
 	}
@@ -128,8 +134,8 @@ var (
 
 // decodeAs reads data by its form, or by the general decoder where it has
 // another.
-func decodeAs[T any](f *form[T], eventType string, data []byte) (T, error) {
-	if value, complete := f.read(data); complete {
+func decodeAs[T any](f *form[T], known *Decoder, eventType string, data []byte) (T, error) {
+	if value, complete := f.read(data, known); complete {
 		return value, nil
 	}
 	var value T

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -17,21 +16,19 @@ import (
 // times as fast; at anything that takes thought, such as an escape, it gives up,
 // and encoding/json writes the whole.
 
-// print writes values of one type. It may be used by many goroutines.
+// print writes values of one type.
 type print[T any] struct {
 	write fieldWriter
 }
 
 func printOf[T any]() *print[T] { return &print[T]{write: writerOf(reflect.TypeFor[T]())} }
 
-var printBuffers = sync.Pool{New: func() any { return new([]byte) }}
+// printBytes is room for most of what is printed.
+const printBytes = 1 << 10
 
 // encode returns a value as JSON.
 func (p *print[T]) encode(value *T) ([]byte, error) {
-	buffer := printBuffers.Get().(*[]byte)
-	defer printBuffers.Put(buffer)
-	text, complete := p.write((*buffer)[:0], reflect.ValueOf(value).Elem())
-	*buffer = text
+	text, complete := p.write(make([]byte, 0, printBytes), reflect.ValueOf(value).Elem())
 	if !complete {
 		return json.Marshal(value)
 	}

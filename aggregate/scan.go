@@ -6,7 +6,6 @@ import (
 	"math/bits"
 	"reflect"
 	"strings"
-	"sync"
 	"time"
 	"unicode/utf8"
 )
@@ -16,43 +15,25 @@ import (
 // that, several times as fast as a decoder that must be ready for anything. It
 // never guesses: at anything else it gives up, and the general decoder decides.
 
-// form reads stored values of one type. It may be used by many goroutines.
-type form[T any] struct {
-	object *objectForm
-	// free holds readings, so that the words they know are known again.
-	free sync.Pool
-}
+// form reads stored values of one type.
+type form[T any] struct{ object *objectForm }
 
 // reading is one use of a form.
 type reading[T any] struct {
 	scanner
 	value T
-	root  reflect.Value // value's
 }
 
 // formOf returns the form of a struct. A field of a kind that no form reads is
 // read by the general decoder, and everything around it with it.
-func formOf[T any]() *form[T] {
-	f := &form[T]{object: objectFormOf(reflect.TypeFor[T]())}
-	f.free.New = func() any {
-		r := &reading[T]{}
-		r.root = reflect.ValueOf(&r.value).Elem()
-		return r
-	}
-	return f
-}
+func formOf[T any]() *form[T] { return &form[T]{object: objectFormOf(reflect.TypeFor[T]())} }
 
 // read returns the value in data, or false if it takes the general decoder to
 // say what that is. What it returns shares no memory with data.
-func (f *form[T]) read(data []byte) (T, bool) {
-	r := f.free.Get().(*reading[T])
-	defer f.free.Put(r)
-	r.rest = data
-	complete := f.object.read(&r.scanner, r.root) && len(r.rest) == 0
-	value := r.value
-	var none T
-	r.value, r.rest = none, nil
-	return value, complete
+func (f *form[T]) read(data []byte, known *Decoder) (T, bool) {
+	r := &reading[T]{scanner: scanner{rest: data, known: known}}
+	complete := f.object.read(&r.scanner, reflect.ValueOf(&r.value).Elem()) && len(r.rest) == 0
+	return r.value, complete
 }
 
 // fieldReader reads a value into a field. It returns false to give up.
@@ -102,7 +83,7 @@ func readerOf(t reflect.Type) fieldReader {
 func readText(s *scanner, into reflect.Value) bool {
 	text, ok := s.text()
 	if ok {
-		into.SetString(s.word(text))
+		into.SetString(s.known.word(text))
 	}
 	return ok
 }
@@ -185,7 +166,7 @@ func (o *objectForm) read(s *scanner, into reflect.Value) bool {
 // scanner reads the parts of compact JSON.
 type scanner struct {
 	rest  []byte
-	words [wordSlots]string
+	known *Decoder // may be nil
 }
 
 func (s *scanner) take(text string) bool {
@@ -283,8 +264,12 @@ func twoDigits(b []byte) (int, bool) {
 	return int(tens)*10 + int(ones), tens <= 9 && ones <= 9
 }
 
-// Facts say the same again and again: the ids of one customer, the names of
-// prices and statuses. The words read last are kept and used again.
+// Decoder decodes one event after the other, as Decode does. Facts say the same
+// again and again: the ids of one customer, the names of prices and statuses. A
+// Decoder keeps the words it read last, and uses them again. The zero Decoder is
+// ready; it is for one goroutine.
+type Decoder struct{ words [wordSlots]string }
+
 const (
 	wordSlots = 512
 	maxWord   = 64 // bytes
@@ -292,12 +277,12 @@ const (
 
 var wordSeed = maphash.MakeSeed()
 
-// word returns text as a string.
-func (s *scanner) word(text []byte) string {
-	if len(text) > maxWord {
+// word returns text as a string. A nil Decoder keeps none.
+func (d *Decoder) word(text []byte) string {
+	if d == nil || len(text) > maxWord {
 		return string(text)
 	}
-	slot := &s.words[maphash.Bytes(wordSeed, text)%wordSlots]
+	slot := &d.words[maphash.Bytes(wordSeed, text)%wordSlots]
 	if *slot != string(text) {
 		*slot = string(text)
 	}

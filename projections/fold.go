@@ -31,6 +31,8 @@ type folded struct {
 	told map[int64]bool
 	// events counts what was folded: the weight in memory.
 	events int
+	// decoder may be nil.
+	decoder *aggregate.Decoder
 }
 
 func newFolded(stream eventstore.Stream) *folded {
@@ -67,7 +69,7 @@ func (f *folded) take(events []eventstore.RecordedEvent) *fault {
 
 func (f *folded) takeOne(e *eventstore.RecordedEvent) (err error) {
 	defer recovered(&err)
-	event, err := aggregate.Decode(e.Type, e.Data)
+	event, err := f.decoder.Decode(e.Type, e.Data)
 	if err != nil {
 		return err
 	}

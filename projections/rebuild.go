@@ -227,6 +227,7 @@ func (b *rebuild) foldPart(ctx context.Context, i int, loads chan<- Rows) error 
 		return err
 	}
 	var rows Rows
+	decoder := &aggregate.Decoder{}
 	// In the order of their keys, rows come to lie side by side that will be
 	// read one after the other, and indexes are filled from one end to the other.
 	for _, s := range streams {
@@ -234,7 +235,7 @@ func (b *rebuild) foldPart(ctx context.Context, i int, loads chan<- Rows) error 
 		if !slices.IsSortedFunc(s.events, byRevision) { // several readers come in any order
 			slices.SortFunc(s.events, byRevision)
 		}
-		if err := b.foldStream(&rows, s.stream, s.events); err != nil {
+		if err := b.foldStream(&rows, decoder, s); err != nil {
 			return err
 		}
 	}
@@ -248,12 +249,18 @@ func (b *rebuild) foldPart(ctx context.Context, i int, loads chan<- Rows) error 
 	return nil
 }
 
-func (b *rebuild) foldStream(rows *Rows, stream eventstore.Stream, events []eventstore.RecordedEvent) error {
+func (b *rebuild) foldStream(rows *Rows, decoder *aggregate.Decoder, s streamEvents) error {
+	stream, events := s.stream, s.events
+	fresh := func() *folded {
+		f := newFolded(stream)
+		f.decoder = decoder
+		return f
+	}
 	var found *fault
 	switch stream.Category() {
 	case "subscription":
-		row, fault, err := foldSubscription(newFolded(stream), events, b.catalogs, func() (*folded, []eventstore.RecordedEvent, error) {
-			return newFolded(stream), events, nil
+		row, fault, err := foldSubscription(fresh(), events, b.catalogs, func() (*folded, []eventstore.RecordedEvent, error) {
+			return fresh(), events, nil
 		})
 		if err != nil {
 			return err
