@@ -51,11 +51,13 @@ type Limit int64
 const Unlimited = Limit(math.MaxInt64)
 
 // MarshalJSON writes an integer, or "unlimited".
-func (l Limit) MarshalJSON() ([]byte, error) {
+func (l Limit) MarshalJSON() ([]byte, error) { return l.appendJSON(nil), nil }
+
+func (l Limit) appendJSON(to []byte) []byte {
 	if l == Unlimited {
-		return []byte(`"unlimited"`), nil
+		return append(to, `"unlimited"`...)
 	}
-	return strconv.AppendInt(nil, int64(l), 10), nil
+	return strconv.AppendInt(to, int64(l), 10)
 }
 
 // UnmarshalJSON reads what MarshalJSON writes.

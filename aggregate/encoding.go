@@ -1,7 +1,6 @@
 package aggregate
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -54,7 +53,7 @@ func Encode(e Event) ([]byte, error) {
 }
 
 func encodeFact(f Fact) ([]byte, error) {
-	b, err := json.Marshal(storedFact{
+	b, err := factPrint.encode(&storedFact{
 		Schema: Schema, StripeEventID: f.Key.StripeEventID, Ordinal: f.Key.Ordinal, Epoch: f.Epoch,
 		OccurredAt:   f.OccurredAt.UTC(),
 		Subscription: f.Subscription, Invoice: f.Invoice, Checkout: f.Checkout,
@@ -66,7 +65,7 @@ func encodeFact(f Fact) ([]byte, error) {
 }
 
 func encodeNote(n Note) ([]byte, error) {
-	b, err := json.Marshal(storedNote{
+	b, err := notePrint.encode(&storedNote{
 		Schema: Schema, Note: true, StripeEventID: n.StripeEventID, ConcludedAt: n.ConcludedAt.UTC(),
 		Anchor: n.Anchor, Until: n.Until, Invoice: n.Invoice, Catalog: n.Catalog,
 		FromTier: n.FromTier, ToTier: n.ToTier, FromStatus: n.FromStatus, ToStatus: n.ToStatus,
@@ -81,21 +80,27 @@ func encodeNote(n Note) ([]byte, error) {
 // ErrUnknownType; a schema newer than ours, or a shape that does not fit the
 // type, an error.
 func Decode(eventType string, data []byte) (Event, error) {
+	var keepsNothing *Decoder
+	return keepsNothing.Decode(eventType, data)
+}
+
+// Decode reads the stored form of an event: see the function Decode.
+func (d *Decoder) Decode(eventType string, data []byte) (Event, error) {
 	switch NoteType(eventType) {
 	case GracePeriodStarted, GracePeriodCleared, GracePeriodExpired, TierChanged, SubscriptionRestated:
-		return decodeNote(NoteType(eventType), data)
+		return d.decodeNote(NoteType(eventType), data)
 	}
 	switch FactType(eventType) {
 	case SubscriptionStarted, SubscriptionChanged, SubscriptionCanceled,
 		CheckoutCompleted, PaymentSucceeded, PaymentFailed:
-		return decodeFact(FactType(eventType), data)
+		return d.decodeFact(FactType(eventType), data)
 	}
 	return Event{}, fmt.Errorf("decode %q: %w", eventType, ErrUnknownType)
 }
 
-func decodeFact(t FactType, data []byte) (Event, error) {
-	var s storedFact
-	if err := decodeStored(string(t), data, &s); err != nil {
+func (d *Decoder) decodeFact(t FactType, data []byte) (Event, error) {
+	s, err := decodeAs(factForm, d, string(t), data)
+	if err != nil {
 		return Event{}, err
 	}
 	f := Fact{
@@ -109,9 +114,9 @@ func decodeFact(t FactType, data []byte) (Event, error) {
 	return Event{Fact: &f}, checkSchema(string(t), s.Schema)
 }
 
-func decodeNote(t NoteType, data []byte) (Event, error) {
-	var s storedNote
-	if err := decodeStored(string(t), data, &s); err != nil {
+func (d *Decoder) decodeNote(t NoteType, data []byte) (Event, error) {
+	s, err := decodeAs(noteForm, d, string(t), data)
+	if err != nil {
 		return Event{}, err
 	}
 	return Event{Note: &Note{
@@ -119,6 +124,22 @@ func decodeNote(t NoteType, data []byte) (Event, error) {
 		Anchor: s.Anchor, Until: s.Until, Invoice: s.Invoice, Catalog: s.Catalog,
 		FromTier: s.FromTier, ToTier: s.ToTier, FromStatus: s.FromStatus, ToStatus: s.ToStatus,
 	}}, checkSchema(string(t), s.Schema)
+}
+
+// How what is stored is read and written.
+var (
+	factForm, noteForm   = formOf[storedFact](), formOf[storedNote]()
+	factPrint, notePrint = printOf[storedFact](), printOf[storedNote]()
+)
+
+// decodeAs reads data by its form, or by the general decoder where it has
+// another.
+func decodeAs[T any](f *form[T], known *Decoder, eventType string, data []byte) (T, error) {
+	if value, complete := f.read(data, known); complete {
+		return value, nil
+	}
+	var value T
+	return value, decodeStored(eventType, data, &value)
 }
 
 func decodeStored(eventType string, data []byte, into any) error {

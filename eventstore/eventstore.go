@@ -183,6 +183,9 @@ type Filter struct {
 	// Prefixes lists the beginnings of stream names that are wanted. A category
 	// is wanted with its hyphen: "subscription-".
 	Prefixes []string
+	// DataOnly says that IDs and metadata are of no use to the receiver: a
+	// store may leave them out where that saves it work.
+	DataOnly bool
 }
 
 // Matches reports whether events of stream pass.

@@ -41,10 +41,16 @@ func (a *Answers) Entitlement(ctx context.Context, account string, now time.Time
 	if known && !a.anyModel && record.Epoch != a.epoch {
 		return aggregate.Entitlement{}, ErrNotFolded // what is there is of another store
 	}
-	if known && (record.Until.IsZero() || now.Before(record.Until)) && !now.Before(record.AsOf) {
+	if known && inForce(record.AsOf, record.Until, now) {
 		return a.stamp(record.Entitlement), nil
 	}
 	return a.derive(ctx, account, now)
+}
+
+// inForce reports that an entitlement which was evaluated at asOf, and which
+// time alone changes at until, is the answer at now.
+func inForce(asOf, until, now time.Time) bool {
+	return (until.IsZero() || now.Before(until)) && !now.Before(asOf)
 }
 
 // derive evaluates what is true of the account's subscriptions at now.

@@ -4,14 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"reflect"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/daybookhq/daybook/eventstore"
 )
@@ -67,7 +63,7 @@ type comparison struct {
 	a, b     Reader
 	now      time.Time
 	found    []Difference
-	accounts map[string]bool
+	accounts map[string]bool // those that subscriptions belong to
 }
 
 // same notes a difference unless a and b are equal. A nil is nothing.
@@ -112,122 +108,6 @@ func (c *comparison) catalogs(ctx context.Context) error {
 	}
 	c.found = append(c.found, Difference{Kind: "catalogs",
 		A: json.RawMessage(fmt.Sprintf("%q", x.CurrentHash())), B: json.RawMessage(fmt.Sprintf("%q", y.CurrentHash()))})
-	return nil
-}
-
-// subscriptions goes through both models in the order of ids.
-func (c *comparison) subscriptions(ctx context.Context) error {
-	x, y := &pages{model: c.a}, &pages{model: c.b}
-	for len(c.found) < MaxDifferences {
-		p, err := x.peek(ctx)
-		if err != nil {
-			return err
-		}
-		q, err := y.peek(ctx)
-		if err != nil {
-			return err
-		}
-		switch {
-		case p == nil && q == nil:
-			return nil
-		case q == nil || p != nil && p.ID < q.ID:
-			q = nil
-		case p == nil || q.ID < p.ID:
-			p = nil
-		}
-		if err := c.subscription(p, q); err != nil {
-			return err
-		}
-		x.pass(p)
-		y.pass(q)
-	}
-	return nil
-}
-
-func (c *comparison) subscription(p, q *SubscriptionRecord) error {
-	id := ""
-	for _, r := range []*SubscriptionRecord{p, q} {
-		if r == nil {
-			continue
-		}
-		id = r.ID
-		if r.Account != "" {
-			c.accounts[r.Account] = true
-		}
-	}
-	return c.same("subscription", id, p, q)
-}
-
-// pages goes through a model's subscriptions.
-type pages struct {
-	model Reader
-	page  []SubscriptionRecord
-	after string
-	ended bool
-}
-
-// peek returns the next subscription, nil behind the last.
-func (p *pages) peek(ctx context.Context) (*SubscriptionRecord, error) {
-	const size = 1000
-	if len(p.page) == 0 && !p.ended {
-		page, err := p.model.Subscriptions(ctx, SubscriptionFilter{After: p.after, Limit: size})
-		if err != nil {
-			return nil, err
-		}
-		p.page, p.ended = page, len(page) < size
-	}
-	if len(p.page) == 0 {
-		return nil, nil
-	}
-	return &p.page[0], nil
-}
-
-// pass goes behind what peek returned, nil for not at all.
-func (p *pages) pass(r *SubscriptionRecord) {
-	if r != nil {
-		p.after = r.ID
-		p.page = p.page[1:]
-	}
-}
-
-// entitlements compares what both models answer for every account at one now,
-// a share of the accounts on each processor.
-func (c *comparison) entitlements(ctx context.Context) error {
-	accounts := slices.Sorted(maps.Keys(c.accounts))
-	if len(accounts) == 0 {
-		return nil
-	}
-	processors := runtime.GOMAXPROCS(0)
-	shares := slices.Collect(slices.Chunk(accounts, (len(accounts)+processors-1)/processors))
-	parts := make([]comparison, len(shares))
-	group, ctx := errgroup.WithContext(ctx)
-	for i, share := range shares {
-		parts[i] = comparison{a: c.a, b: c.b, now: c.now}
-		group.Go(func() error { return parts[i].entitlementsOf(ctx, share) })
-	}
-	err := group.Wait()
-	for _, part := range parts {
-		c.found = append(c.found, part.found...)
-	}
-	return err
-}
-
-func (c *comparison) entitlementsOf(ctx context.Context, accounts []string) error {
-	a, b := &Answers{model: c.a, anyModel: true}, &Answers{model: c.b, anyModel: true}
-	for _, account := range accounts {
-		x, err := a.Entitlement(ctx, account, c.now)
-		if err != nil {
-			return err
-		}
-		y, err := b.Entitlement(ctx, account, c.now)
-		if err != nil {
-			return err
-		}
-		x.AsOf, y.AsOf, x.ValidUntil, y.ValidUntil = time.Time{}, time.Time{}, time.Time{}, time.Time{}
-		if err := c.same("entitlement", account, x, y); err != nil || len(c.found) >= MaxDifferences {
-			return err
-		}
-	}
 	return nil
 }
 

@@ -33,6 +33,8 @@ type folded struct {
 	events int
 	// written is what the model has of it, nil if that is not known.
 	written *SubscriptionKeys
+	// decoder may be nil.
+	decoder *aggregate.Decoder
 }
 
 func newFolded(stream eventstore.Stream) *folded {
@@ -69,7 +71,7 @@ func (f *folded) take(events []eventstore.RecordedEvent) *fault {
 
 func (f *folded) takeOne(e *eventstore.RecordedEvent) (err error) {
 	defer recovered(&err)
-	event, err := aggregate.Decode(e.Type, e.Data)
+	event, err := f.decoder.Decode(e.Type, e.Data)
 	if err != nil {
 		return err
 	}

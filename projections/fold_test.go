@@ -96,7 +96,11 @@ func TestEventsSetAsideComeBackAsTheyWere(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got = append(got, streams["subscription-sub_1"]...)
+			for _, s := range streams {
+				if s.stream == "subscription-sub_1" {
+					got = append(got, s.events...)
+				}
+			}
 		}
 		if len(got) != len(want) {
 			t.Fatalf("bound %d: %d events, want %d", bound, len(got), len(want))

@@ -53,8 +53,27 @@ func (r *Runner) start(ctx context.Context) (eventstore.Position, error) {
 		if err := r.refold(ctx); err != nil {
 			return 0, err
 		}
+	} else if far, err := r.farBehind(ctx, cp.Position); err != nil {
+		return 0, err
+	} else if far {
+		r.opts.Log.Info("projection: the model is far behind the log, and is folded anew")
+		if err := r.refold(ctx); err != nil {
+			return 0, err
+		}
 	}
 	return r.checkpoint().Position, nil
+}
+
+// farBehind reports that most of the log, and not little, is missing from the
+// model. Folding all of it anew, in parallel and with one transaction, is then
+// faster than following it.
+func (r *Runner) farBehind(ctx context.Context, position eventstore.Position) (bool, error) {
+	head, err := r.opts.Store.Head(ctx)
+	if err != nil || head <= position {
+		return false, err
+	}
+	missing := head - position
+	return missing >= eventstore.Position(r.opts.RefoldFrom) && missing > head/2, nil
 }
 
 func (r *Runner) load(ctx context.Context) error {

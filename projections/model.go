@@ -36,6 +36,15 @@ type SubscriptionRecord struct {
 	Account string `json:"account,omitempty"`
 }
 
+// SubscriptionDoc is a subscription as it is stored.
+type SubscriptionDoc struct {
+	ID string
+	// Account is where the join puts the subscription, empty if nowhere.
+	Account string
+	// Doc is the subscription's truth as JSON.
+	Doc []byte
+}
+
 // AccountRecord is an account and the subscriptions that belong to it.
 type AccountRecord struct {
 	Account       string               `json:"account"`
@@ -106,6 +115,11 @@ type Reader interface {
 	Subscription(ctx context.Context, id string) (SubscriptionRecord, bool, error)
 	// Subscriptions returns a page, ordered by id.
 	Subscriptions(ctx context.Context, filter SubscriptionFilter) ([]SubscriptionRecord, error)
+	// SubscriptionDocs and EntitlementDocs return a page of all there are, as
+	// they are stored: up to limit of them behind after, ordered by id or by
+	// account.
+	SubscriptionDocs(ctx context.Context, after string, limit int) ([]SubscriptionDoc, error)
+	EntitlementDocs(ctx context.Context, after string, limit int) ([]EntitlementRow, error)
 	// Account returns an account with all that belongs to it, and whether it is known.
 	Account(ctx context.Context, account string) (AccountRecord, bool, error)
 	// Catalogs returns the history of catalogs that the model was folded with:

@@ -144,7 +144,9 @@ func (b *rebuild) scan(ctx context.Context) error {
 func (b *rebuild) scanRange(ctx context.Context, from, to eventstore.Position) error {
 	const step = 1000
 	at := from
-	for e, err := range b.Store.ReadAll(ctx, from, eventstore.Forwards, filter(), 0) {
+	wanted := filter()
+	wanted.DataOnly = true
+	for e, err := range b.Store.ReadAll(ctx, from, eventstore.Forwards, wanted, 0) {
 		if err != nil {
 			return err
 		}
@@ -225,15 +227,19 @@ func (b *rebuild) foldPart(ctx context.Context, i int, loads chan<- Rows) error 
 		return err
 	}
 	var rows Rows
-	for stream, events := range streams {
+	decoder := &aggregate.Decoder{}
+	// In the order of their keys, rows come to lie side by side that will be
+	// read one after the other, and indexes are filled from one end to the other.
+	for _, s := range streams {
 		byRevision := func(x, y eventstore.RecordedEvent) int { return cmp.Compare(x.Revision, y.Revision) }
-		if !slices.IsSortedFunc(events, byRevision) { // several readers come in any order
-			slices.SortFunc(events, byRevision)
+		if !slices.IsSortedFunc(s.events, byRevision) { // several readers come in any order
+			slices.SortFunc(s.events, byRevision)
 		}
-		if err := b.foldStream(&rows, stream, events); err != nil {
+		if err := b.foldStream(&rows, decoder, s); err != nil {
 			return err
 		}
 	}
+	slices.SortFunc(rows.Entitlements, func(x, y EntitlementRow) int { return cmp.Compare(x.Account, y.Account) })
 	select {
 	case loads <- rows:
 	case <-ctx.Done():
@@ -243,12 +249,18 @@ func (b *rebuild) foldPart(ctx context.Context, i int, loads chan<- Rows) error 
 	return nil
 }
 
-func (b *rebuild) foldStream(rows *Rows, stream eventstore.Stream, events []eventstore.RecordedEvent) error {
+func (b *rebuild) foldStream(rows *Rows, decoder *aggregate.Decoder, s streamEvents) error {
+	stream, events := s.stream, s.events
+	fresh := func() *folded {
+		f := newFolded(stream)
+		f.decoder = decoder
+		return f
+	}
 	var found *fault
 	switch stream.Category() {
 	case "subscription":
-		row, fault, err := foldSubscription(newFolded(stream), events, b.catalogs, func() (*folded, []eventstore.RecordedEvent, error) {
-			return newFolded(stream), events, nil
+		row, fault, err := foldSubscription(fresh(), events, b.catalogs, func() (*folded, []eventstore.RecordedEvent, error) {
+			return fresh(), events, nil
 		})
 		if err != nil {
 			return err

@@ -145,8 +145,13 @@ func (r *rig) onDue(ctx context.Context, account string, subscriptions []string,
 // start runs a new runner until the end of the test, or until stop.
 func (r *rig) start() {
 	r.t.Helper()
+	r.startWith(r.options())
+}
+
+func (r *rig) startWith(opts projections.Options) {
+	r.t.Helper()
 	r.stop()
-	r.runner = projections.NewRunner(r.options())
+	r.runner = projections.NewRunner(opts)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- r.runner.Run(ctx) }()

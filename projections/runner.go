@@ -33,6 +33,10 @@ type Options struct {
 	BatchEvents int
 	// CachedFacts bounds the facts kept in memory between batches; 0 means 50,000.
 	CachedFacts int
+	// RefoldFrom is how many positions a model must be behind at least, when
+	// following begins, to be folded anew instead; 0 means 20,000. Besides, it
+	// must lack most of the log.
+	RefoldFrom int
 	// Rebuild bounds what a rebuild uses.
 	Rebuild RebuildOptions
 }
@@ -82,6 +86,9 @@ type Runner struct {
 func NewRunner(opts Options) *Runner {
 	if opts.BatchEvents <= 0 {
 		opts.BatchEvents = 4000
+	}
+	if opts.RefoldFrom <= 0 {
+		opts.RefoldFrom = 20_000
 	}
 	if opts.Sleep == nil {
 		opts.Sleep = func(ctx context.Context, t time.Time) error { return sleep(ctx, t.Sub(opts.Now())) }

@@ -1,12 +1,14 @@
 package projections
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/maphash"
 	"io"
 	"os"
+	"slices"
 	"sync"
 
 	"github.com/daybookhq/daybook/eventstore"
@@ -81,56 +83,121 @@ func (p *partitions) keep(part *partition) error {
 	if len(part.open) == 0 {
 		return nil
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	// Once a part has something in the file, what follows goes there too: the
 	// order of its chunks is memory first, then the file, then the open one.
-	if len(part.extent) == 0 && p.held+cap(part.open) <= p.bound {
-		p.held += cap(part.open)
+	if len(part.extent) == 0 && p.hold(cap(part.open)) {
 		part.full = append(part.full, part.open)
 		part.open = nil
 		return nil
 	}
-	if p.file == nil {
-		file, err := os.CreateTemp(p.dir, "daybook-rebuild-*")
-		if err != nil {
-			return fmt.Errorf("set events aside: %w", err)
-		}
-		p.file = file
+	at, err := p.reserve(len(part.open))
+	if err == nil {
+		_, err = p.file.WriteAt(part.open, at)
 	}
-	if _, err := p.file.WriteAt(part.open, p.end); err != nil {
+	if err != nil {
 		return fmt.Errorf("set events aside: %w", err)
 	}
-	part.extent = append(part.extent, extent{offset: p.end, length: len(part.open)})
-	p.end += int64(len(part.open))
+	part.extent = append(part.extent, extent{offset: at, length: len(part.open)})
 	part.open = part.open[:0]
 	return nil
 }
 
-// streams returns the events of one part by stream, each in the order in which
-// it was added, and lets go of the part.
-func (p *partitions) streams(i int) (map[eventstore.Stream][]eventstore.RecordedEvent, error) {
-	part := &p.parts[i]
-	streams := map[eventstore.Stream][]eventstore.RecordedEvent{}
-	for _, chunk := range part.full {
-		if err := readEvents(chunk, streams); err != nil {
-			return nil, err
+// hold takes up memory, if the bound allows it.
+func (p *partitions) hold(bytes int) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.held+bytes > p.bound {
+		return false
+	}
+	p.held += bytes
+	return true
+}
+
+// reserve returns a place in the file for so many bytes.
+func (p *partitions) reserve(length int) (at int64, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.file == nil {
+		if p.file, err = os.CreateTemp(p.dir, "daybook-rebuild-*"); err != nil {
+			return 0, err
 		}
 	}
+	at = p.end
+	p.end += int64(length)
+	return at, nil
+}
+
+// streams returns the events of one part by stream, in the order of the names,
+// each in the order in which it was added, and lets go of the part.
+func (p *partitions) streams(i int) ([]streamEvents, error) {
+	part := &p.parts[i]
+	chunks := part.full
 	for _, x := range part.extent {
 		chunk := make([]byte, x.length)
 		if _, err := p.file.ReadAt(chunk, x.offset); err != nil && !errors.Is(err, io.EOF) {
 			return nil, fmt.Errorf("fetch events set aside: %w", err)
 		}
-		if err := readEvents(chunk, streams); err != nil {
-			return nil, err
-		}
+		chunks = append(chunks, chunk)
 	}
-	if err := readEvents(part.open, streams); err != nil {
+	chunks = append(chunks, part.open)
+	part.full, part.open, part.extent = nil, nil, nil
+	return sortApart(chunks)
+}
+
+// streamEvents are the events of one stream.
+type streamEvents struct {
+	stream eventstore.Stream
+	events []eventstore.RecordedEvent
+}
+
+// sortApart puts what was set aside apart by stream. Data shares the memory of
+// the chunks.
+func sortApart(chunks [][]byte) ([]streamEvents, error) {
+	// One pass counts, so that the next finds a place of the right size for
+	// each stream.
+	var all []streamEvents
+	var counts, of []int // by stream; by event
+	numbers := map[string]int{}
+	err := eachEvent(chunks, func(e *setAside) {
+		n, known := numbers[string(e.stream)]
+		if !known {
+			n = len(all)
+			name := string(e.stream)
+			numbers[name] = n
+			all, counts = append(all, streamEvents{stream: eventstore.Stream(name)}), append(counts, 0)
+		}
+		counts[n]++
+		of = append(of, n)
+	})
+	if err != nil {
 		return nil, err
 	}
-	part.full, part.open, part.extent = nil, nil, nil
-	return streams, nil
+	room := make([]eventstore.RecordedEvent, len(of))
+	for n, count := range counts {
+		all[n].events, room = room[:0:count], room[count:]
+	}
+	if err := place(chunks, all, of); err != nil {
+		return nil, err
+	}
+	slices.SortFunc(all, func(x, y streamEvents) int { return cmp.Compare(x.stream, y.stream) })
+	return all, nil
+}
+
+// place appends each event to its stream, whose number stands in of.
+func place(chunks [][]byte, all []streamEvents, of []int) error {
+	types := map[string]string{} // few types, many events: one string each
+	return eachEvent(chunks, func(e *setAside) {
+		eventType, known := types[string(e.kind)]
+		if !known {
+			eventType = string(e.kind)
+			types[eventType] = eventType
+		}
+		s := &all[of[0]]
+		of = of[1:]
+		s.events = append(s.events, eventstore.RecordedEvent{
+			Stream: s.stream, Revision: e.revision, Position: e.position, Type: eventType, Data: e.data,
+		})
+	})
 }
 
 // close removes the temporary file.
@@ -152,33 +219,24 @@ func appendEvent(b []byte, e *eventstore.RecordedEvent) []byte {
 	return append(b, e.Data...)
 }
 
-// readEvents reads what appendEvent wrote. Data shares the chunk's memory.
-func readEvents(chunk []byte, into map[eventstore.Stream][]eventstore.RecordedEvent) error {
-	types := map[string]string{} // few types, many events: one string each
-	r := eventReader{rest: chunk}
-	for len(r.rest) > 0 && !r.damaged {
-		revision, position := r.number(), r.number()
-		stream, kind, data := r.field(), r.field(), r.field()
-		eventType, known := types[string(kind)]
-		if !known {
-			eventType = string(kind)
-			types[eventType] = eventType
+// setAside is an event as it was set aside. Its bytes are the chunk's.
+type setAside struct {
+	revision           eventstore.Revision
+	position           eventstore.Position
+	stream, kind, data []byte
+}
+
+// eachEvent reads what appendEvent wrote.
+func eachEvent(chunks [][]byte, each func(*setAside)) error {
+	var e setAside
+	for _, chunk := range chunks {
+		for r := (eventReader{rest: chunk}); len(r.rest) > 0; each(&e) {
+			e.revision, e.position = eventstore.Revision(r.number()), eventstore.Position(r.number())
+			e.stream, e.kind, e.data = r.field(), r.field(), r.field()
+			if r.damaged {
+				return errors.New("fetch events set aside: the temporary file is damaged")
+			}
 		}
-		events := into[eventstore.Stream(stream)]
-		if events == nil {
-			events = make([]eventstore.RecordedEvent, 0, 16)
-		}
-		name := eventstore.Stream(stream)
-		if len(events) > 0 {
-			name = events[0].Stream
-		}
-		into[name] = append(events, eventstore.RecordedEvent{
-			Stream: name, Revision: eventstore.Revision(revision), Position: eventstore.Position(position),
-			Type: eventType, Data: data,
-		})
-	}
-	if r.damaged {
-		return errors.New("fetch events set aside: the temporary file is damaged")
 	}
 	return nil
 }

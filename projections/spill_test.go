@@ -36,10 +36,10 @@ func TestEventsSetAsideKeepTheirOrder(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for stream, events := range parts {
-				for want, e := range events {
-					if e.Revision != eventstore.Revision(want) || e.Data[0] != byte(want) {
-						t.Fatalf("bound %d: %s has revision %d in place %d", bound, stream, e.Revision, want)
+			for _, s := range parts {
+				for want, e := range s.events {
+					if e.Stream != s.stream || e.Revision != eventstore.Revision(want) || e.Data[0] != byte(want) {
+						t.Fatalf("bound %d: %s has revision %d in place %d", bound, s.stream, e.Revision, want)
 					}
 					found++
 				}

@@ -2,9 +2,7 @@ package projections
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -139,9 +137,9 @@ type Expiry struct {
 // newSubscriptionRow encodes a truth. Due is set only where no note tells of
 // the end of this very grace; told holds such ends, in Unix nanoseconds.
 func newSubscriptionRow(truth aggregate.SubscriptionTruth, told map[int64]bool) (SubscriptionRow, error) {
-	doc, err := json.Marshal(truth)
+	doc, err := aggregate.EncodeTruth(truth)
 	if err != nil {
-		return SubscriptionRow{}, fmt.Errorf("encode subscription %s: %w", truth.ID, err)
+		return SubscriptionRow{}, err
 	}
 	row := SubscriptionRow{Truth: truth, Account: truth.Link.Account, Doc: doc}
 	if d := truth.Delinquency; d != nil && !told[d.GraceUntil.UnixNano()] {
@@ -151,9 +149,9 @@ func newSubscriptionRow(truth aggregate.SubscriptionTruth, told map[int64]bool) 
 }
 
 func newEntitlementRow(e aggregate.Entitlement, until time.Time) (EntitlementRow, error) {
-	doc, err := json.Marshal(e)
+	doc, err := aggregate.EncodeEntitlement(e)
 	if err != nil {
-		return EntitlementRow{}, fmt.Errorf("encode entitlement: %w", err)
+		return EntitlementRow{}, err
 	}
 	return EntitlementRow{Account: e.Account, Until: until, Doc: doc}, nil
 }

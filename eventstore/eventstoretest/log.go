@@ -1,6 +1,7 @@
 package eventstoretest
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 
@@ -72,6 +73,24 @@ var logTests = []test{
 			}
 		}
 	}},
+	{"a receiver that wants only data may get no more", func(s *subject) {
+		log := mixed(s, 100)
+		for _, f := range filters {
+			wanted := f
+			wanted.DataOnly = true
+			got, want := s.all(s.ReadAll(s.ctx, 0, eventstore.Forwards, wanted, 0)), among(log, f)
+			if len(got) != len(want) {
+				s.Errorf("%q: %d events, want %d", f.Prefixes, len(got), len(want))
+				continue
+			}
+			for i, g := range got {
+				if w := want[i]; g.Stream != w.Stream || g.Revision != w.Revision || g.Position != w.Position ||
+					g.Type != w.Type || !bytes.Equal(g.Data, w.Data) {
+					s.Errorf("%q: got %+v, want %+v", f.Prefixes, g, w)
+				}
+			}
+		}
+	}},
 	{"every position can be begun at", func(s *subject) {
 		log := mixed(s, 40)
 		for i, e := range log {
@@ -128,10 +147,14 @@ func mixed(s *subject, n int) []eventstore.RecordedEvent {
 
 // passing are the IDs that a filter lets through.
 func passing(log []eventstore.RecordedEvent, f eventstore.Filter) []uuid.UUID {
-	list := []uuid.UUID{}
+	return ids(among(log, f))
+}
+
+// among returns the events that pass.
+func among(log []eventstore.RecordedEvent, f eventstore.Filter) (list []eventstore.RecordedEvent) {
 	for _, e := range log {
 		if f.Matches(e.Stream) {
-			list = append(list, e.ID)
+			list = append(list, e)
 		}
 	}
 	return list

@@ -108,13 +108,13 @@ func (r *reads) fault(err error) error {
 	return unavailable(r.path, "read the event store", err)
 }
 
-// events runs a query of eventColumns that has LIMIT n. cut says that it ended
+// events runs a query of a form's columns that has LIMIT n. cut says that it ended
 // at n events or at chunkBytes, so that there may be more.
-func (r *reads) events(ctx context.Context, text string, args []driver.Value, n int) (events []eventstore.RecordedEvent, cut bool, err error) {
+func (r *reads) events(ctx context.Context, form rowForm, text string, args []driver.Value, n int) (events []eventstore.RecordedEvent, cut bool, err error) {
 	size := 0
 	err = r.session(ctx, func(s session) error {
 		return s.query(text, args, func(row []driver.Value) (bool, error) {
-			e, err := scanEvent(row)
+			e, err := form.scan(row)
 			if err != nil {
 				return false, err
 			}
@@ -162,9 +162,9 @@ func (r *reads) ReadStream(ctx context.Context, stream eventstore.Stream, from e
 }
 
 var streamText = [2]string{
-	eventstore.Forwards: "SELECT " + eventColumns + " FROM events WHERE stream = ? AND revision >= ?" +
+	eventstore.Forwards: "SELECT " + wholeEvent.columns + " FROM events WHERE stream = ? AND revision >= ?" +
 		" ORDER BY revision LIMIT ?",
-	eventstore.Backwards: "SELECT " + eventColumns + " FROM events WHERE stream = ? AND revision <= ?" +
+	eventstore.Backwards: "SELECT " + wholeEvent.columns + " FROM events WHERE stream = ? AND revision <= ?" +
 		" ORDER BY revision DESC LIMIT ?",
 }
 
@@ -177,13 +177,13 @@ func (r *reads) readStream(ctx context.Context, stream eventstore.Stream, from e
 	for known := false; ; known = true {
 		n := left.chunk()
 		args := []driver.Value{string(stream), next, int64(n)}
-		events, cut, err := r.events(ctx, streamText[dir], args, n)
+		events, cut, err := r.events(ctx, wholeEvent, streamText[dir], args, n)
 		if err == nil && len(events) == 0 && !known {
 			// Either there is no stream or nothing of it there. It may have
 			// come into being since: only a read after it was seen to exist
 			// says that nothing is there.
 			if err = r.exists(ctx, stream); err == nil {
-				events, cut, err = r.events(ctx, streamText[dir], args, n)
+				events, cut, err = r.events(ctx, wholeEvent, streamText[dir], args, n)
 			}
 		}
 		if err != nil {
@@ -289,6 +289,6 @@ func (b *budget) spent() bool { return b.limited && b.left <= 0 }
 // three that every selection has.
 func parameter(i int) string { return "?" + strconv.Itoa(i+4) }
 
-func qualified(alias string) string {
-	return alias + strings.ReplaceAll(eventColumns, ", ", ", "+alias)
+func qualified(alias, columns string) string {
+	return alias + strings.ReplaceAll(columns, ", ", ", "+alias)
 }

@@ -12,8 +12,17 @@ import (
 	"github.com/daybookhq/daybook/eventstore"
 )
 
-// eventColumns are read in the order of scanEvent.
-const eventColumns = "position, revision, id, stream, type, metadata, data"
+// rowForm is which columns of an event are read, and how.
+type rowForm struct {
+	columns string
+	scan    func(row []driver.Value) (eventstore.RecordedEvent, error)
+}
+
+var (
+	wholeEvent = rowForm{"position, revision, id, stream, type, metadata, data", scanEvent}
+	// dataOnly leaves out the ID and the metadata.
+	dataOnly = rowForm{"position, revision, stream, type, data", scanDataOnly}
+)
 
 // stored is the form in which bytes go into the file: TEXT where that loses
 // nothing and an auditor gains, else BLOB. The bytes must never change.
@@ -38,35 +47,60 @@ func loaded(v driver.Value) []byte {
 	return nil
 }
 
-// scanEvent reads a row of eventColumns.
+// scanEvent reads a row of wholeEvent.
 func scanEvent(row []driver.Value) (eventstore.RecordedEvent, error) {
 	e, err := scanPlace(row)
-	if err != nil {
+	if err == nil {
+		err = scanNames(&e, row[3], row[4])
+	}
+	e.Metadata, e.Data = loaded(row[5]), loaded(row[6])
+	return e, err
+}
+
+// scanDataOnly reads a row of dataOnly.
+func scanDataOnly(row []driver.Value) (e eventstore.RecordedEvent, err error) {
+	if err := scanOrder(&e, row[0], row[1]); err != nil {
 		return e, err
 	}
-	stream, okStream := row[3].(string)
-	kind, okKind := row[4].(string)
+	e.Data = loaded(row[4])
+	return e, scanNames(&e, row[2], row[3])
+}
+
+func scanNames(e *eventstore.RecordedEvent, stream, kind driver.Value) error {
+	name, okStream := stream.(string)
+	text, okKind := kind.(string)
 	if !okStream || !okKind {
-		return e, &CorruptError{Detail: fmt.Sprintf("event %d has no stream or no type", e.Position)}
+		return &CorruptError{Detail: fmt.Sprintf("event %d has no stream or no type", e.Position)}
 	}
-	e.Stream, e.Type = eventstore.Stream(stream), kind
-	e.Metadata, e.Data = loaded(row[5]), loaded(row[6])
-	return e, nil
+	e.Stream, e.Type = eventstore.Stream(name), text
+	return nil
+}
+
+func scanOrder(e *eventstore.RecordedEvent, position, revision driver.Value) error {
+	p, okPosition := position.(int64)
+	r, okRevision := revision.(int64)
+	if !okPosition || !okRevision {
+		return errColumnType()
+	}
+	e.Position, e.Revision = eventstore.Position(p), eventstore.Revision(r)
+	return nil
+}
+
+func errColumnType() error {
+	return &CorruptError{Detail: "a row of events has a column of a wrong type"}
 }
 
 // scanPlace reads a row's first three columns: position, revision and id.
 func scanPlace(row []driver.Value) (e eventstore.RecordedEvent, err error) {
-	position, okPosition := row[0].(int64)
-	revision, okRevision := row[1].(int64)
+	if err := scanOrder(&e, row[0], row[1]); err != nil {
+		return e, err
+	}
 	text, okID := row[2].(string)
-	if !okPosition || !okRevision || !okID {
-		return e, &CorruptError{Detail: "a row of events has a column of a wrong type"}
+	if !okID {
+		return e, errColumnType()
 	}
-	id, err := uuid.Parse(text)
-	if err != nil {
-		return e, &CorruptError{Detail: fmt.Sprintf("event %d has no UUID", position), Err: err}
+	if e.ID, err = uuid.Parse(text); err != nil {
+		return e, &CorruptError{Detail: fmt.Sprintf("event %d has no UUID", e.Position), Err: err}
 	}
-	e.ID = id
-	e.Position, e.Revision = eventstore.Position(position), eventstore.Revision(revision)
 	return e, nil
 }

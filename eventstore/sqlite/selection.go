@@ -21,24 +21,32 @@ const scanWindow = 20_000
 // (?1, ?2], that pass, up to ?3 of them, in one of the two directions.
 type selection struct {
 	filter eventstore.Filter
+	form   rowForm
 	text   [2]string // by Direction
 	args   []driver.Value
 	// window is how many positions one query may cover, 0 for any number.
 	window eventstore.Position
+	// dense selects the same where most of what is there passes; nil if this is
+	// the best there is.
+	dense *selection
 }
 
 var order = [2]string{eventstore.Forwards: "ASC", eventstore.Backwards: "DESC"}
 
 func newSelection(filter eventstore.Filter) *selection {
+	form := wholeEvent
+	if filter.DataOnly {
+		form = dataOnly
+	}
 	prefixes := minimal(filter.Prefixes)
 	categories, whole := wholeCategories(prefixes)
 	switch {
 	case len(prefixes) == 0:
-		return everything()
+		return everything(form)
 	case whole && len(categories) <= maxCategories:
-		return byCategory(prefixes, categories)
+		return byCategory(form, prefixes, categories)
 	}
-	return byPrefix(prefixes)
+	return byPrefix(form, prefixes)
 }
 
 // minimal drops prefixes that another one covers; none are left if one of them
@@ -70,10 +78,10 @@ func wholeCategories(prefixes []string) (categories []string, whole bool) {
 	return categories, true
 }
 
-func everything() *selection {
-	s := &selection{}
+func everything(form rowForm) *selection {
+	s := &selection{form: form}
 	for dir, by := range order {
-		s.text[dir] = "SELECT " + eventColumns + " FROM events WHERE position > ?1 AND position <= ?2" +
+		s.text[dir] = "SELECT " + form.columns + " FROM events WHERE position > ?1 AND position <= ?2" +
 			" ORDER BY position " + by + " LIMIT ?3"
 	}
 	return s
@@ -82,8 +90,8 @@ func everything() *selection {
 // byCategory merges the positions of several categories, each from the index,
 // and fetches the rows after that: sorting rows would carry their payloads
 // through every step.
-func byCategory(prefixes, categories []string) *selection {
-	s := &selection{filter: eventstore.Filter{Prefixes: prefixes}}
+func byCategory(form rowForm, prefixes, categories []string) *selection {
+	s := &selection{form: form, filter: eventstore.Filter{Prefixes: prefixes}}
 	const one = "SELECT position FROM events WHERE category = (SELECT id FROM categories WHERE name = ?)" +
 		" AND position > ?1 AND position <= ?2"
 	arms := make([]string, len(categories))
@@ -92,16 +100,45 @@ func byCategory(prefixes, categories []string) *selection {
 		s.args = append(s.args, c)
 	}
 	for dir, by := range order {
-		s.text[dir] = "SELECT " + qualified("e.") + " FROM (" + strings.Join(arms, " UNION ALL ") +
+		s.text[dir] = "SELECT " + qualified("e.", form.columns) + " FROM (" + strings.Join(arms, " UNION ALL ") +
 			" ORDER BY position " + by + " LIMIT ?3) p CROSS JOIN events e ON e.position = p.position"
+	}
+	s.dense = alongLog(s, len(categories))
+	return s
+}
+
+// alongLog selects the same as s by reading along the log. That passes over
+// what is not wanted, but takes no look at the index, and none from there into
+// the log, for each event that is.
+func alongLog(s *selection, categories int) *selection {
+	along := &selection{form: s.form, filter: s.filter, args: s.args, window: scanWindow}
+	arms := make([]string, categories)
+	for i := range arms {
+		arms[i] = "category = (SELECT id FROM categories WHERE name = " + parameter(i) + ")"
+	}
+	for dir, by := range order {
+		along.text[dir] = "SELECT " + s.form.columns + " FROM events NOT INDEXED WHERE position > ?1 AND position <= ?2" +
+			" AND (" + strings.Join(arms, " OR ") + ") ORDER BY position " + by + " LIMIT ?3"
+	}
+	return along
+}
+
+// denseFrom is the share of a stretch that must have passed, one in so many,
+// for the next to be read along the log.
+const denseFrom = 4
+
+// behind returns how to go on behind a stretch of which so many events passed.
+func (s *selection) behind(events int, stretch eventstore.Position) *selection {
+	if s.dense != nil && denseFrom*eventstore.Position(events) >= stretch {
+		return s.dense
 	}
 	return s
 }
 
 // byPrefix reads along the log and compares names. The stream's column comes
 // before the payloads, so what does not pass costs little.
-func byPrefix(prefixes []string) *selection {
-	s := &selection{filter: eventstore.Filter{Prefixes: prefixes}, window: scanWindow}
+func byPrefix(form rowForm, prefixes []string) *selection {
+	s := &selection{form: form, filter: eventstore.Filter{Prefixes: prefixes}, window: scanWindow}
 	arms := make([]string, len(prefixes))
 	for i, p := range prefixes {
 		arms[i] = "stream >= " + parameter(len(s.args))
@@ -112,7 +149,7 @@ func byPrefix(prefixes []string) *selection {
 		}
 	}
 	for dir, by := range order {
-		s.text[dir] = "SELECT " + eventColumns + " FROM events WHERE position > ?1 AND position <= ?2" +
+		s.text[dir] = "SELECT " + form.columns + " FROM events WHERE position > ?1 AND position <= ?2" +
 			" AND (" + strings.Join(arms, " OR ") + ") ORDER BY position " + by + " LIMIT ?3"
 	}
 	return s

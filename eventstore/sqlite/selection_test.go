@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql/driver"
 	"fmt"
+	"iter"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -57,12 +58,93 @@ func TestPlans(t *testing.T) {
 		{[]string{"order-", "inv"}, "INTEGER PRIMARY KEY (rowid>? AND rowid<?)"},
 	} {
 		sel := newSelection(eventstore.Filter{Prefixes: c.prefixes})
-		for dir, text := range sel.text {
-			plan := explain(t, s, text, append([]driver.Value{int64(0), int64(100), int64(10)}, sel.args...))
-			if !strings.Contains(plan, c.uses) || strings.Contains(plan, "TEMP B-TREE") || strings.Contains(plan, "SCAN events") {
-				t.Errorf("%q, direction %d: the plan is\n%s", c.prefixes, dir, plan)
-			}
+		wantPlan(t, s, sel, c.uses)
+		if sel.dense != nil {
+			wantPlan(t, s, sel.dense, "INTEGER PRIMARY KEY (rowid>? AND rowid<?)")
 		}
+	}
+}
+
+func wantPlan(t *testing.T, s *Store, sel *selection, uses string) {
+	t.Helper()
+	for dir, text := range sel.text {
+		plan := explain(t, s, text, append([]driver.Value{int64(0), int64(100), int64(10)}, sel.args...))
+		if !strings.Contains(plan, uses) || strings.Contains(plan, "TEMP B-TREE") || strings.Contains(plan, "SCAN events") {
+			t.Errorf("%q, direction %d: the plan is\n%s", sel.filter.Prefixes, dir, plan)
+		}
+	}
+}
+
+// TestDenseAndSparseStretches goes from stretches in which most events pass to
+// such where hardly one does, and back: each is read in its own way.
+func TestDenseAndSparseStretches(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "events.db")
+	s := openTest(t, path, Options{})
+	var want []eventstore.Position
+	for _, stretch := range []struct{ orders, others int }{{700, 0}, {0, 3000}, {1, 0}, {0, 3000}, {1500, 1}, {500, 1500}, {10, 90}, {2000, 0}} {
+		want = append(want, appendMany(t, s, "order-1", stretch.orders)...)
+		appendMany(t, s, "other-1", stretch.others)
+	}
+	reader, err := OpenReader(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	for _, dataOnly := range []bool{false, true} {
+		f := eventstore.Filter{Prefixes: []string{"order-", "absent-"}, DataOnly: dataOnly}
+		if got := positions(t, reader.ReadAll(t.Context(), 0, eventstore.Forwards, f, 0)); !slices.Equal(got, want) {
+			t.Errorf("forwards: %d events, want %d", len(got), len(want))
+		}
+		got := positions(t, reader.ReadAll(t.Context(), eventstore.End, eventstore.Backwards, f, 0))
+		if slices.Reverse(got); !slices.Equal(got, want) {
+			t.Errorf("backwards: %d events, want %d", len(got), len(want))
+		}
+	}
+}
+
+func appendMany(t *testing.T, s *Store, stream eventstore.Stream, n int) (at []eventstore.Position) {
+	t.Helper()
+	if n == 0 {
+		return nil
+	}
+	events := make([]eventstore.ProposedEvent, n)
+	for i := range events {
+		events[i] = proposed("{}")
+	}
+	last, err := s.Append(t.Context(), stream, eventstore.Any, events...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range n {
+		at = append(at, last.Position-eventstore.Position(n-1-i))
+	}
+	return at
+}
+
+func positions(t *testing.T, read iter.Seq2[eventstore.RecordedEvent, error]) (list []eventstore.Position) {
+	t.Helper()
+	for e, err := range read {
+		if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, e.Position)
+	}
+	return list
+}
+
+func TestBehind(t *testing.T) {
+	s := newSelection(eventstore.Filter{Prefixes: []string{"order-"}})
+	for _, c := range []struct {
+		events  int
+		stretch eventstore.Position
+		dense   bool
+	}{{512, 512, true}, {512, 2048, true}, {512, 2049, false}, {0, 20_000, false}, {1, 1, true}} {
+		if got := s.behind(c.events, c.stretch); (got == s.dense) != c.dense || got != s && got != s.dense {
+			t.Errorf("behind %d of %d: dense %v", c.events, c.stretch, got == s.dense)
+		}
+	}
+	if s := newSelection(eventstore.Filter{}); s.behind(1, 1) != s {
+		t.Error("a selection of everything has another way to read")
 	}
 }
 

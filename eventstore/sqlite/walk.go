@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql/driver"
 
@@ -12,6 +13,7 @@ import (
 type walk struct {
 	reads     *reads
 	selection *selection
+	next      *selection // of the same, for the next portion; nil if none was read yet
 	dir       eventstore.Direction
 	from, to  eventstore.Position
 	left      budget
@@ -44,6 +46,7 @@ func (w *walk) run(ctx context.Context, deliver func([]eventstore.RecordedEvent)
 		if p.err != nil {
 			return p.err
 		}
+		w.next = w.selection.behind(len(p.events), w.to-w.from-(p.to-p.from))
 		w.from, w.to = p.from, p.to
 		w.left.use(len(p.events))
 		if w.from < w.to && !w.left.spent() && w.left.next >= fullChunk {
@@ -65,9 +68,10 @@ func (w *walk) read(ctx context.Context, n int) portion {
 			return portion{events: events, from: reached, to: w.to, err: w.reads.stopped(ctx)}
 		}
 	}
-	from, to := w.selection.stretch(w.from, w.to, w.dir)
-	args := append([]driver.Value{int64(from), int64(to), int64(n)}, w.selection.args...)
-	events, cut, err := w.reads.events(ctx, w.selection.text[w.dir], args, n)
+	s := cmp.Or(w.next, w.selection)
+	from, to := s.stretch(w.from, w.to, w.dir)
+	args := append([]driver.Value{int64(from), int64(to), int64(n)}, s.args...)
+	events, cut, err := w.reads.events(ctx, s.form, s.text[w.dir], args, n)
 	p := portion{events: events, from: w.from, to: w.to, err: err}
 	forwards := w.dir == eventstore.Forwards
 	switch {

@@ -51,37 +51,6 @@ func (m *Model) makeBeside(ctx context.Context) error {
 	return nil
 }
 
-// Load implements projections.Model.
-func (m *Model) Load(ctx context.Context, rows projections.Rows) error {
-	w := m.file.write
-	for _, r := range rows.Subscriptions {
-		err := w.exec(ctx, `INSERT INTO subscriptions (id, account, customer, status, tier, due, doc)
-			VALUES (?, ?, ?, ?, ?, ?, ?)`, subscriptionArgs(r)...)
-		if err == nil {
-			err = w.putFlags(ctx, r)
-		}
-		if err != nil {
-			return wrap("load subscriptions", err)
-		}
-	}
-	for _, r := range rows.Entitlements {
-		if err := w.putEntitlement(ctx, r); err != nil {
-			return wrap("load entitlements", err)
-		}
-	}
-	for _, f := range rows.Failures {
-		if err := w.putFailure(ctx, f); err != nil {
-			return wrap("load failures", err)
-		}
-	}
-	for _, p := range rows.Parked {
-		if err := w.park(ctx, p); err != nil {
-			return wrap("load parked streams", err)
-		}
-	}
-	return nil
-}
-
 // Seal implements projections.Model.
 func (m *Model) Seal(ctx context.Context) error {
 	m.swap.Lock()
