@@ -101,12 +101,27 @@ type candidate struct {
 	rank   int
 }
 
-// Entitle says what an account may do at now, given the subscriptions that
-// belong to it: the best one that grants decides. It also returns the next
+// Holding is everything that an account's entitlement rests on.
+type Holding struct {
+	// Subscriptions are those that belong to the account, in the order of their ids.
+	Subscriptions []SubscriptionTruth
+	// Payments are those of the subscriptions' invoices that were refunded or
+	// disputed, in the order of their ids.
+	Payments []PaymentTruth
+	// Decisions are the operators'.
+	Decisions AccountTruth
+	// Clocks has the present time of the Stripe test clocks that subscriptions
+	// are bound to, by the clock's id.
+	Clocks map[string]time.Time
+}
+
+// Entitle says what an account may do at now, given what belongs to it: the
+// best subscription that grants decides. It also returns the next
 // moment at which time alone changes the answer, zero if none does. Epoch and
 // Livemode are the caller's to set, for they belong to the store. Without any
 // catalog there are no tiers, and nothing is granted.
-func Entitle(account string, subs []SubscriptionTruth, c Catalogs, now time.Time) (Entitlement, time.Time) {
+func Entitle(account string, h Holding, c Catalogs, now time.Time) (Entitlement, time.Time) {
+	subs := h.Subscriptions
 	catalog := c.Current()
 	if catalog == nil {
 		catalog = &Catalog{}

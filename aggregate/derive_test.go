@@ -113,7 +113,7 @@ func TestAStatusOfTheFutureIsDeniedAndSaid(t *testing.T) {
 	var s story
 	s.started(day0, "hibernating", "price_basic")
 	old := aggregate.SubscriptionTruth{ID: "sub_0", Status: aggregate.Canceled, Tier: "elite"}
-	e, _ := aggregate.Entitle("a", []aggregate.SubscriptionTruth{old, s.truth()}, builtin(), day0)
+	e, _ := aggregate.Entitle("a", aggregate.Holding{Subscriptions: []aggregate.SubscriptionTruth{old, s.truth()}}, builtin(), day0)
 	if e.Status != "hibernating" || e.Reason != aggregate.ReasonUnknownStatus || e.Tier != "starter" {
 		t.Errorf("%+v", e)
 	}

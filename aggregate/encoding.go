@@ -24,6 +24,17 @@ type storedFact struct {
 	Subscription  *SubscriptionSnapshot `json:"subscription,omitempty"`
 	Invoice       *InvoiceSnapshot      `json:"invoice,omitempty"`
 	Checkout      *CheckoutSnapshot     `json:"checkout,omitempty"`
+
+	Payment        *PaymentSnapshot        `json:"payment,omitempty"`
+	InvoicePayment *InvoicePaymentSnapshot `json:"invoice_payment,omitempty"`
+	Refund         *RefundSnapshot         `json:"refund,omitempty"`
+	Dispute        *DisputeSnapshot        `json:"dispute,omitempty"`
+	CreditNote     *CreditNoteSnapshot     `json:"credit_note,omitempty"`
+	Customer       *CustomerSnapshot       `json:"customer,omitempty"`
+	Entitlements   *EntitlementsSnapshot   `json:"entitlements,omitempty"`
+	Payout         *PayoutSnapshot         `json:"payout,omitempty"`
+	Clock          *ClockSnapshot          `json:"clock,omitempty"`
+	Repudiation    *Repudiation            `json:"repudiation,omitempty"`
 }
 
 // storedNote is the stored shape of a note.
@@ -58,6 +69,9 @@ func encodeFact(f Fact) ([]byte, error) {
 		Schema: Schema, StripeEventID: f.Key.StripeEventID, Ordinal: f.Key.Ordinal, Epoch: f.Epoch,
 		OccurredAt:   f.OccurredAt.UTC(),
 		Subscription: f.Subscription, Invoice: f.Invoice, Checkout: f.Checkout,
+		Payment: f.Payment, InvoicePayment: f.InvoicePayment, Refund: f.Refund, Dispute: f.Dispute,
+		CreditNote: f.CreditNote, Customer: f.Customer, Entitlements: f.Entitlements,
+		Payout: f.Payout, Clock: f.Clock, Repudiation: f.Repudiation,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("encode fact %s: %w", f.Type, err)
@@ -85,9 +99,7 @@ func Decode(eventType string, data []byte) (Event, error) {
 	case GracePeriodStarted, GracePeriodCleared, GracePeriodExpired, TierChanged, SubscriptionRestated:
 		return decodeNote(NoteType(eventType), data)
 	}
-	switch FactType(eventType) {
-	case SubscriptionStarted, SubscriptionChanged, SubscriptionCanceled,
-		CheckoutCompleted, PaymentSucceeded, PaymentFailed:
+	if _, known := (&Fact{Type: FactType(eventType)}).snapshotOf(); known {
 		return decodeFact(FactType(eventType), data)
 	}
 	return Event{}, fmt.Errorf("decode %q: %w", eventType, ErrUnknownType)
@@ -102,6 +114,9 @@ func decodeFact(t FactType, data []byte) (Event, error) {
 		Type: t, Key: FactKey{StripeEventID: s.StripeEventID, Ordinal: s.Ordinal}, Epoch: s.Epoch,
 		OccurredAt:   s.OccurredAt,
 		Subscription: s.Subscription, Invoice: s.Invoice, Checkout: s.Checkout,
+		Payment: s.Payment, InvoicePayment: s.InvoicePayment, Refund: s.Refund, Dispute: s.Dispute,
+		CreditNote: s.CreditNote, Customer: s.Customer, Entitlements: s.Entitlements,
+		Payout: s.Payout, Clock: s.Clock, Repudiation: s.Repudiation,
 	}
 	if err := f.validate(); err != nil {
 		return Event{}, fmt.Errorf("decode %s: %w", t, err)
@@ -136,17 +151,8 @@ func checkSchema(eventType string, schema int) error {
 }
 
 // validate checks that the fact has the one snapshot that its type needs.
-func (f Fact) validate() error {
-	var fits bool
-	switch f.Type {
-	case SubscriptionStarted, SubscriptionChanged, SubscriptionCanceled:
-		fits = f.Subscription != nil && f.Invoice == nil && f.Checkout == nil
-	case PaymentSucceeded, PaymentFailed:
-		fits = f.Invoice != nil && f.Subscription == nil && f.Checkout == nil
-	case CheckoutCompleted:
-		fits = f.Checkout != nil && f.Subscription == nil && f.Invoice == nil
-	}
-	if !fits {
+func (f *Fact) validate() error {
+	if present, _ := f.snapshotOf(); !present || f.snapshots() != 1 {
 		return fmt.Errorf("%s without its snapshot", f.Type)
 	}
 	if f.Key.StripeEventID == "" {

@@ -68,7 +68,7 @@ func (a *Answers) derive(ctx context.Context, account string, now time.Time) (ag
 	for i, s := range record.Subscriptions {
 		truths[i] = s.SubscriptionTruth
 	}
-	e, _ := aggregate.Entitle(account, truths, OrBuiltin(catalogs), now)
+	e, _ := aggregate.Entitle(account, aggregate.Holding{Subscriptions: truths}, OrBuiltin(catalogs), now)
 	return a.stamp(e), nil
 }
 

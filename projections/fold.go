@@ -138,7 +138,7 @@ func lastDerivable(f *folded, events []eventstore.RecordedEvent, c aggregate.Cat
 // entitlementRow evaluates an account at now. Truths are in the order of their
 // ids, so that the answer does not depend on who asks.
 func entitlementRow(account string, truths []aggregate.SubscriptionTruth, c aggregate.Catalogs, now time.Time, epoch string, livemode bool) (EntitlementRow, error) {
-	e, until := aggregate.Entitle(account, truths, c, now)
+	e, until := aggregate.Entitle(account, aggregate.Holding{Subscriptions: truths}, c, now)
 	e.Epoch, e.Livemode = epoch, livemode
 	return newEntitlementRow(e, until)
 }

@@ -144,7 +144,7 @@ func (q *showQuery) account(ctx context.Context, cmd *cobra.Command, r *record, 
 	if err != nil {
 		return err
 	}
-	e, _ := aggregate.Entitle(account, truths, catalogs, q.now())
+	e, _ := aggregate.Entitle(account, aggregate.Holding{Subscriptions: truths}, catalogs, q.now())
 	e.Epoch, e.Livemode = r.about.Epoch, r.about.Livemode
 	if q.output == outputJSON {
 		return writeJSON(cmd.OutOrStdout(), map[string]any{"account": account, "entitlement": e, "subscriptions": truths})
