@@ -55,7 +55,9 @@ func inStripesOrder(facts []held) []held {
 	return sorted
 }
 
-func sameSecondChange(a, b held) bool { return a.isChange() && b.isChange() && a.OccurredAt.Equal(b.OccurredAt) }
+func sameSecondChange(a, b held) bool {
+	return a.isChange() && b.isChange() && a.OccurredAt.Equal(b.OccurredAt)
+}
 
 // isChange reports whether the fact tells of a subscription between its
 // creation and its end: these make up the chain.
