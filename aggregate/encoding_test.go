@@ -45,7 +45,7 @@ func samples() []aggregate.Event {
 			Anchor: day0, Until: at(day), Invoice: "in_1", Catalog: "c0ffee", FromTier: "basic", ToTier: "premium",
 			FromStatus: aggregate.Active, ToStatus: aggregate.PastDue}}
 	}
-	return []aggregate.Event{
+	events := []aggregate.Event{
 		fact(aggregate.Fact{Type: aggregate.SubscriptionStarted, Subscription: subscription}),
 		fact(aggregate.Fact{Type: aggregate.SubscriptionChanged, Subscription: subscription}),
 		fact(aggregate.Fact{Type: aggregate.SubscriptionCanceled, Subscription: subscription}),
@@ -55,6 +55,10 @@ func samples() []aggregate.Event {
 		note(aggregate.GracePeriodStarted), note(aggregate.GracePeriodCleared), note(aggregate.GracePeriodExpired),
 		note(aggregate.TierChanged), note(aggregate.SubscriptionRestated),
 	}
+	for _, f := range factSamples(subscription, invoice, checkout) {
+		events = append(events, fact(f))
+	}
+	return events
 }
 
 // TestStoredBytesAreReadForEver: what an earlier build stored, in these files,
