@@ -26,6 +26,15 @@ type SubscriptionTruth struct {
 	CreatedAt         time.Time `json:"created_at,omitzero"`
 	// PausedFor says why a paused subscription is paused, where Stripe tells.
 	PausedFor string `json:"paused_for,omitempty"`
+	// PauseCollection is the behavior of a pause of collection, empty if there
+	// is none. It leaves the status as it is.
+	PauseCollection string `json:"pause_collection,omitempty"`
+	// PaymentPending says that the checkout was completed with its payment still
+	// under way, and that neither its success nor a paid invoice followed.
+	PaymentPending bool `json:"payment_pending,omitempty"`
+	// TestClock is the Stripe test clock that tells the subscription's time,
+	// empty for ours.
+	TestClock string `json:"test_clock,omitempty"`
 	// Delinquency is nil while nothing is owed that grace depends on.
 	Delinquency *Delinquency `json:"delinquency,omitempty"`
 	// NothingOwed says that the status tells of a debt that is settled.
