@@ -200,10 +200,9 @@ func (w *walk) openAt(f held, last *invoice) {
 	if owing(w.snapshot) {
 		earliest(w.latest.OccurredAt, w.latest.Key.StripeEventID)
 	}
-	catalog, hash := w.catalogs.At(d.Anchor)
 	d.GraceUntil = d.Anchor
-	if catalog != nil {
-		d.GraceUntil, d.Catalog = d.Anchor.Add(time.Duration(catalog.GracePeriod)), hash
+	if in, found := w.catalogs.adoptedBy(d.Anchor); found {
+		d.GraceUntil, d.Catalog = d.Anchor.Add(time.Duration(in.Catalog.GracePeriod)), in.Hash
 	}
 	w.open = &d
 }
