@@ -132,6 +132,9 @@ const (
 	FlagPaymentOverdue = "payment_overdue"
 	// FlagPaidAfterVoid: an invoice was voided and paid.
 	FlagPaidAfterVoid = "paid_after_void"
+	// FlagWaiverUnknownTier: a waiver is of a tier that the catalog in force no
+	// longer has, and grants nothing.
+	FlagWaiverUnknownTier = "waiver_unknown_tier"
 )
 
 // MaxAccountBytes bounds an account's name.
