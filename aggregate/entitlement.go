@@ -58,6 +58,10 @@ const (
 	ReasonPaymentPending   Reason = "payment_pending"
 )
 
+// FlagWaiverUnknownTier flags an entitlement: a waiver is of a tier that the
+// catalog in force no longer has, and grants nothing.
+const FlagWaiverUnknownTier = "waiver_unknown_tier"
+
 // Entitlement is what an account may do: the public read model.
 type Entitlement struct {
 	Account  string `json:"account"`

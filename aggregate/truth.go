@@ -26,15 +26,15 @@ type SubscriptionTruth struct {
 	CreatedAt         time.Time `json:"created_at,omitzero"`
 	// PausedFor says why a paused subscription is paused, where Stripe tells.
 	PausedFor string `json:"paused_for,omitempty"`
-	// PauseCollection is the behavior of a pause of collection, empty if there
-	// is none. It leaves the status as it is.
+	// PauseCollection is the behavior of a pause of collection in force, empty
+	// if there is none.
 	PauseCollection string `json:"pause_collection,omitempty"`
-	// PaymentPending says that the checkout was completed with its payment still
-	// under way, and that neither its success nor a paid invoice followed.
-	PaymentPending bool `json:"payment_pending,omitempty"`
-	// TestClock is the Stripe test clock that tells the subscription's time,
-	// empty for ours.
+	// TestClock is the Stripe test clock by which the subscription lives.
 	TestClock string `json:"test_clock,omitempty"`
+	// PaymentPending says that the checkout's payment is still on its way: the
+	// latest session was completed unpaid, and neither its payment nor that of an
+	// invoice was told since.
+	PaymentPending bool `json:"payment_pending,omitempty"`
 	// Delinquency is nil while nothing is owed that grace depends on.
 	Delinquency *Delinquency `json:"delinquency,omitempty"`
 	// NothingOwed says that the status tells of a debt that is settled.
@@ -132,9 +132,6 @@ const (
 	FlagPaymentOverdue = "payment_overdue"
 	// FlagPaidAfterVoid: an invoice was voided and paid.
 	FlagPaidAfterVoid = "paid_after_void"
-	// FlagWaiverUnknownTier: a waiver is of a tier that the catalog in force no
-	// longer has, and grants nothing.
-	FlagWaiverUnknownTier = "waiver_unknown_tier"
 )
 
 // MaxAccountBytes bounds an account's name.
