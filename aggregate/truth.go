@@ -123,6 +123,12 @@ const (
 	FlagPaymentOverdue = "payment_overdue"
 	// FlagPaidAfterVoid: an invoice was voided and paid.
 	FlagPaidAfterVoid = "paid_after_void"
+	// FlagNegativeAmount: an amount is below zero that cannot be.
+	FlagNegativeAmount = "negative_amount"
+	// FlagUnknownCurrency: a currency is not three letters a to z.
+	FlagUnknownCurrency = "unknown_currency"
+	// FlagRefundExceedsCharge: more was refunded than charged.
+	FlagRefundExceedsCharge = "refund_exceeds_charge"
 )
 
 // MaxAccountBytes bounds an account's name.

@@ -50,6 +50,32 @@ func (r *reference) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	return nil
 }
 
+// maxWord bounds a word of Stripe's, in bytes.
+const maxWord = 100
+
+// word is one of Stripe's own words: a status, a reason, a code, a currency.
+// Null is the empty word, and so is anything that is no single word: prose, and
+// whom it may name, has no place in a fact.
+type word string
+
+func (w *word) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+	value, err := dec.ReadValue()
+	if err != nil {
+		return err
+	}
+	*w = ""
+	switch value.Kind() {
+	case 'n':
+	case '"':
+		if s, _ := text(value); len(s) <= maxWord && printable(s) {
+			*w = word(s)
+		}
+	default:
+		return &valueError{"not a word"}
+	}
+	return nil
+}
+
 // whole is an integer: an amount in minor units, a count. It is read from
 // numbers in any writing, 1e3 included, and from strings, as long as the value
 // is whole and fits.
