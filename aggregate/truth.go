@@ -129,6 +129,9 @@ const (
 	FlagUnknownCurrency = "unknown_currency"
 	// FlagRefundExceedsCharge: more was refunded than charged.
 	FlagRefundExceedsCharge = "refund_exceeds_charge"
+	// FlagStatusContradicted: an object says both that it was paid and that it
+	// was not.
+	FlagStatusContradicted = "status_contradicted"
 )
 
 // MaxAccountBytes bounds an account's name.

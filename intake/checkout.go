@@ -16,7 +16,7 @@ type wireCheckout struct {
 	Mode            *string   `json:"mode"`
 	Status          *string   `json:"status"`
 	PaymentStatus   *string   `json:"payment_status"`
-	Currency        word      `json:"currency"`
+	Currency        *word     `json:"currency"`
 	AmountTotal     *whole    `json:"amount_total"`
 }
 
@@ -64,10 +64,10 @@ func (t *Translator) checkoutSnapshot(c *wireCheckout) *aggregate.CheckoutSnapsh
 		Mode:            valueOf(c.Mode),
 		Status:          valueOf(c.Status),
 		PaymentStatus:   valueOf(c.PaymentStatus),
-		Currency:        c.Currency.currency(),
+		Currency:        currency(c.Currency),
 		AmountTotal:     int64(valueOf(c.AmountTotal)),
 	}
-	snapshot.Flags = moneyFlags(snapshot.Currency, snapshot.AmountTotal)
+	snapshot.Flags = moneyFlags(c.Currency, snapshot.AmountTotal)
 	if invalid {
 		snapshot.Flags = append(snapshot.Flags, aggregate.FlagAccountInvalid)
 	}

@@ -14,7 +14,7 @@ type wireCreditNote struct {
 	Customer reference `json:"customer"`
 	Status   word      `json:"status"`
 	Reason   word      `json:"reason"`
-	Currency word      `json:"currency"`
+	Currency *word     `json:"currency"`
 	Amount   *whole    `json:"amount"`
 	Total    *whole    `json:"total"`
 	Created  *moment   `json:"created"`
@@ -50,13 +50,13 @@ func (t *Translator) creditNote(_ string, data *wireData[wireCreditNote]) ([]Str
 		Customer:  t.customer(n.Customer),
 		Status:    string(n.Status),
 		Reason:    string(n.Reason),
-		Currency:  n.Currency.currency(),
+		Currency:  currency(n.Currency),
 		Amount:    int64(valueOf(first(n.Amount, n.Total))),
 		Refunds:   n.refunds(),
 		CreatedAt: timeOf(n.Created),
 		VoidedAt:  timeOf(n.VoidedAt),
 	}
-	snapshot.Flags = moneyFlags(snapshot.Currency, snapshot.Amount)
+	snapshot.Flags = moneyFlags(n.Currency, snapshot.Amount)
 	return []StreamFact{{
 		Stream: eventstore.NewStream(InvoiceCategory, snapshot.Invoice),
 		Fact:   aggregate.Fact{CreditNote: snapshot},

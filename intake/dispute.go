@@ -10,7 +10,7 @@ type wireDispute struct {
 	Charge   reference `json:"charge"`
 	Status   word      `json:"status"`
 	Reason   word      `json:"reason"`
-	Currency word      `json:"currency"`
+	Currency *word     `json:"currency"`
 	Amount   *whole    `json:"amount"`
 	Created  *moment   `json:"created"`
 }
@@ -46,10 +46,10 @@ func (t *Translator) dispute(_ string, data *wireData[wireDispute]) ([]StreamFac
 		Charge:    string(d.Charge),
 		Status:    string(d.Status),
 		Reason:    string(d.Reason),
-		Currency:  d.Currency.currency(),
+		Currency:  currency(d.Currency),
 		Amount:    int64(valueOf(d.Amount)),
 		CreatedAt: timeOf(d.Created),
 	}
-	snapshot.Flags = moneyFlags(snapshot.Currency, snapshot.Amount)
+	snapshot.Flags = moneyFlags(d.Currency, snapshot.Amount)
 	return paymentFact(d.Intent, d.Charge, aggregate.Fact{Dispute: snapshot}), nil
 }

@@ -16,7 +16,7 @@ type wireInvoice struct {
 	Status             *string             `json:"status"`
 	BillingReason      *string             `json:"billing_reason"`
 	CollectionMethod   *string             `json:"collection_method"`
-	Currency           word                `json:"currency"`
+	Currency           *word               `json:"currency"`
 	AmountDue          *whole              `json:"amount_due"`
 	AmountPaid         *whole              `json:"amount_paid"`
 	AmountRemaining    *whole              `json:"amount_remaining"`
@@ -150,7 +150,7 @@ func (t *Translator) invoiceSnapshot(eventType string, i *wireInvoice) *aggregat
 		Status:             i.status(eventType),
 		BillingReason:      valueOf(i.BillingReason),
 		CollectionMethod:   valueOf(first(i.CollectionMethod, i.Billing)),
-		Currency:           i.Currency.currency(),
+		Currency:           currency(i.Currency),
 		AmountDue:          int64(valueOf(i.AmountDue)),
 		Total:              int64(valueOf(i.Total)),
 		AttemptCount:       int64(valueOf(i.AttemptCount)),
@@ -167,7 +167,7 @@ func (t *Translator) invoiceSnapshot(eventType string, i *wireInvoice) *aggregat
 	}
 	snapshot.AmountPaid, snapshot.AmountRemaining = i.amounts(snapshot.Status)
 	// A total below zero is a credit, and nothing odd.
-	snapshot.Flags = moneyFlags(snapshot.Currency, snapshot.AmountDue, snapshot.AmountPaid, snapshot.AmountRemaining)
+	snapshot.Flags = moneyFlags(i.Currency, snapshot.AmountDue, snapshot.AmountPaid, snapshot.AmountRemaining)
 	if invalid {
 		snapshot.Flags = append(snapshot.Flags, aggregate.FlagAccountInvalid)
 	}

@@ -8,7 +8,7 @@ type wireInvoicePayment struct {
 	ID          reference  `json:"id"`
 	Invoice     reference  `json:"invoice"`
 	Status      word       `json:"status"`
-	Currency    word       `json:"currency"`
+	Currency    *word      `json:"currency"`
 	AmountPaid  *whole     `json:"amount_paid"`
 	Payment     wirePaidBy `json:"payment"`
 	Transitions struct {
@@ -54,10 +54,10 @@ func (t *Translator) invoicePayment(_ string, data *wireData[wireInvoicePayment]
 		Intent:     string(p.Payment.Intent),
 		Charge:     string(p.Payment.Charge),
 		Status:     string(p.Status),
-		Currency:   p.Currency.currency(),
+		Currency:   currency(p.Currency),
 		AmountPaid: int64(valueOf(p.AmountPaid)),
 		PaidAt:     timeOf(p.Transitions.PaidAt),
 	}
-	snapshot.Flags = moneyFlags(snapshot.Currency, snapshot.AmountPaid)
+	snapshot.Flags = moneyFlags(p.Currency, snapshot.AmountPaid)
 	return paymentFact(p.Payment.Intent, p.Payment.part(), aggregate.Fact{InvoicePayment: snapshot}), nil
 }

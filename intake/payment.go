@@ -14,7 +14,7 @@ type wireCharge struct {
 	Intent         reference `json:"payment_intent"`
 	Customer       reference `json:"customer"`
 	Status         word      `json:"status"`
-	Currency       word      `json:"currency"`
+	Currency       *word     `json:"currency"`
 	Amount         *whole    `json:"amount"`
 	AmountCaptured *whole    `json:"amount_captured"`
 	AmountRefunded *whole    `json:"amount_refunded"`
@@ -60,7 +60,7 @@ func (t *Translator) charge(_ string, data *wireData[wireCharge]) ([]StreamFact,
 		Customer:       t.customer(c.Customer),
 		Invoice:        string(c.Invoice),
 		Status:         c.status(),
-		Currency:       c.Currency.currency(),
+		Currency:       currency(c.Currency),
 		Amount:         int64(valueOf(c.Amount)),
 		AmountReceived: c.received(),
 		AmountRefunded: int64(valueOf(c.AmountRefunded)),
@@ -69,9 +69,12 @@ func (t *Translator) charge(_ string, data *wireData[wireCharge]) ([]StreamFact,
 		FailureCode:    string(c.FailureCode),
 		CreatedAt:      timeOf(c.Created),
 	}
-	snapshot.Flags = moneyFlags(snapshot.Currency, snapshot.Amount, snapshot.AmountReceived, snapshot.AmountRefunded)
+	snapshot.Flags = moneyFlags(c.Currency, snapshot.Amount, snapshot.AmountReceived, snapshot.AmountRefunded)
 	if snapshot.AmountRefunded > max(snapshot.Amount, 0) {
 		snapshot.Flags = append(snapshot.Flags, aggregate.FlagRefundExceedsCharge)
+	}
+	if c.contradicts() {
+		snapshot.Flags = append(snapshot.Flags, aggregate.FlagStatusContradicted)
 	}
 	return paymentFact(c.Intent, c.ID, aggregate.Fact{Payment: snapshot}), nil
 }
@@ -88,11 +91,19 @@ func (c *wireCharge) status() string {
 	return string(c.Status)
 }
 
-// received is what was taken: nothing while a charge is only authorised.
+// contradicts reports a charge that says both that it was paid and that it was
+// not.
+func (c *wireCharge) contradicts() bool {
+	status := c.status()
+	return c.Paid != nil && (status == "succeeded" && !*c.Paid || status == "failed" && *c.Paid)
+}
+
+// received is what was taken: nothing while a charge is only authorised, or if
+// it is not clear whether it was paid.
 // How much was captured is told since 2020; before, a charge was captured whole
 // and the rest refunded.
 func (c *wireCharge) received() int64 {
-	if c.status() != "succeeded" || c.Captured != nil && !*c.Captured {
+	if c.status() != "succeeded" || c.contradicts() || c.Captured != nil && !*c.Captured {
 		return 0
 	}
 	return int64(valueOf(first(c.AmountCaptured, c.Amount)))
@@ -105,7 +116,7 @@ type wireIntent struct {
 	ID             reference `json:"id"`
 	Customer       reference `json:"customer"`
 	Status         word      `json:"status"`
-	Currency       word      `json:"currency"`
+	Currency       *word     `json:"currency"`
 	Amount         *whole    `json:"amount"`
 	AmountReceived *whole    `json:"amount_received"`
 	LatestCharge   reference `json:"latest_charge"`
@@ -146,7 +157,7 @@ func (t *Translator) intent(_ string, data *wireData[wireIntent]) ([]StreamFact,
 		Customer:       t.customer(i.Customer),
 		Invoice:        string(i.Invoice),
 		Status:         string(i.Status),
-		Currency:       i.Currency.currency(),
+		Currency:       currency(i.Currency),
 		Amount:         int64(valueOf(i.Amount)),
 		AmountReceived: int64(valueOf(i.AmountReceived)),
 		CreatedAt:      timeOf(i.Created),
@@ -154,7 +165,7 @@ func (t *Translator) intent(_ string, data *wireData[wireIntent]) ([]StreamFact,
 	if i.LastError != nil {
 		snapshot.FailureCode = string(i.LastError.Code)
 	}
-	snapshot.Flags = moneyFlags(snapshot.Currency, snapshot.Amount, snapshot.AmountReceived)
+	snapshot.Flags = moneyFlags(i.Currency, snapshot.Amount, snapshot.AmountReceived)
 	return paymentFact(i.ID, "", aggregate.Fact{Payment: snapshot}), nil
 }
 

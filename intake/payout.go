@@ -11,7 +11,7 @@ type wirePayout struct {
 	Object      *string   `json:"object"`
 	ID          reference `json:"id"`
 	Status      word      `json:"status"`
-	Currency    word      `json:"currency"`
+	Currency    *word     `json:"currency"`
 	Amount      *whole    `json:"amount"`
 	FailureCode word      `json:"failure_code"`
 	ArrivalDate *moment   `json:"arrival_date"`
@@ -35,13 +35,13 @@ func (t *Translator) payout(_ string, data *wireData[wirePayout]) ([]StreamFact,
 	snapshot := &aggregate.PayoutSnapshot{
 		ID:          string(p.ID),
 		Status:      string(p.Status),
-		Currency:    p.Currency.currency(),
+		Currency:    currency(p.Currency),
 		Amount:      int64(valueOf(p.Amount)),
 		FailureCode: string(p.FailureCode),
 		ArrivesAt:   timeOf(p.ArrivalDate),
 		CreatedAt:   timeOf(p.Created),
 	}
-	snapshot.Flags = moneyFlags(snapshot.Currency)
+	snapshot.Flags = moneyFlags(p.Currency)
 	return []StreamFact{{
 		Stream: eventstore.NewStream(PayoutCategory, snapshot.ID),
 		Fact:   aggregate.Fact{Payout: snapshot},

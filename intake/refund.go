@@ -11,7 +11,7 @@ type wireRefund struct {
 	Charge   reference `json:"charge"`
 	Status   word      `json:"status"`
 	Reason   word      `json:"reason"`
-	Currency word      `json:"currency"`
+	Currency *word     `json:"currency"`
 	Amount   *whole    `json:"amount"`
 	Created  *moment   `json:"created"`
 }
@@ -35,10 +35,10 @@ func (t *Translator) refund(_ string, data *wireData[wireRefund]) ([]StreamFact,
 		Charge:    string(r.Charge),
 		Status:    string(r.Status),
 		Reason:    string(r.Reason),
-		Currency:  r.Currency.currency(),
+		Currency:  currency(r.Currency),
 		Amount:    int64(valueOf(r.Amount)),
 		CreatedAt: timeOf(r.Created),
 	}
-	snapshot.Flags = moneyFlags(snapshot.Currency, snapshot.Amount)
+	snapshot.Flags = moneyFlags(r.Currency, snapshot.Amount)
 	return paymentFact(r.Intent, r.Charge, aggregate.Fact{Refund: snapshot}), nil
 }

@@ -421,23 +421,3 @@ func FuzzTranslate(f *testing.F) {
 		}
 	})
 }
-
-func BenchmarkTranslate(b *testing.B) {
-	for name, path := range map[string]string{
-		"subscription": "events/2022-11-15/customer.subscription.created--hookdeck_webhook-samples--1.json",
-		"updated":      "events/2020-08-27/customer.subscription.updated--stripe-ruby-mock_stripe-ruby-mock--1.json",
-		"invoice":      "events/2022-11-15/invoice.paid--hookdeck_webhook-samples--1.json",
-	} {
-		body := readFixture(b, "testdata/fixtures/"+path)
-		kind := map[string]string{"subscription": created, "updated": updated, "invoice": paid}[name]
-		b.Run(name, func(b *testing.B) {
-			b.SetBytes(int64(len(body)))
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := translator.Translate(kind, body); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-	}
-}

@@ -36,10 +36,11 @@ func (r *reference) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 		}
 		*r = reference(object.ID)
 	case '"', 'n':
-		var id string
-		if err := json.UnmarshalDecode(dec, &id); err != nil {
+		value, err := dec.ReadValue()
+		if err != nil {
 			return err
 		}
+		id, _ := text(value)
 		*r = reference(id)
 	default:
 		return &valueError{"neither an id nor an object"}
