@@ -71,12 +71,14 @@ func (e *wireEvent[T]) check() error {
 	return nil
 }
 
-// eventID finds the id of an event that could not be read, as far as it can be.
+// eventID finds the id of an event that could not be read, as far as it can be:
+// what is no id is not quoted.
 func eventID(body []byte) string {
 	var event struct {
 		ID string `json:"id"`
 	}
-	if err := json.Unmarshal(body, &event, decodeOptions); err != nil && !printable(event.ID) {
+	// The id counts even if what follows it is broken.
+	if _ = json.Unmarshal(body, &event, decodeOptions); !validEventID(event.ID) {
 		return ""
 	}
 	return event.ID
