@@ -117,21 +117,32 @@ const (
 	FlagAccountConflict = "account_conflict"
 	// FlagNoPrice: an item names no price and no plan.
 	FlagNoPrice = "no_price"
+	// FlagStatusContradicted: an object says both that it was paid and that it
+	// was not.
+	FlagStatusContradicted = "status_contradicted"
 	// FlagPeriodOverdue: granted, though all periods ended 72 hours ago.
 	FlagPeriodOverdue = "period_overdue"
 	// FlagPaymentOverdue: grace has run out, but the status still grants.
 	FlagPaymentOverdue = "payment_overdue"
 	// FlagPaidAfterVoid: an invoice was voided and paid.
 	FlagPaidAfterVoid = "paid_after_void"
-	// FlagNegativeAmount: an amount is below zero that cannot be.
+	// FlagCheckoutFailed: the delayed payment of a checkout failed, and no invoice
+	// was paid since.
+	FlagCheckoutFailed = "checkout_failed"
+	// FlagNegativeAmount: an amount that cannot be negative is.
 	FlagNegativeAmount = "negative_amount"
-	// FlagUnknownCurrency: a currency is not three letters a to z.
+	// FlagUnknownCurrency: a currency is not three letters from a to z.
 	FlagUnknownCurrency = "unknown_currency"
-	// FlagRefundExceedsCharge: more was refunded than charged.
+	// FlagCurrencyMismatch: a refund or a dispute is in another currency than its
+	// payment; it is left out of the payment's sums.
+	FlagCurrencyMismatch = "currency_mismatch"
+	// FlagRefundExceedsCharge: more was given back than was received.
 	FlagRefundExceedsCharge = "refund_exceeds_charge"
-	// FlagStatusContradicted: an object says both that it was paid and that it
-	// was not.
-	FlagStatusContradicted = "status_contradicted"
+	// FlagDisputeWonAndLost: one dispute was told to be won and to be lost.
+	FlagDisputeWonAndLost = "dispute_won_and_lost"
+	// FlagDeletedBeforeCreated: an object was deleted before Stripe told of it as
+	// being there.
+	FlagDeletedBeforeCreated = "deleted_before_created"
 )
 
 // MaxAccountBytes bounds an account's name.

@@ -51,6 +51,10 @@ func TestFactsOfFixtures(t *testing.T) {
 			fmt.Fprintf(b, "%s %s %s\n", fact.Stream, fact.Fact.Type, readable(t, fact.Fact))
 		}
 	}
+	kept, err := filepath.Glob(filepath.Join(goldenFolder, "*.golden"))
+	if err != nil || len(kept) > len(golden) {
+		t.Errorf("%d golden files for %d versions, %v", len(kept), len(golden), err)
+	}
 	for version, b := range golden {
 		compareGolden(t, filepath.Join(goldenFolder, version+".golden"), b.String())
 	}
