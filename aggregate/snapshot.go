@@ -80,7 +80,8 @@ type InvoiceSnapshot struct {
 	Customer     string `json:"customer,omitempty"`
 	// Account is the account that the invoice's copy of the subscription's
 	// metadata names.
-	Account          string `json:"account,omitempty"`
+	Account string `json:"account,omitempty"`
+	// Status is Stripe's, or "deleted".
 	Status           string `json:"status,omitempty"`
 	BillingReason    string `json:"billing_reason,omitempty"`
 	CollectionMethod string `json:"collection_method,omitempty"`

@@ -16,8 +16,10 @@ type PaymentSnapshot struct {
 	Invoice string `json:"invoice,omitempty"`
 	// Status is Stripe's ("succeeded", "failed", "requires_payment_method", …).
 	Status string `json:"status,omitempty"`
-	// The amounts are in minor units of Currency. AmountRefunded is a charge's
-	// sum of refunds so far, 0 for intents.
+	// The amounts are in minor units of Currency. AmountReceived is what was
+	// taken: of a charge what was captured, 0 while it is only authorised or
+	// after it failed. AmountRefunded is a charge's sum of refunds so far, 0 for
+	// intents.
 	Currency       string `json:"currency,omitempty"`
 	Amount         int64  `json:"amount"`
 	AmountReceived int64  `json:"amount_received,omitempty"`
@@ -62,6 +64,7 @@ type RefundSnapshot struct {
 
 // DisputeSnapshot is a Stripe dispute as one event showed it.
 type DisputeSnapshot struct {
+	// ID is the dispute's own: the oldest have none, and bear their charge's.
 	ID     string `json:"id"`
 	Intent string `json:"intent,omitempty"`
 	Charge string `json:"charge,omitempty"`

@@ -129,6 +129,9 @@ const (
 	FlagAccountConflict = "account_conflict"
 	// FlagNoPrice: an item names no price and no plan.
 	FlagNoPrice = "no_price"
+	// FlagStatusContradicted: an object says both that it was paid and that it
+	// was not.
+	FlagStatusContradicted = "status_contradicted"
 	// FlagPeriodOverdue: granted, though all periods ended 72 hours ago.
 	FlagPeriodOverdue = "period_overdue"
 	// FlagPaymentOverdue: grace has run out, but the status still grants.
