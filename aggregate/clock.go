@@ -7,8 +7,8 @@ package aggregate
 func (s *FactSet) DeriveClock(id string) ClockTruth {
 	t := ClockTruth{ID: id, Position: s.position}
 	for _, f := range s.facts {
-		if f.Type == Repudiated || f.Clock == nil {
-			continue
+		if f.Clock == nil {
+			continue // a repudiated fact has none
 		}
 		t.Deleted = t.Deleted || f.Clock.Deleted
 		if f.Clock.FrozenAt.After(t.Now) {

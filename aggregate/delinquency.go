@@ -6,8 +6,8 @@ import "time"
 func (w *walk) takeInvoice(f held) {
 	inv := w.invoices.take(f)
 	w.flagMoney(f.Invoice.Currency, f.Invoice.AmountDue, f.Invoice.AmountPaid)
-	if inv.withdrawn() && (w.open == nil || w.open.Invoice == "" || w.open.Invoice == inv.id) {
-		w.withdrawnAt = f.OccurredAt
+	if last := w.invoices.latest(); inv.withdrawn() && (last == nil || compareInvoices(inv, last) > 0) {
+		w.fellBackAt = f.OccurredAt
 	}
 	if f.paysInvoice() {
 		w.paymentPending, w.checkoutFailed = false, false
@@ -95,7 +95,7 @@ func (w *walk) owedWithdrawn() bool {
 
 // decides reports whether settling the latest invoice settles the delinquency.
 func (w *walk) decides(last *invoice) bool {
-	return last.id == w.open.Invoice || last.settledAt.After(w.open.Anchor) || !w.withdrawnAt.Before(w.open.Anchor)
+	return last.id == w.open.Invoice || last.settledAt.After(w.open.Anchor) || !w.fellBackAt.Before(w.open.Anchor)
 }
 
 // owesUnseen reports that the subscription's latest invoice was never told of,

@@ -228,6 +228,50 @@ func TestAnUnseenAttemptLearntOfAfterPastDueAnchorsEarlier(t *testing.T) {
 	wantAnchor(t, s.truth(), at(30*day+time.Hour))
 }
 
+func TestAFailureAfterPastDueDoesNotMoveTheAnchorLater(t *testing.T) {
+	var s story
+	s.started(day0, aggregate.Active, "price_basic")
+	s.invoice(aggregate.InvoiceFinalized, at(29*day), "in_2", at(29*day))
+	s.changed(at(30*day), aggregate.PastDue, "price_basic")
+	s.failed(at(31*day), "in_2", at(29*day))
+	truth := s.truth()
+	wantAnchor(t, truth, at(30*day))
+	if truth.Delinquency.Invoice != "in_2" {
+		t.Errorf("owed %q", truth.Delinquency.Invoice)
+	}
+}
+
+func TestAVoidOfAnOlderInvoiceClosesNothing(t *testing.T) {
+	var s story
+	s.started(day0, aggregate.Active, "price_basic")
+	s.paid(at(10*day), "in_2", at(10*day))
+	s.changed(at(40*day), aggregate.PastDue, "price_basic") // for an invoice never told
+	s.invoice(aggregate.InvoiceVoided, at(41*day), "in_1", at(5*day))
+	wantAnchor(t, s.truth(), at(40*day))
+	s.invoice(aggregate.InvoiceVoided, at(42*day), "in_3", at(39*day)) // and this is the one
+	wantNoDelinquency(t, s.truth())
+}
+
+func TestWhatBecameOfAnInvoiceStaysSoWhateverAStragglerSays(t *testing.T) {
+	for ended, want := range map[aggregate.FactType]string{
+		aggregate.PaymentSucceeded: "paid", aggregate.InvoiceVoided: "void", aggregate.InvoiceUncollectible: "uncollectible",
+	} {
+		var s story
+		s.started(day0, aggregate.Active, "price_basic")
+		s.invoice(ended, at(30*day), "in_2", at(29*day))
+		s.failed(at(31*day), "in_2", at(29*day))
+		s.invoice(aggregate.InvoiceFinalized, at(32*day), "in_2", at(29*day))
+		if want != "uncollectible" { // which may still be paid, or voided
+			s.invoice(aggregate.InvoiceUncollectible, at(33*day), "in_2", at(29*day))
+		}
+		truth := s.truth()
+		wantNoDelinquency(t, truth)
+		if got := truth.Invoices[0].Status; got != want {
+			t.Errorf("%s became %q", want, got)
+		}
+	}
+}
+
 // TestAnOlderUnpaidInvoiceDoesNotMoveTheAnchor: the subscription names another
 // as the latest.
 func TestAnOlderUnpaidInvoiceDoesNotMoveTheAnchor(t *testing.T) {

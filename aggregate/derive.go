@@ -44,9 +44,9 @@ type walk struct {
 	// forgiven is how many of the invoices had turned up when a delinquency was
 	// last closed by status: they open no other.
 	forgiven int
-	// withdrawnAt is when the invoice that is owed, or any while none is, was
-	// last voided or deleted.
-	withdrawnAt time.Time
+	// fellBackAt is when an invoice was last voided or deleted, so that an older
+	// one became the latest.
+	fellBackAt time.Time
 	// paymentPending and checkoutFailed tell how the latest checkout stands.
 	paymentPending, checkoutFailed bool
 	flags                          []string

@@ -184,6 +184,14 @@ func TestADisputeCountsOnceByItsLatestStatus(t *testing.T) {
 	wantPayment(t, &back, func(p aggregate.PaymentTruth) bool { return p.Lost == 2900 })
 }
 
+func TestFundsReturnedBeforeADisputeWasLostAreLost(t *testing.T) {
+	var s story
+	s.dispute(aggregate.DisputeFundsReturned, at(day), "under_review")
+	s.dispute(aggregate.DisputeClosed, at(9*day), "lost")
+	s.dispute(aggregate.DisputeUpdated, at(10*day), "lost")
+	wantPayment(t, &s, func(p aggregate.PaymentTruth) bool { return p.Lost == 2900 })
+}
+
 func TestAnInquiryIsNoOpenDispute(t *testing.T) {
 	var s story
 	s.dispute(aggregate.DisputeOpened, day0, "warning_needs_response")
