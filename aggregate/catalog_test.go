@@ -78,7 +78,7 @@ func TestBuiltinCatalogIsValid(t *testing.T) {
 
 func TestEveryFaultOfACatalogIsListed(t *testing.T) {
 	_, err := aggregate.DecodeCatalog([]byte(`{
-	  "grace_period": "31d", "free_tier": "nope", "colour": "red", "on_dispute": "deny",
+	  "grace_period": "31d", "free_tier": "nope", "colour": "red", "on_dispute": "sulk",
 	  "tiers": [
 	    {"id": "a", "limits": {"n": 9}, "prices": ["p", "lookup:"], "price": "x"},
 	    {"id": "a", "limits": {"n": 8}, "prices": ["p"]}],

@@ -11,7 +11,11 @@ type Source string
 // The sources.
 const (
 	FromSubscription Source = "subscription"
-	FromFree         Source = "free"
+	// FromWaiver: an operator granted a tier above what is paid for.
+	FromWaiver Source = "waiver"
+	FromFree   Source = "free"
+	// FromBlocked: an operator refused all access.
+	FromBlocked Source = "blocked"
 )
 
 // Reason says by which rule the tier was given.
@@ -39,6 +43,16 @@ const (
 	ReasonCanceled   Reason = "canceled"
 	// ReasonUnknownStatus: a status that this build does not know, and denies.
 	ReasonUnknownStatus Reason = "unknown_status"
+	// ReasonWaiver: the best is a tier that an operator granted.
+	ReasonWaiver Reason = "waiver"
+	// ReasonBlocked: an operator refused all access.
+	ReasonBlocked Reason = "blocked"
+	// ReasonDisputed, ReasonRefunded, ReasonCollectionPaused and
+	// ReasonPaymentPending: the status would grant, a policy of the catalog denies.
+	ReasonDisputed         Reason = "disputed"
+	ReasonRefunded         Reason = "refunded"
+	ReasonCollectionPaused Reason = "collection_paused"
+	ReasonPaymentPending   Reason = "payment_pending"
 )
 
 // Entitlement is what an account may do: the public read model.
