@@ -56,12 +56,14 @@ type storedNote struct {
 // Encode returns the stored form of an event, to be kept under e.Type().
 func Encode(e Event) ([]byte, error) {
 	switch {
-	case e.Fact != nil && e.Note == nil:
+	case e.Fact != nil && e.Note == nil && e.Decision == nil:
 		return encodeFact(*e.Fact)
-	case e.Note != nil && e.Fact == nil:
+	case e.Note != nil && e.Fact == nil && e.Decision == nil:
 		return encodeNote(*e.Note)
+	case e.Decision != nil && e.Fact == nil && e.Note == nil:
+		return encodeDecision(*e.Decision)
 	}
-	return nil, errors.New("encode event: want a fact or a note")
+	return nil, errors.New("encode event: want a fact, a note or a decision, and one of them alone")
 }
 
 func encodeFact(f Fact) ([]byte, error) {
@@ -101,6 +103,9 @@ func Decode(eventType string, data []byte) (Event, error) {
 	}
 	if _, known := (&Fact{Type: FactType(eventType)}).snapshotOf(); known {
 		return decodeFact(FactType(eventType), data)
+	}
+	if t := DecisionType(eventType); t.known() {
+		return decodeDecision(t, data)
 	}
 	return Event{}, fmt.Errorf("decode %q: %w", eventType, ErrUnknownType)
 }

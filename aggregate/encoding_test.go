@@ -64,7 +64,7 @@ func samples() []aggregate.Event {
 // TestStoredBytesAreReadForEver: what an earlier build stored, in these files,
 // must mean today what it meant then, and must be written the same.
 func TestStoredBytesAreReadForEver(t *testing.T) {
-	for _, want := range samples() {
+	for _, want := range append(samples(), decisionSamples()...) {
 		t.Run(want.Type(), func(t *testing.T) {
 			golden := filepath.Join("testdata", "stored", want.Type()+".json")
 			encoded, err := aggregate.Encode(want)
@@ -99,6 +99,11 @@ func TestDecodeRefuses(t *testing.T) {
 		"no Stripe event":    {"PaymentFailed", `{"schema":1,"invoice":{"id":"in_1"}}`},
 		"a newer schema":     {"TierChanged", `{"schema":2}`},
 		"no schema":          {"TierChanged", `{}`},
+		"no waiver":          {"WaiverRevoked", `{"schema":1,"decided_at":"2026-03-01T12:00:00Z"}`},
+		"no tier":            {"WaiverGranted", `{"schema":1,"decided_at":"2026-03-01T12:00:00Z","waiver":"w"}`},
+		"no end":             {"GraceExtended", `{"schema":1,"decided_at":"2026-03-01T12:00:00Z"}`},
+		"no time":            {"AccountBlocked", `{"schema":1}`},
+		"a newer decision":   {"AccountBlocked", `{"schema":2,"decided_at":"2026-03-01T12:00:00Z"}`},
 		"truncated":          {"TierChanged", `{"schema":1`},
 		"not even an object": {"PaymentFailed", `[]`},
 	} {
@@ -106,13 +111,16 @@ func TestDecodeRefuses(t *testing.T) {
 			t.Errorf("%s: decoded %+v", name, e)
 		}
 	}
+	if b, err := aggregate.Encode(aggregate.Event{Note: &aggregate.Note{}, Decision: &aggregate.Decision{}}); err == nil {
+		t.Errorf("two in one: encoded %s", b)
+	}
 	if _, err := aggregate.Decode("SomethingNewer", []byte(`{}`)); !errors.Is(err, aggregate.ErrUnknownType) {
 		t.Errorf("error %v, want ErrUnknownType", err)
 	}
 }
 
 func FuzzDecode(f *testing.F) {
-	for _, e := range samples() {
+	for _, e := range append(samples(), decisionSamples()...) {
 		data, err := aggregate.Encode(e)
 		if err != nil {
 			f.Fatal(err)
