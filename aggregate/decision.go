@@ -49,6 +49,11 @@ type AccountTruth struct {
 	Position uint64 `json:"position"`
 }
 
+// any reports whether anything was ever decided.
+func (t *AccountTruth) any() bool {
+	return t.Position > 0 || len(t.Waivers) > 0 || t.Block != nil || !t.GraceUntil.IsZero()
+}
+
 // Waiver is a tier that is granted without payment.
 type Waiver struct {
 	ID        string    `json:"id"`
