@@ -61,24 +61,25 @@ func TestCommandsOnAnAccount(t *testing.T) {
 		when  aggregate.Command
 		then  []aggregate.Decision
 	}{
-		"a waiver":                        {nil, grant, []aggregate.Decision{theWaiver}},
-		"a waiver without end":            {nil, forEver, []aggregate.Decision{granted("w_1", "premium", time.Time{})}},
-		"a waiver of the free tier":       {nil, free, []aggregate.Decision{granted("w_1", "starter", at(30*day))}},
-		"a reason is trimmed":             {nil, spaced, []aggregate.Decision{theWaiver}},
-		"an end is kept in UTC":           {nil, elsewhere, []aggregate.Decision{theWaiver}},
-		"a second waiver":                 {[]aggregate.Decision{granted("w_0", "basic", time.Time{})}, grant, []aggregate.Decision{theWaiver}},
-		"the same waiver again":           {[]aggregate.Decision{theWaiver}, grant, nil},
-		"the same waiver after its end":   {[]aggregate.Decision{theWaiver, revoked}, grant, nil},
-		"the same waiver, told in spaces": {[]aggregate.Decision{theWaiver}, spaced, nil},
-		"a revocation":                    {[]aggregate.Decision{theWaiver}, revoke, []aggregate.Decision{revoked}},
-		"a revocation again":              {[]aggregate.Decision{theWaiver, revoked}, revoke, nil},
-		"a block":                         {nil, block, []aggregate.Decision{blocked}},
-		"a block again":                   {[]aggregate.Decision{blocked}, block, nil},
-		"a block after an unblocking":     {[]aggregate.Decision{blocked, unblocked}, block, []aggregate.Decision{blocked}},
-		"an unblocking":                   {[]aggregate.Decision{blocked}, unblock, []aggregate.Decision{unblocked}},
-		"an unblocking of what is free":   {nil, unblock, nil},
-		"an extension":                    {nil, extend, []aggregate.Decision{extended}},
-		"the same extension again":        {[]aggregate.Decision{extended}, extend, nil},
+		"a waiver":                         {nil, grant, []aggregate.Decision{theWaiver}},
+		"a waiver without end":             {nil, forEver, []aggregate.Decision{granted("w_1", "premium", time.Time{})}},
+		"a waiver of the free tier":        {nil, free, []aggregate.Decision{granted("w_1", "starter", at(30*day))}},
+		"a reason is trimmed":              {nil, spaced, []aggregate.Decision{theWaiver}},
+		"an end is kept in UTC":            {nil, elsewhere, []aggregate.Decision{theWaiver}},
+		"a second waiver":                  {[]aggregate.Decision{granted("w_0", "basic", time.Time{})}, grant, []aggregate.Decision{theWaiver}},
+		"the same waiver again":            {[]aggregate.Decision{theWaiver}, grant, nil},
+		"the same waiver after its end":    {[]aggregate.Decision{theWaiver, revoked}, grant, nil},
+		"the same waiver, told in spaces":  {[]aggregate.Decision{theWaiver}, spaced, nil},
+		"the same waiver, in another zone": {[]aggregate.Decision{theWaiver}, elsewhere, nil},
+		"a revocation":                     {[]aggregate.Decision{theWaiver}, revoke, []aggregate.Decision{revoked}},
+		"a revocation again":               {[]aggregate.Decision{theWaiver, revoked}, revoke, nil},
+		"a block":                          {nil, block, []aggregate.Decision{blocked}},
+		"a block again":                    {[]aggregate.Decision{blocked}, block, nil},
+		"a block after an unblocking":      {[]aggregate.Decision{blocked, unblocked}, block, []aggregate.Decision{blocked}},
+		"an unblocking":                    {[]aggregate.Decision{blocked}, unblock, []aggregate.Decision{unblocked}},
+		"an unblocking of what is free":    {nil, unblock, nil},
+		"an extension":                     {nil, extend, []aggregate.Decision{extended}},
+		"the same extension again":         {[]aggregate.Decision{extended}, extend, nil},
 		"an extension of the extension": {[]aggregate.Decision{extended}, later,
 			[]aggregate.Decision{decided(aggregate.GraceExtended, aggregate.Decision{Until: at(10 * day)})}},
 	} {
@@ -185,6 +186,25 @@ func TestTheTruthOfAnAccount(t *testing.T) {
 	a.Truth().Waivers[0].Tier = "elite"
 	if a.Truth().Waivers[0].Tier != "premium" {
 		t.Error("what Truth returned is the account's own memory")
+	}
+}
+
+// TestWhatIsDecidedFirstStands: where two recorded the same decision, the second
+// changes nothing.
+func TestWhatIsDecidedFirstStands(t *testing.T) {
+	decisions := []aggregate.Decision{
+		granted("w_1", "premium", at(30*day)),
+		decided(aggregate.WaiverRevoked, aggregate.Decision{Waiver: "w_1"}),
+		decided(aggregate.AccountBlocked, aggregate.Decision{}),
+	}
+	twice := slices.Clone(decisions)
+	for _, d := range decisions {
+		d.DecidedAt, d.Actor = at(day), "somebody else"
+		twice = append(twice, d)
+	}
+	want, got := accountOf(decisions...).Truth(), accountOf(twice...).Truth()
+	if want.Position = 6; !reflect.DeepEqual(got, want) {
+		t.Errorf("truth %+v\nwant %+v", got, want)
 	}
 }
 

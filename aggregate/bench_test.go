@@ -68,3 +68,13 @@ func BenchmarkDecode(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkEntitle says what an account with one subscription may do; the
+// limiting factor is making the answer's lists.
+func BenchmarkEntitle(b *testing.B) {
+	held, catalogs := aggregate.Holding{Subscriptions: []aggregate.SubscriptionTruth{longStory(10).truth()}}, builtin()
+	b.ReportAllocs()
+	for b.Loop() {
+		aggregate.Entitle("a", held, catalogs, at(400*day))
+	}
+}

@@ -123,6 +123,20 @@ func TestTheFirstRecordOfAPriceStands(t *testing.T) {
 	}
 }
 
+func TestTwoContinuationsOfOneHistoryDoNotMeet(t *testing.T) {
+	h := adopt(aggregate.Catalogs{}, catalogOf(t, mappingCatalog), day0)
+	for _, price := range []string{"p1", "p2", "p3"} {
+		h = h.WithMapping(mapping(price, "team", "", day0))
+	}
+	one, other := h.WithMapping(mapping("p4", "team", "", day0)), h.WithMapping(mapping("p5", "all", "", day0))
+	if got := one.Mappings()[3].Price; got != "p4" {
+		t.Errorf("the one has %s", got)
+	}
+	if placeOf(one.Current(), aggregate.Item{Price: "p5"}) != "" || placeOf(other.Current(), aggregate.Item{Price: "p5"}) != "all" {
+		t.Error("what the other recorded is in the one, or not in the other")
+	}
+}
+
 func TestRecordsOutliveACatalogAndThePastHasItsOwn(t *testing.T) {
 	first, second := catalogOf(t, mappingCatalog), catalogOf(t, mappingCatalog[:1]+`"grace_period": "1h",`+mappingCatalog[1:])
 	h := adopt(aggregate.Catalogs{}, first, day0).WithMapping(mapping("price_x", "team", "", at(day)))
@@ -183,5 +197,24 @@ func TestTheCatalogsStreamIsFoldedAsItIs(t *testing.T) {
 	}
 	if _, err := h.Evolve("PriceMapped", []byte(`{}`)); err == nil {
 		t.Error("an empty mapping was taken")
+	}
+}
+
+// TestWhatWasDerivedByOtherMappingsIsDerivedAnew: a subscription that remembers
+// its truth decides as one that was read afresh.
+func TestWhatWasDerivedByOtherMappingsIsDerivedAnew(t *testing.T) {
+	before := adopt(aggregate.Catalogs{}, catalogOf(t, mappingCatalog), day0)
+	after := before.WithMapping(mapping("price_x", "team", "", day0))
+	var s story
+	s.started(day0, aggregate.Active, "price_x")
+	s.changed(at(day), aggregate.Active, "price_x")
+	remembers, afresh := aggregate.NewSubscription("sub_1"), aggregate.NewSubscription("sub_1")
+	for _, e := range remembers.Decide(s.facts[:1], before, day0) {
+		remembers.Evolve(e, aggregate.Place{Position: 1})
+		afresh.Evolve(e, aggregate.Place{Position: 1})
+	}
+	got, want := remembers.Decide(s.facts[1:], after, at(day)), afresh.Decide(s.facts[1:], after, at(day))
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("decided %d events, want %d", len(got), len(want))
 	}
 }

@@ -185,6 +185,32 @@ func TestAWaiverOfATierThatIsGoneGrantsNothingAndIsFlagged(t *testing.T) {
 	}
 }
 
+func TestAReaderAsksAgainAtACancellationAndNeverAtAPeriodsEnd(t *testing.T) {
+	sub := subscribed("s", aggregate.Active, "basic")
+	sub.CurrentPeriodEnd, sub.CancelAt = at(day), at(2*day)
+	e, until := aggregate.Entitle("a", holding(waivers(), sub), builtin(), day0)
+	if !e.ValidUntil.Equal(at(2*day)) || !e.CancelAt.Equal(at(2*day)) {
+		t.Errorf("valid until %s, cancelled at %s", e.ValidUntil, e.CancelAt)
+	}
+	// Stripe's status ends access, so the cancellation itself is no due time; to
+	// be told that the period is long over is.
+	if want := at(day + 72*time.Hour); !until.Equal(want) {
+		t.Errorf("due %s, want %s", until, want)
+	}
+	if e, _ := aggregate.Entitle("a", holding(waivers(), sub), builtin(), at(3*day)); e.Tier != "basic" || !e.ValidUntil.IsZero() {
+		t.Errorf("after it, before Stripe says so: %v valid until %s", answerOf(e), e.ValidUntil)
+	}
+}
+
+func TestABlockRefusesWhatOnlyAnAddonLimits(t *testing.T) {
+	catalogs := adopt(aggregate.Catalogs{}, catalogOf(t, `{"free_tier": "free", "tiers": [{"id": "free", "limits": {"members": 5}}],
+	  "addons": [{"id": "calls", "limits_add": {"calls": 100}, "prices": ["price_c"]}]}`), day0)
+	e, _ := aggregate.Entitle("a", holding(aggregate.AccountTruth{Block: &aggregate.Block{}}), catalogs, day0)
+	if !maps.Equal(e.Limits, map[string]aggregate.Limit{"members": 0, "calls": 0}) {
+		t.Errorf("limits %v", e.Limits)
+	}
+}
+
 func TestABlockRefusesEverything(t *testing.T) {
 	decisions := waivers(waiver("enterprise", time.Time{}))
 	decisions.Block = &aggregate.Block{Reason: why, BlockedBy: "ops", BlockedAt: day0}

@@ -112,4 +112,4 @@ func (t *SubscriptionTruth) refunded(payments []PaymentTruth) bool {
 	return false
 }
 
-func (p PaymentTruth) pays(in InvoiceTruth) bool { return p.Invoice != "" && p.Invoice == in.ID }
+func (p *PaymentTruth) pays(in InvoiceTruth) bool { return p.Invoice == in.ID }

@@ -41,25 +41,26 @@ func TestPoliciesOnMoney(t *testing.T) {
 		payments []aggregate.PaymentTruth
 		want     answer
 	}{
-		"a dispute that waits for us":        {onDispute, pays(payment("in_2", 9900, 0, "needs_response")), disputed},
-		"a dispute that waits for the bank":  {onDispute, pays(payment("in_2", 9900, 0, "under_review")), disputed},
-		"a dispute that was lost":            {onDispute, pays(payment("in_2", 9900, 0, "lost")), disputed},
-		"a dispute that was won":             {onDispute, pays(payment("in_2", 9900, 0, "won")), granted},
-		"an inquiry":                         {onDispute, pays(payment("in_2", 9900, 0, "warning_needs_response")), granted},
-		"one won, one open":                  {onDispute, pays(payment("in_2", 9900, 0, "won", "needs_response")), disputed},
-		"a dispute of an older invoice":      {onDispute, pays(payment("in_1", 9900, 0, "lost")), disputed},
-		"a dispute of another's invoice":     {onDispute, pays(payment("in_8", 9900, 0, "lost")), granted},
-		"a dispute of a payment of nothing":  {onDispute, pays(payment("", 9900, 0, "lost")), granted},
-		"a dispute, kept":                    {func(*aggregate.Catalog) {}, pays(payment("in_2", 9900, 0, "lost")), granted},
-		"a refund, under the other policy":   {onDispute, pays(payment("in_2", 9900, 9900)), granted},
-		"a full refund":                      {onRefund, pays(payment("in_2", 9900, 9900)), refunded},
-		"a partial refund":                   {onRefund, pays(payment("in_2", 9900, 9899)), granted},
-		"a full refund of an older invoice":  {onRefund, pays(payment("in_1", 9900, 9900)), granted},
-		"a full refund of another's invoice": {onRefund, pays(payment("in_8", 9900, 9900)), granted},
-		"a full refund, kept":                {func(*aggregate.Catalog) {}, pays(payment("in_2", 9900, 9900)), granted},
-		"a dispute, under the other policy":  {onRefund, pays(payment("in_2", 9900, 0, "lost")), granted},
-		"one of two payments given back":     {onRefund, pays(payment("in_2", 4000, 4000)), granted},
-		"both of two payments given back":    {onRefund, pays(payment("in_2", 4000, 4000), payment("in_2", 5900, 5900)), refunded},
+		"a dispute that waits for us":                    {onDispute, pays(payment("in_2", 9900, 0, "needs_response")), disputed},
+		"a dispute that waits for the bank":              {onDispute, pays(payment("in_2", 9900, 0, "under_review")), disputed},
+		"a dispute that was lost":                        {onDispute, pays(payment("in_2", 9900, 0, "lost")), disputed},
+		"a dispute that was won":                         {onDispute, pays(payment("in_2", 9900, 0, "won")), granted},
+		"an inquiry":                                     {onDispute, pays(payment("in_2", 9900, 0, "warning_needs_response")), granted},
+		"one won, one open":                              {onDispute, pays(payment("in_2", 9900, 0, "won", "needs_response")), disputed},
+		"a dispute of an older invoice":                  {onDispute, pays(payment("in_1", 9900, 0, "lost")), disputed},
+		"a dispute of another's invoice":                 {onDispute, pays(payment("in_8", 9900, 0, "lost")), granted},
+		"a dispute of a payment of nothing":              {onDispute, pays(payment("", 9900, 0, "lost")), granted},
+		"a dispute, kept":                                {func(*aggregate.Catalog) {}, pays(payment("in_2", 9900, 0, "lost")), granted},
+		"a refund, under the other policy":               {onDispute, pays(payment("in_2", 9900, 9900)), granted},
+		"a full refund":                                  {onRefund, pays(payment("in_2", 9900, 9900)), refunded},
+		"a partial refund":                               {onRefund, pays(payment("in_2", 9900, 9899)), granted},
+		"a full refund of an older invoice":              {onRefund, pays(payment("in_1", 9900, 9900)), granted},
+		"a full refund of another's invoice":             {onRefund, pays(payment("in_8", 9900, 9900)), granted},
+		"a full refund, kept":                            {func(*aggregate.Catalog) {}, pays(payment("in_2", 9900, 9900)), granted},
+		"a dispute, under the other policy":              {onRefund, pays(payment("in_2", 9900, 0, "lost")), granted},
+		"one of two payments given back":                 {onRefund, pays(payment("in_2", 4000, 4000)), granted},
+		"a dispute that was closed as won, and a refund": {onRefund, pays(payment("in_2", 9900, 9900, "won")), refunded},
+		"both of two payments given back":                {onRefund, pays(payment("in_2", 4000, 4000), payment("in_2", 5900, 5900)), refunded},
 	} {
 		held := holding(waivers(), billed(aggregate.Active))
 		held.Payments = test.payments
@@ -75,6 +76,15 @@ func TestAPaidInvoiceAfterARefundGrantsAgain(t *testing.T) {
 	held.Subscriptions[0].Invoices[2] = aggregate.InvoiceTruth{ID: "in_3", Status: "paid", Paid: 9900}
 	catalogs := strict(func(c *aggregate.Catalog) { c.OnFullRefund = aggregate.PolicyDeny })
 	if e, _ := aggregate.Entitle("a", held, catalogs, day0); e.Tier != "premium" {
+		t.Errorf("%v", answerOf(e))
+	}
+}
+
+func TestAnInvoiceOfNothingIsNotRefunded(t *testing.T) {
+	sub := billed(aggregate.Active)
+	sub.Invoices[1].Paid = 0
+	catalogs := strict(func(c *aggregate.Catalog) { c.OnFullRefund = aggregate.PolicyDeny })
+	if e, _ := aggregate.Entitle("a", holding(waivers(), sub), catalogs, day0); e.Tier != "premium" {
 		t.Errorf("%v", answerOf(e))
 	}
 }
