@@ -28,9 +28,11 @@ type Catalog struct {
 	// Addons are bought beside a tier.
 	Addons []Addon `json:"addons,omitempty"`
 
-	// recorded are the mappings in force beside the catalog, by price id. They
-	// are history's, not the catalog's: its JSON and its hash know nothing of them.
-	recorded map[string]PriceMapping
+	// recorded are the mappings of prices, by price id, of which those count that
+	// were recorded by recordedBy; zero counts all. They are history's, not the
+	// catalog's: its JSON and its hash know nothing of them.
+	recorded   map[string]PriceMapping
+	recordedBy time.Time
 }
 
 // Addon is a price that adds to whatever tier it is bought with.

@@ -40,6 +40,8 @@ func DecodeCatalogAdopted(eventType string, data []byte) (CatalogAdopted, error)
 type Catalogs struct {
 	adopted  []CatalogAdopted
 	mappings []PriceMapping
+	// recorded are the mappings by their price.
+	recorded map[string]PriceMapping
 	// current is the catalog in force now, with all mappings.
 	current *Catalog
 }
@@ -98,20 +100,15 @@ func (h Catalogs) CurrentHash() string {
 // time before all of them, the first; with the mappings recorded by then. Its
 // hash comes with it.
 func (h Catalogs) At(t time.Time) (*Catalog, string) {
-	in, found := h.adoptedBy(t)
-	if !found {
+	if len(h.adopted) == 0 {
 		return nil, ""
 	}
-	return in.Catalog.withMappings(h.mappingsBy(t)), in.Hash
-}
-
-// adoptedBy is the adoption in force at t.
-func (h Catalogs) adoptedBy(t time.Time) (in CatalogAdopted, found bool) {
-	for i, a := range h.adopted {
-		if i > 0 && a.AdoptedAt.After(t) {
+	in := h.adopted[0]
+	for _, a := range h.adopted[1:] {
+		if a.AdoptedAt.After(t) {
 			break
 		}
-		in, found = a, true
+		in = a
 	}
-	return in, found
+	return in.Catalog.withRecords(h.recorded, t), in.Hash
 }

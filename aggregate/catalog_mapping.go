@@ -2,6 +2,7 @@ package aggregate
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 )
@@ -43,10 +44,14 @@ func DecodePriceMapped(eventType string, data []byte) (PriceMapping, error) {
 // WithMapping returns the history with one more recorded mapping. The first
 // that was recorded of a price stands.
 func (h Catalogs) WithMapping(m PriceMapping) Catalogs {
-	if slices.ContainsFunc(h.mappings, func(made PriceMapping) bool { return made.Price == m.Price }) {
+	if _, recorded := h.recorded[m.Price]; recorded {
 		return h
 	}
 	h.mappings = append(slices.Clip(h.mappings), m)
+	recorded := make(map[string]PriceMapping, len(h.mappings))
+	maps.Copy(recorded, h.recorded)
+	recorded[m.Price] = m
+	h.recorded = recorded
 	return h.asOfNow()
 }
 
@@ -66,7 +71,7 @@ func (h Catalogs) NewMappings(items []Item) []PriceMapping {
 		if found.by != byLookupKey || item.Price == "" {
 			continue
 		}
-		if _, recorded := h.current.recorded[item.Price]; recorded {
+		if _, recorded := h.recorded[item.Price]; recorded {
 			continue
 		}
 		if slices.ContainsFunc(mappings, func(m PriceMapping) bool { return m.Price == item.Price }) {
@@ -91,31 +96,18 @@ func (c *Catalog) mapping(item Item, found match) PriceMapping {
 func (h Catalogs) asOfNow() Catalogs {
 	h.current = nil
 	if n := len(h.adopted); n > 0 {
-		h.current = h.adopted[n-1].Catalog.withMappings(h.mappings)
+		h.current = h.adopted[n-1].Catalog.withRecords(h.recorded, time.Time{})
 	}
 	return h
 }
 
-// mappingsBy are those recorded by t.
-func (h Catalogs) mappingsBy(t time.Time) []PriceMapping {
-	var mappings []PriceMapping
-	for _, m := range h.mappings {
-		if !m.MappedAt.After(t) {
-			mappings = append(mappings, m)
-		}
-	}
-	return mappings
-}
-
-// withMappings returns the catalog with recorded mappings in force beside it.
-func (c *Catalog) withMappings(mappings []PriceMapping) *Catalog {
-	if len(mappings) == 0 {
+// withRecords returns the catalog with mappings beside it, of which those count
+// that were recorded by t; zero counts all.
+func (c *Catalog) withRecords(recorded map[string]PriceMapping, t time.Time) *Catalog {
+	if len(recorded) == 0 {
 		return c
 	}
 	view := *c
-	view.recorded = make(map[string]PriceMapping, len(mappings))
-	for _, m := range mappings {
-		view.recorded[m.Price] = m
-	}
+	view.recorded, view.recordedBy = recorded, t
 	return &view
 }

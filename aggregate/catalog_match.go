@@ -83,7 +83,7 @@ func names(prices []string, prefix, id string) bool {
 // no longer has is as none.
 func (c *Catalog) asRecorded(price string) match {
 	m, found := c.recorded[price]
-	if !found {
+	if !found || !c.recordedBy.IsZero() && m.MappedAt.After(c.recordedBy) {
 		return unmatched
 	}
 	if m.Addon != "" {

@@ -152,8 +152,8 @@ func (w *walk) openAt(f held, last *invoice) {
 // the catalog in force then.
 func (w *walk) anchorAt(t time.Time) {
 	w.open.Anchor, w.open.GraceUntil, w.open.Catalog = t, t, ""
-	if in, found := w.catalogs.adoptedBy(t); found {
-		w.open.GraceUntil, w.open.Catalog = t.Add(time.Duration(in.Catalog.GracePeriod)), in.Hash
+	if catalog, hash := w.catalogs.At(t); catalog != nil {
+		w.open.GraceUntil, w.open.Catalog = t.Add(time.Duration(catalog.GracePeriod)), hash
 	}
 }
 

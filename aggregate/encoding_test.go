@@ -70,7 +70,7 @@ func samples() []aggregate.Event {
 // TestStoredBytesAreReadForEver: what an earlier build stored, in these files,
 // must mean today what it meant then, and must be written the same.
 func TestStoredBytesAreReadForEver(t *testing.T) {
-	for _, want := range samples() {
+	for _, want := range append(samples(), decisionSamples()...) {
 		t.Run(want.Type(), func(t *testing.T) {
 			golden := filepath.Join("testdata", "stored", want.Type()+".json")
 			encoded, err := aggregate.Encode(want)
@@ -126,7 +126,7 @@ func TestDecodeRefuses(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	for _, e := range samples() {
+	for _, e := range append(samples(), decisionSamples()...) {
 		data, err := aggregate.Encode(e)
 		if err != nil {
 			f.Fatal(err)

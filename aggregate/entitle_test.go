@@ -305,8 +305,8 @@ func TestKnownAndPositionCountWhateverIsHeld(t *testing.T) {
 	for _, positions := range permutations([]uint64{3, 4, 9}) {
 		held := holding(aggregate.AccountTruth{Position: positions[0]}, sub)
 		held.Subscriptions[0].Position = positions[1]
-		held.Payments = []aggregate.PaymentTruth{{ID: "pi_1", Position: positions[2], Flags: []string{"refund_above_charge"}}}
-		if e, _ := aggregate.Entitle("a", held, builtin(), day0); !e.Known || e.Position != 9 || !slices.Contains(e.Flags, "refund_above_charge") {
+		held.Payments = []aggregate.PaymentTruth{{ID: "pi_1", Position: positions[2], Flags: []string{aggregate.FlagRefundExceedsCharge}}}
+		if e, _ := aggregate.Entitle("a", held, builtin(), day0); !e.Known || e.Position != 9 || !slices.Contains(e.Flags, aggregate.FlagRefundExceedsCharge) {
 			t.Errorf("positions %v: known %t at %d, flags %v", positions, e.Known, e.Position, e.Flags)
 		}
 	}

@@ -134,6 +134,77 @@ func TestWhatAPolicyDeniesLeavesTheRestToDecide(t *testing.T) {
 	}
 }
 
+// TestFault11ACheckoutWhosePaymentIsPendingGrantsNothingUnderWait: the reference
+// system granted access at checkout, whatever the payment's status was.
+func TestFault11ACheckoutWhosePaymentIsPendingGrantsNothingUnderWait(t *testing.T) {
+	wait := strict(func(c *aggregate.Catalog) { c.AsyncPayment = aggregate.PolicyWait })
+	var s story
+	s.started(day0, aggregate.Active, "price_premium")
+	wantUnder := func(doing string, c aggregate.Catalogs, want answer) {
+		t.Helper()
+		for _, order := range permutations(s.facts) {
+			if e, _ := aggregate.Entitle("a", holding(waivers(), fold(order).Derive(c)), c, at(10*day)); answerOf(e) != want {
+				t.Fatalf("%s: %v, want %v", doing, answerOf(e), want)
+			}
+		}
+	}
+	granted := answer{"premium", "subscription", "subscription"}
+	s.checkout(aggregate.CheckoutCompleted, day0, "unpaid")
+	wantUnder("unpaid", wait, answer{"starter", "free", "payment_pending"})
+	wantUnder("unpaid, by default", builtin(), granted)
+	s.checkout(aggregate.CheckoutPaid, at(3*day), "paid")
+	wantUnder("paid days later", wait, granted)
+}
+
+func TestADisputeDeniesFromItsOpeningUntilItIsWon(t *testing.T) {
+	deny := strict(func(c *aggregate.Catalog) { c.OnDispute = aggregate.PolicyDeny })
+	var sub, pay story
+	sub.started(day0, aggregate.Active, "price_premium")
+	sub.paid(at(time.Second), "in_1", day0)
+	pay.intent(aggregate.IntentSucceeded, day0)
+	for i, step := range []struct {
+		tell func()
+		want aggregate.Reason
+	}{
+		{func() {}, aggregate.ReasonSubscription},
+		{func() { pay.dispute(aggregate.DisputeOpened, at(day), "needs_response") }, aggregate.ReasonDisputed},
+		{func() { pay.dispute(aggregate.DisputeUpdated, at(2*day), "under_review") }, aggregate.ReasonDisputed},
+		{func() { pay.dispute(aggregate.DisputeClosed, at(3*day), "won") }, aggregate.ReasonSubscription},
+	} {
+		step.tell()
+		held := holding(waivers(), sub.truth())
+		held.Payments = []aggregate.PaymentTruth{gather(pay.facts).DerivePayment("pi_1")}
+		if e, _ := aggregate.Entitle("a", held, deny, at(10*day)); e.Reason != step.want {
+			t.Errorf("step %d: %s, want %s", i, e.Reason, step.want)
+		}
+	}
+}
+
+func TestAFullRefundDeniesUntilTheNextInvoiceIsPaid(t *testing.T) {
+	deny := strict(func(c *aggregate.Catalog) { c.OnFullRefund = aggregate.PolicyDeny })
+	var sub, pay story
+	sub.started(day0, aggregate.Active, "price_premium")
+	sub.paid(at(time.Second), "in_1", day0)
+	pay.intent(aggregate.IntentSucceeded, day0)
+	for i, step := range []struct {
+		tell func()
+		want aggregate.Reason
+	}{
+		{func() { pay.refund(aggregate.RefundCreated, at(day), "re_1", 2899, "succeeded") }, aggregate.ReasonSubscription},
+		{func() { pay.refund(aggregate.RefundCreated, at(2*day), "re_2", 1, "pending") }, aggregate.ReasonRefunded},
+		{func() { pay.refund(aggregate.RefundFailed, at(3*day), "re_2", 1, "failed") }, aggregate.ReasonSubscription},
+		{func() { pay.refund(aggregate.RefundCreated, at(4*day), "re_3", 1, "succeeded") }, aggregate.ReasonRefunded},
+		{func() { sub.paid(at(5*day), "in_2", at(5*day)) }, aggregate.ReasonSubscription},
+	} {
+		step.tell()
+		held := holding(waivers(), sub.truth())
+		held.Payments = []aggregate.PaymentTruth{gather(pay.facts).DerivePayment("pi_1")}
+		if e, _ := aggregate.Entitle("a", held, deny, at(10*day)); e.Reason != step.want {
+			t.Errorf("step %d: %s, want %s", i, e.Reason, step.want)
+		}
+	}
+}
+
 func TestADefaultPolicyIsTheSameCatalogSaidOrNot(t *testing.T) {
 	const rest = `"free_tier": "a", "tiers": [{"id": "a"}]`
 	plain := catalogOf(t, `{`+rest+`}`)
