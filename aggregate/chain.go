@@ -24,23 +24,33 @@ func orderChanges(changes []held, before *SubscriptionSnapshot) {
 }
 
 // chain is the changes of one second as a graph: each change leads from the
-// digest of the snapshot before it to the digest of its own.
+// snapshot before it to its own. Snapshots are numbered; what has the same
+// digest is the same snapshot.
 type chain struct {
 	changes []held
-	digests []string
+	numbers map[string]int
+	// from and to are the snapshots that each change leads from, none if it does
+	// not tell, and to.
+	from, to []int
 	// steps are the changes that lead from one snapshot to another, each once;
 	// again are further tellings of a step.
 	steps, again []int
 }
 
+const none = -1
+
 func newChain(changes []held) chain {
-	c := chain{changes: slices.Clone(changes), digests: make([]string, len(changes))}
-	seen := map[[2]string]bool{}
+	n := len(changes)
+	c := chain{changes: slices.Clone(changes), numbers: make(map[string]int, n+1), from: make([]int, n), to: make([]int, n)}
+	seen := make(map[[2]int]bool, n)
 	for i, f := range c.changes {
-		c.digests[i] = f.Subscription.Digest()
-		step := [2]string{f.Subscription.Before, c.digests[i]}
+		c.from[i], c.to[i] = none, c.number(f.Subscription.Digest())
+		if f.Subscription.Before != "" {
+			c.from[i] = c.number(f.Subscription.Before)
+		}
+		step := [2]int{c.from[i], c.to[i]}
 		switch {
-		case step[0] == "" || step[0] == step[1]:
+		case step[0] == none || step[0] == step[1]:
 		case seen[step]:
 			c.again = append(c.again, i)
 		default:
@@ -51,18 +61,25 @@ func newChain(changes []held) chain {
 	return c
 }
 
-func (c chain) from(step int) string { return c.changes[step].Subscription.Before }
+func (c chain) number(digest string) int {
+	n, found := c.numbers[digest]
+	if !found {
+		n = len(c.numbers)
+		c.numbers[digest] = n
+	}
+	return n
+}
 
 // end finds the snapshot in which the path through all changes ends, and
 // whether there is exactly one. Two events may describe one change, and count
 // once; but if they may as well be two changes, with another between them, and
 // the end depends on it, there is none.
-func (c chain) end(before *SubscriptionSnapshot) (string, bool) {
-	if !slices.ContainsFunc(c.digests, func(d string) bool { return d != c.digests[0] }) {
-		return c.digests[0], true
+func (c chain) end(before *SubscriptionSnapshot) (int, bool) {
+	if !slices.ContainsFunc(c.to, func(n int) bool { return n != c.to[0] }) {
+		return c.to[0], true
 	}
 	if !c.connected() {
-		return "", false
+		return none, false
 	}
 	end, unique := c.endOf(c.steps, before)
 	if unique && len(c.again) > 0 {
@@ -73,16 +90,16 @@ func (c chain) end(before *SubscriptionSnapshot) (string, bool) {
 }
 
 // endOf finds the end of the path that takes each of the steps once.
-func (c chain) endOf(steps []int, before *SubscriptionSnapshot) (string, bool) {
-	balance := map[string]int{}
+func (c chain) endOf(steps []int, before *SubscriptionSnapshot) (int, bool) {
+	balance := make([]int, len(c.numbers))
 	for _, i := range steps {
-		balance[c.from(i)]--
-		balance[c.digests[i]]++
+		balance[c.from[i]]--
+		balance[c.to[i]]++
 	}
-	end, ends := "", 0
-	for digest, n := range balance {
+	end, ends := none, 0
+	for snapshot, n := range balance {
 		if n > 0 {
-			end, ends = digest, ends+n
+			end, ends = snapshot, ends+n
 		}
 	}
 	switch {
@@ -90,61 +107,61 @@ func (c chain) endOf(steps []int, before *SubscriptionSnapshot) (string, bool) {
 		return end, true
 	case ends == 0 && before != nil:
 		// A round trip: it ends where it began.
-		began := before.Digest()
-		return began, slices.Contains(c.digests, began)
+		began, known := c.numbers[before.Digest()]
+		return began, known && slices.Contains(c.to, began)
 	}
-	return "", false
+	return none, false
 }
 
 // connected reports whether every snapshot of the second hangs on one path.
 func (c chain) connected() bool {
-	beside := map[string][]string{}
-	for _, i := range c.steps {
-		beside[c.from(i)] = append(beside[c.from(i)], c.digests[i])
-		beside[c.digests[i]] = append(beside[c.digests[i]], c.from(i))
+	group := make([]int, len(c.numbers)) // each snapshot leads to another of its group, or to itself
+	for n := range group {
+		group[n] = n
 	}
-	reached := map[string]bool{c.digests[0]: true}
-	for next := []string{c.digests[0]}; len(next) > 0; {
-		at := next[len(next)-1]
-		next = next[:len(next)-1]
-		for _, d := range beside[at] {
-			if !reached[d] {
-				reached[d] = true
-				next = append(next, d)
-			}
+	find := func(n int) int {
+		for group[n] != n {
+			group[n] = group[group[n]]
+			n = group[n]
 		}
+		return n
 	}
-	return !slices.ContainsFunc(c.digests, func(d string) bool { return !reached[d] })
+	for _, i := range c.steps {
+		group[find(c.from[i])] = find(c.to[i])
+	}
+	return !slices.ContainsFunc(c.to, func(n int) bool { return find(n) != find(c.to[0]) })
 }
 
 // upTo returns the changes in the order of the path that ends there. A change
 // that is no step of it, because it tells a snapshot again, follows the step
 // that led to that snapshot, or comes first.
-func (c chain) upTo(end string) []held {
-	onPath := make([]bool, len(c.changes))
-	for _, i := range c.steps {
-		onPath[i] = true
+func (c chain) upTo(end int) []held {
+	tellings := make([][]int, len(c.numbers))
+	for i := range c.changes {
+		tellings[c.to[i]] = append(tellings[c.to[i]], i)
 	}
-	retold := map[string][]held{}
-	path := c.path(end)
-	leadTo := map[string]bool{}
-	for _, i := range path {
-		leadTo[c.digests[i]] = true
+	isStep := make([]bool, len(c.changes))
+	leadTo := make([]bool, len(c.numbers))
+	for _, i := range c.steps {
+		isStep[i], leadTo[c.to[i]] = true, true
 	}
 	ordered := make([]held, 0, len(c.changes))
-	for i, f := range c.changes {
-		switch {
-		case onPath[i]:
-		case leadTo[c.digests[i]]:
-			retold[c.digests[i]] = append(retold[c.digests[i]], f)
-		default:
-			ordered = append(ordered, f)
+	add := func(changes []int) {
+		for _, i := range changes {
+			if !isStep[i] {
+				ordered = append(ordered, c.changes[i])
+			}
 		}
 	}
-	for _, i := range path {
+	for snapshot, changes := range tellings {
+		if !leadTo[snapshot] {
+			add(changes)
+		}
+	}
+	for _, i := range c.path(end) {
 		ordered = append(ordered, c.changes[i])
-		ordered = append(ordered, retold[c.digests[i]]...)
-		delete(retold, c.digests[i])
+		add(tellings[c.to[i]])
+		tellings[c.to[i]] = nil
 	}
 	return ordered
 }
@@ -152,27 +169,26 @@ func (c chain) upTo(end string) []held {
 // path puts the steps in order: it walks back from the end, takes each step
 // once, and where a walk gets stuck early, inserts the rest as a detour
 // (Hierholzer's algorithm).
-func (c chain) path(end string) []int {
-	into := map[string][]int{}
+func (c chain) path(end int) []int {
+	into := make([][]int, len(c.numbers))
 	for _, i := range c.steps {
-		into[c.digests[i]] = append(into[c.digests[i]], i)
+		into[c.to[i]] = append(into[c.to[i]], i)
 	}
-	type visit struct {
-		snapshot string
-		by       int // the step that led on from it, -1 at the end
-	}
-	var path []int
-	for stack := []visit{{end, -1}}; len(stack) > 0; {
-		top := stack[len(stack)-1]
-		if steps := into[top.snapshot]; len(steps) > 0 {
-			into[top.snapshot] = steps[1:]
-			stack = append(stack, visit{c.from(steps[0]), steps[0]})
+	path := make([]int, 0, len(c.steps))
+	taken := []int{none} // the steps walked back over; at is where that led
+	for at := end; ; {
+		if steps := into[at]; len(steps) > 0 {
+			into[at] = steps[1:]
+			taken = append(taken, steps[0])
+			at = c.from[steps[0]]
 			continue
 		}
-		stack = stack[:len(stack)-1]
-		if top.by >= 0 {
-			path = append(path, top.by)
+		last := taken[len(taken)-1]
+		if last == none {
+			return path
 		}
+		taken = taken[:len(taken)-1]
+		path = append(path, last)
+		at = c.to[last]
 	}
-	return path
 }
