@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -70,6 +71,10 @@ type Poster struct {
 	// written only then, for it moves the log itself.
 	unwritten bool
 	lastWrite time.Time
+
+	// repudiated holds the Stripe events that are never posted. It is replaced,
+	// under mu, and never changed.
+	repudiated atomic.Pointer[map[string]bool]
 }
 
 // Progress tells how far posting is.
@@ -162,6 +167,9 @@ func (p *Poster) Run(ctx context.Context) error {
 func (p *Poster) follow(ctx context.Context) error {
 	from, err := p.start(ctx)
 	if err != nil {
+		return err
+	}
+	if err := p.loadRepudiated(ctx); err != nil {
 		return err
 	}
 	batch := make([]eventstore.RecordedEvent, 0, batchSize)
