@@ -40,6 +40,8 @@ func (n *node) controlRoutes() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("POST /ingest", controlHandler(n.ingest))
 	mux.Handle("POST /rebuild", controlHandler(n.rebuild))
+	mux.Handle("POST /repost", controlHandler(n.repost))
+	mux.Handle("POST /repudiate", controlHandler(n.repudiate))
 	return mux
 }
 
@@ -74,6 +76,20 @@ func controlHandler(work controlWork) http.Handler {
 		}
 		send(controlLine{Result: raw})
 	})
+}
+
+// maxCallBytes bounds the content of a control call that has any.
+const maxCallBytes = 16 << 20
+
+// readCall reads the content of a control call. A field that is not known is a
+// fault: the command and the server may be of different builds.
+func readCall(r *http.Request, into any) error {
+	decoder := json.NewDecoder(io.LimitReader(r.Body, maxCallBytes))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(into); err != nil {
+		return fmt.Errorf("read the call: %w", err)
+	}
+	return nil
 }
 
 // maxSocketPath is the least that systems allow for the path of a socket; the

@@ -151,7 +151,13 @@ func (n *node) settle(ctx context.Context) error {
 	if err := n.poster.WaitFor(ctx, last); err != nil {
 		return fmt.Errorf("wait for posting: %w", err)
 	}
-	if last, err = n.lastOf(ctx, projections.Prefixes...); err != nil {
+	return n.awaitProjected(ctx)
+}
+
+// awaitProjected waits until the read model has everything posted so far.
+func (n *node) awaitProjected(ctx context.Context) error {
+	last, err := n.lastOf(ctx, projections.Prefixes...)
+	if err != nil {
 		return err
 	}
 	if err := n.runner.WaitFor(ctx, last); err != nil {

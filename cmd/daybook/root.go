@@ -28,6 +28,7 @@ func newRoot() *cobra.Command {
 	root.AddCommand(
 		serveCommand(), simulateCommand(), ingestCommand(), rebuildCommand(),
 		eventsCommand(), showCommand(), failuresCommand(),
+		repostCommand(), repudiateCommand(),
 		configCommand(), keysCommand(), versionCommand(),
 	)
 	return root
