@@ -75,11 +75,9 @@ func readCatalogs(ctx context.Context, store eventstore.Reader) (aggregate.Catal
 			return history, expected, fmt.Errorf("read the catalogs: %w", err)
 		}
 		expected = eventstore.Exactly(e.Revision)
-		a, err := aggregate.DecodeCatalogAdopted(e.Type, e.Data)
-		if err != nil {
+		if history, err = history.Evolve(e.Type, e.Data); err != nil {
 			return history, expected, fmt.Errorf("read the catalogs: revision %d: %w", e.Revision, err)
 		}
-		history = history.With(a)
 	}
 	return history, expected, nil
 }

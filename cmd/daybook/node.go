@@ -13,6 +13,7 @@ import (
 
 	"github.com/daybookhq/daybook/api"
 	"github.com/daybookhq/daybook/cmd/daybook/config"
+	"github.com/daybookhq/daybook/decisions"
 	"github.com/daybookhq/daybook/eventstore"
 	storesqlite "github.com/daybookhq/daybook/eventstore/sqlite"
 	"github.com/daybookhq/daybook/intake"
@@ -40,12 +41,13 @@ type node struct {
 	about    founded
 	catalogs *catalogBook
 
-	verifier *intake.Verifier
-	journal  *intake.Journal
-	poster   *posting.Poster
-	runner   *projections.Runner
-	answers  *projections.Answers
-	probe    *api.Probe
+	verifier  *intake.Verifier
+	journal   *intake.Journal
+	poster    *posting.Poster
+	runner    *projections.Runner
+	decisions *decisions.Book
+	answers   *projections.Answers
+	probe     *api.Probe
 }
 
 // openNode opens the data dir, founding the store if it is new. The configured
@@ -108,6 +110,7 @@ func (n *node) assemble() {
 		// read several parts of the log at once.
 		Rebuild: projections.RebuildOptions{Dir: n.cfg.DataDir, Readers: 2},
 	})
+	n.decisions = decisions.NewBook(decisions.Config{Store: n.store, Catalogs: n.catalogs.History, Now: systemClock, AwaitModel: n.runner.WaitFor})
 	n.answers = projections.NewAnswers(n.model, n.about.Epoch, n.cfg.Livemode)
 	n.probe = api.NewProbe(n.store, systemClock)
 }
