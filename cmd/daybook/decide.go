@@ -107,7 +107,7 @@ func momentOrSpan(text string, now time.Time) (time.Time, error) {
 func printDecided(cmd *cobra.Command, a aggregate.AccountTruth) error {
 	rows := newTable(cmd.OutOrStdout(), "account", a.Account)
 	for _, w := range a.Waivers {
-		rows.row("waiver "+w.ID, fmt.Sprintf("%s, %s", w.Tier, waiverState(w, systemClock())))
+		rows.row("waiver "+w.ID, fmt.Sprintf("%s, %s", w.Tier, waiverStanding(w, systemClock())))
 	}
 	if a.Block != nil {
 		rows.row("blocked", fmt.Sprintf("since %s by %s: %s", moment(a.Block.BlockedAt), a.Block.BlockedBy, a.Block.Reason))
@@ -118,7 +118,7 @@ func printDecided(cmd *cobra.Command, a aggregate.AccountTruth) error {
 	return rows.flush()
 }
 
-func waiverState(w aggregate.Waiver, now time.Time) string {
+func waiverStanding(w aggregate.Waiver, now time.Time) string {
 	switch {
 	case !w.RevokedAt.IsZero():
 		return "revoked at " + moment(w.RevokedAt)
@@ -211,7 +211,7 @@ func printWaivers(cmd *cobra.Command, waivers []decisions.Waiver) error {
 	}
 	rows := newTable(cmd.OutOrStdout(), "ACCOUNT", "WAIVER", "TIER", "STATE", "GRANTED BY", "GRANTED", "REASON")
 	for _, w := range waivers {
-		rows.row(w.Account, w.ID, w.Tier, waiverState(w.Waiver, systemClock()), w.GrantedBy, moment(w.GrantedAt), w.Reason)
+		rows.row(w.Account, w.ID, w.Tier, waiverStanding(w.Waiver, systemClock()), w.GrantedBy, moment(w.GrantedAt), w.Reason)
 	}
 	return rows.flush()
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/daybookhq/daybook/aggregate"
 	"github.com/daybookhq/daybook/api"
 	"github.com/daybookhq/daybook/cmd/daybook/config"
 	"github.com/daybookhq/daybook/decisions"
@@ -100,7 +101,7 @@ func (n *node) assemble() {
 	n.journal = intake.NewJournal(n.store, systemClock)
 	n.poster = posting.New(posting.Config{
 		Store: n.store, Translator: &intake.Translator{AccountKeys: n.cfg.AccountKeys},
-		Catalogs: n.catalogs.History, Livemode: n.cfg.Livemode, ConnectAccounts: n.cfg.ConnectAccounts,
+		Catalogs: n.catalogs.History, MapPrices: n.mapPrices, Livemode: n.cfg.Livemode, ConnectAccounts: n.cfg.ConnectAccounts,
 		Epoch: n.about.Epoch, Now: systemClock, Log: n.log,
 	})
 	n.runner = projections.NewRunner(projections.Options{
@@ -113,6 +114,11 @@ func (n *node) assemble() {
 	n.decisions = decisions.NewBook(decisions.Config{Store: n.store, Catalogs: n.catalogs.History, Now: systemClock, AwaitModel: n.runner.WaitFor})
 	n.answers = projections.NewAnswers(n.model, n.about.Epoch, n.cfg.Livemode)
 	n.probe = api.NewProbe(n.store, systemClock)
+}
+
+// mapPrices records what posting first matched prices to.
+func (n *node) mapPrices(ctx context.Context, mappings []aggregate.PriceMapping) error {
+	return n.catalogs.mapPrices(ctx, mappings, systemClock())
 }
 
 // noteGraceEnd has posting note, in the streams of subscriptions, that their

@@ -37,6 +37,9 @@ func (p *Poster) post(ctx context.Context, batch []eventstore.RecordedEvent) (ta
 	if err != nil {
 		return tally{}, err
 	}
+	if err := p.mapPrices(ctx, readings); err != nil {
+		return tally{}, err
+	}
 	jobs := jobsOf(readings)
 	if err := p.runJobs(ctx, p.ledgers, jobs); err != nil {
 		return tally{}, err

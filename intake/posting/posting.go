@@ -30,6 +30,9 @@ type Config struct {
 	Translator *intake.Translator
 	// Catalogs returns the history of catalogs in force.
 	Catalogs func() aggregate.Catalogs
+	// MapPrices records what prices were first matched to by their lookup key, so
+	// that Catalogs then knows it. Nil records nothing.
+	MapPrices func(ctx context.Context, mappings []aggregate.PriceMapping) error
 	// Livemode is the mode of the store: events of the other are not posted.
 	Livemode bool
 	// ConnectAccounts are the connected accounts whose events are posted.

@@ -240,6 +240,11 @@ func (r *repost) post(ctx context.Context, batch []eventstore.RecordedEvent) err
 		told[i] = RepostedEvent{StripeEventID: e.Stream.ID(), EventType: e.Type}
 		r.readAgain(e, &readings[i], &told[i])
 	}
+	if !r.plan.Rehearse {
+		if err := r.mapPrices(ctx, readings); err != nil {
+			return err
+		}
+	}
 	jobs := jobsOf(readings)
 	for _, j := range jobs {
 		j.manner, j.rehearsed = r.plan.manner(), r.plan.Rehearse
