@@ -29,7 +29,7 @@ func newRoot() *cobra.Command {
 		serveCommand(), simulateCommand(), ingestCommand(), rebuildCommand(),
 		eventsCommand(), showCommand(), failuresCommand(),
 		repostCommand(), repudiateCommand(),
-		waiverCommand(), blockCommand(), unblockCommand(), graceCommand(),
+		waiverCommand(), blockCommand(), unblockCommand(), graceCommand(), catalogCommand(),
 		configCommand(), keysCommand(), versionCommand(),
 	)
 	return root
