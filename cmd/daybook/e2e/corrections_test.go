@@ -83,9 +83,10 @@ func TestRepostAfterAnUpgrade(t *testing.T) {
 	if s.entitlement("acme").Known || s.entitlement("bell").Known {
 		t.Fatal("posted though told not to")
 	}
-	if o := command(t, nil, "failures", "--data-dir", s.dir); o.code != 1 || !strings.Contains(o.stdout, "evt_r1") {
-		t.Fatalf("failures before: %+v", o)
-	}
+	eventually(t, "the failure is listed", func() bool {
+		o := command(t, nil, "failures", "--data-dir", s.dir)
+		return o.code == 1 && strings.Contains(o.stdout, "evt_r1")
+	})
 	if r := repost(t, s.dir, 0, "--failed", "--dry-run"); r.Added != 1 || r.Repaired != 1 || s.entitlement("acme").Known {
 		t.Errorf("rehearsed: %+v", r)
 	}
