@@ -70,7 +70,7 @@ func (p *Poster) settle(ctx context.Context, readings []reading) (tally, error) 
 			}
 			done.failed++
 		case len(r.facts) > 0:
-			if r.entry.Revision > 0 { // what this variant says may be readable where the first was not
+			if p.mayRepair(r) {
 				if _, err := p.recordRepair(ctx, r); err != nil {
 					return tally{}, err
 				}
@@ -81,6 +81,12 @@ func (p *Poster) settle(ctx context.Context, readings []reading) (tally, error) 
 		}
 	}
 	return done, nil
+}
+
+// mayRepair reports an entry whose Stripe event may have failed before: an
+// earlier variant of it, or the same entry in an earlier build.
+func (p *Poster) mayRepair(r *reading) bool {
+	return r.entry.Revision > 0 || p.outcomes[r.entry.Stream.ID()] == FailedType
 }
 
 // readAll translates entries on all processors, and keeps their order.

@@ -75,6 +75,8 @@ type Poster struct {
 	unwritten bool
 	lastWrite time.Time
 
+	// outcomes are those filed when following began; Run's alone.
+	outcomes map[string]string
 	// repudiated holds the Stripe events that are never posted. It is replaced,
 	// under mu, and never changed.
 	repudiated atomic.Pointer[map[string]bool]
@@ -172,7 +174,7 @@ func (p *Poster) follow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := p.loadRepudiated(ctx); err != nil {
+	if p.outcomes, err = p.loadOutcomes(ctx); err != nil {
 		return err
 	}
 	batch := make([]eventstore.RecordedEvent, 0, batchSize)

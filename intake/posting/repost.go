@@ -113,10 +113,7 @@ func (p *Poster) Repost(ctx context.Context, plan RepostPlan) (Reposted, error) 
 	if err := plan.Check(); err != nil {
 		return Reposted{}, err
 	}
-	if err := p.loadRepudiated(ctx); err != nil {
-		return Reposted{}, err
-	}
-	outcomes, err := readOutcomes(ctx, p.Store)
+	outcomes, err := p.loadOutcomes(ctx)
 	if err != nil {
 		return Reposted{}, err
 	}

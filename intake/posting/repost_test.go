@@ -262,6 +262,16 @@ func TestASignedEntryWinsOverACorrectedUnsignedOne(t *testing.T) {
 	}
 }
 
+// TestPostingAllAgainRepairsWhatAnEarlierBuildFailed: as after a checkpoint that
+// was lost.
+func TestPostingAllAgainRepairsWhatAnEarlierBuildFailed(t *testing.T) {
+	store := openStore(t)
+	last := record(t, store, story()...)
+	fileFailed(t, store, "evt_1")
+	postUpTo(t, newPoster(store), last)
+	wantTypes(t, store, "posting-evt_1", posting.FailedType, posting.RepairedType)
+}
+
 func TestAReadableVariantRepairsWhatFailed(t *testing.T) {
 	store := openStore(t)
 	broken := subscriptionEvent("evt_1", created, "active", "price_basic", now)
@@ -372,6 +382,11 @@ func TestRepudiateRefuses(t *testing.T) {
 	for _, reason := range []string{"", "short", "         pad         ", strings.Repeat("x", 501), "with a\nnew line in it"} {
 		if _, err := p.Repudiate(t.Context(), "evt_1", "ann", reason); err == nil {
 			t.Errorf("took the reason %.20q", reason)
+		}
+	}
+	for _, actor := range []string{"", "a\x00b", strings.Repeat("x", 201)} {
+		if _, err := p.Repudiate(t.Context(), "evt_1", actor, forged); err == nil {
+			t.Errorf("took the actor %.20q", actor)
 		}
 	}
 	wantTypes(t, store, "subscription-sub_1")

@@ -37,6 +37,16 @@ func CheckReason(reason string) error {
 	return nil
 }
 
+// maxActor bounds the name of who decides, in bytes.
+const maxActor = 200
+
+func checkActor(actor string) error {
+	if actor == "" || len(actor) > maxActor || !utf8.ValidString(actor) || strings.ContainsFunc(actor, unicode.IsControl) {
+		return fmt.Errorf("who repudiates wants a name: 1 to %d bytes of text, without control characters", maxActor)
+	}
+	return nil
+}
+
 // Repudiation is what became of a repudiation.
 type Repudiation struct {
 	// Repudiated is what is recorded: by whom the event was repudiated, and
@@ -56,7 +66,8 @@ type Repudiation struct {
 // again changes nothing, but completes what a crash cut short. An event that
 // was never recorded gives ErrUnknownEvent.
 func (p *Poster) Repudiate(ctx context.Context, stripeEventID, actor, reason string) (Repudiation, error) {
-	if err := CheckReason(reason); err != nil {
+	reason = strings.TrimSpace(reason)
+	if err := errors.Join(CheckReason(reason), checkActor(actor)); err != nil {
 		return Repudiation{}, err
 	}
 	entries, err := p.entriesOf(ctx, stripeEventID)
@@ -160,17 +171,17 @@ func (p *Poster) recordRepudiation(ctx context.Context, r *reading, actor, reaso
 	return said, true, nil
 }
 
-// loadRepudiated learns which events are never to be posted. What posting
-// itself repudiates is added as it happens.
-func (p *Poster) loadRepudiated(ctx context.Context) error {
+// loadOutcomes reads what became of events, and so learns which are never to be
+// posted. What this Poster itself repudiates is added as it happens.
+func (p *Poster) loadOutcomes(ctx context.Context) (map[string]string, error) {
 	outcomes, err := readOutcomes(ctx, p.Store)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, id := range withOutcome(outcomes, RepudiatedType) {
 		p.markRepudiated(id)
 	}
-	return nil
+	return outcomes, nil
 }
 
 func (p *Poster) markRepudiated(stripeEventID string) {
