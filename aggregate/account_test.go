@@ -120,7 +120,9 @@ func TestBadCommandsNameEveryFault(t *testing.T) {
 		when   aggregate.Command
 		fields []string
 	}{
-		"nothing in it":       {aggregate.GrantWaiver{}, []string{"reason", "actor", "id"}},
+		"nothing in it":       {aggregate.GrantWaiver{}, []string{"reason", "actor", "id", "tier"}},
+		"nothing right in it": {aggregate.GrantWaiver{Tier: "platinum", Reason: "short", ExpiresAt: at(-1)}, []string{"reason", "actor", "id", "tier", "expires_at"}},
+		"a grace of nothing":  {aggregate.ExtendGrace{}, []string{"reason", "actor", "until"}},
 		"no such tier":        {aggregate.GrantWaiver{ID: "w", Tier: "platinum", Reason: why, Actor: "ops"}, []string{"tier"}},
 		"an end that is past": {aggregate.GrantWaiver{ID: "w", Tier: "", Reason: why, Actor: "ops", ExpiresAt: at(-1)}, []string{"tier", "expires_at"}},
 		"an end that is now":  {aggregate.GrantWaiver{ID: "w", Tier: "basic", Reason: why, Actor: "ops", ExpiresAt: day0}, []string{"expires_at"}},

@@ -96,8 +96,9 @@ type ExtendGrace struct {
 
 func (g GrantWaiver) decide(a *Account, c Catalogs, now time.Time) (*Decision, error) {
 	g.Reason = strings.TrimSpace(g.Reason)
+	limits := errors.Join(checkTier(g.Tier, c), checkEnd("expires_at", g.ExpiresAt, now))
 	if err := errors.Join(a.check(g.Reason, g.Actor), checkName("id", g.ID)); err != nil {
-		return nil, err
+		return nil, errors.Join(err, limits)
 	}
 	if w := a.waiver(g.ID); w != nil {
 		if w.Tier != g.Tier || w.Reason != g.Reason || !w.ExpiresAt.Equal(g.ExpiresAt) {
@@ -105,8 +106,8 @@ func (g GrantWaiver) decide(a *Account, c Catalogs, now time.Time) (*Decision, e
 		}
 		return nil, nil
 	}
-	if err := errors.Join(checkTier(g.Tier, c), checkEnd("expires_at", g.ExpiresAt, now)); err != nil {
-		return nil, err
+	if limits != nil { // of one granted already they need not hold any more
+		return nil, limits
 	}
 	return &Decision{Type: WaiverGranted, Actor: g.Actor, Reason: g.Reason, Waiver: g.ID, Tier: g.Tier,
 		Until: utc(g.ExpiresAt)}, nil
@@ -144,18 +145,18 @@ func (u UnblockAccount) decide(a *Account, _ Catalogs, _ time.Time) (*Decision, 
 
 func (x ExtendGrace) decide(a *Account, _ Catalogs, now time.Time) (*Decision, error) {
 	x.Reason = strings.TrimSpace(x.Reason)
-	if err := a.check(x.Reason, x.Actor); err != nil {
-		return nil, err
-	}
+	err := a.check(x.Reason, x.Actor)
 	switch inForce := a.truth.GraceUntil; {
 	case x.Until.IsZero():
-		return nil, &CommandError{"until", "missing"}
+		err = errors.Join(err, &CommandError{"until", "missing"})
 	case x.Until.Equal(inForce):
-		return nil, nil
+		return nil, err
 	case x.Until.Before(inForce):
-		return nil, &CommandError{"until", "grace is already extended until " + moment(inForce)}
+		err = errors.Join(err, &CommandError{"until", "grace is already extended until " + moment(inForce)})
+	default:
+		err = errors.Join(err, checkEnd("until", x.Until, now))
 	}
-	if err := checkEnd("until", x.Until, now); err != nil {
+	if err != nil {
 		return nil, err
 	}
 	return &Decision{Type: GraceExtended, Actor: x.Actor, Reason: x.Reason, Until: utc(x.Until)}, nil

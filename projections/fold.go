@@ -17,6 +17,7 @@ import (
 const (
 	postingFailed   = "PostingFailed"
 	postingRepaired = "PostingRepaired"
+	eventRepudiated = "EventRepudiated"
 )
 
 // postingSchema is the newest stored shape of those events that is understood.
@@ -146,7 +147,7 @@ func entitlementRow(account string, truths []aggregate.SubscriptionTruth, c aggr
 // postingOutcome is what one posting- stream says.
 type postingOutcome struct {
 	known   bool     // at least one event could be read
-	failure *Failure // nil: it was repaired
+	failure *Failure // nil: it was repaired, or repudiated
 	fault   *fault
 }
 
@@ -172,7 +173,7 @@ func decodePosting(stream eventstore.Stream, e *eventstore.RecordedEvent) (*Fail
 		Reason    string    `json:"reason"`
 		FailedAt  time.Time `json:"failed_at"`
 	}
-	if e.Type != postingFailed && e.Type != postingRepaired {
+	if e.Type != postingFailed && e.Type != postingRepaired && e.Type != eventRepudiated {
 		return nil, fmt.Errorf("decode %q: %w", e.Type, aggregate.ErrUnknownType)
 	}
 	if err := json.Unmarshal(e.Data, &stored); err != nil {
@@ -181,7 +182,7 @@ func decodePosting(stream eventstore.Stream, e *eventstore.RecordedEvent) (*Fail
 	if stored.Schema > postingSchema {
 		return nil, fmt.Errorf("decode %s: schema %d, this build reads up to %d", e.Type, stored.Schema, postingSchema)
 	}
-	if e.Type == postingRepaired {
+	if e.Type != postingFailed {
 		return nil, nil
 	}
 	return &Failure{

@@ -37,10 +37,19 @@ func (p *Poster) post(ctx context.Context, batch []eventstore.RecordedEvent) (ta
 	if err != nil {
 		return tally{}, err
 	}
-	jobs := jobsOf(readings)
-	if err := p.runJobs(ctx, jobs); err != nil {
+	if err := p.mapPrices(ctx, readings); err != nil {
 		return tally{}, err
 	}
+	jobs := jobsOf(readings)
+	if err := p.runJobs(ctx, p.ledgers, jobs); err != nil {
+		return tally{}, err
+	}
+	passFailures(jobs)
+	return p.settle(ctx, readings)
+}
+
+// passFailures fails the entries whose facts found no place.
+func passFailures(jobs []*job) {
 	for _, j := range jobs {
 		for _, source := range j.sources {
 			if j.failure != nil {
@@ -48,7 +57,6 @@ func (p *Poster) post(ctx context.Context, batch []eventstore.RecordedEvent) (ta
 			}
 		}
 	}
-	return p.settle(ctx, readings)
 }
 
 // settle records the failures and counts.
@@ -62,12 +70,23 @@ func (p *Poster) settle(ctx context.Context, readings []reading) (tally, error) 
 			}
 			done.failed++
 		case len(r.facts) > 0:
+			if p.mayRepair(r) {
+				if _, err := p.recordRepair(ctx, r); err != nil {
+					return tally{}, err
+				}
+			}
 			done.posted++
 		default:
 			done.skipped++
 		}
 	}
 	return done, nil
+}
+
+// mayRepair reports an entry whose Stripe event may have failed before: an
+// earlier variant of it, or the same entry in an earlier build.
+func (p *Poster) mayRepair(r *reading) bool {
+	return r.entry.Revision > 0 || p.outcomes[r.entry.Stream.ID()] == FailedType
 }
 
 // readAll translates entries on all processors, and keeps their order.
@@ -98,7 +117,7 @@ func (p *Poster) read(ctx context.Context, entry eventstore.RecordedEvent, r *re
 		return nil
 	}
 	r.receipt = receipt
-	if !p.concerns(entry, receipt) {
+	if !p.concerns(entry, receipt) || p.isRepudiated(entry.Stream.ID()) {
 		return nil
 	}
 	if entry.Revision > 0 {
@@ -107,12 +126,17 @@ func (p *Poster) read(ctx context.Context, entry eventstore.RecordedEvent, r *re
 			return err
 		}
 	}
-	r.facts, r.failure = p.translate(entry)
-	for i := range r.facts {
-		// A later entry supersedes what an earlier one of the same event said.
-		r.facts[i].Fact.Epoch = int(entry.Revision)
-	}
+	r.takeFacts(p.translate(entry))
 	return nil
+}
+
+// takeFacts takes what an entry was translated to. A later entry supersedes
+// what an earlier one of the same Stripe event said.
+func (r *reading) takeFacts(facts []intake.StreamFact, failure error) {
+	r.facts, r.failure = facts, failure
+	for i := range r.facts {
+		r.facts[i].Fact.Epoch = int(r.entry.Revision)
+	}
 }
 
 // concerns reports whether an entry is one to post: of the store's mode, of our
@@ -152,7 +176,18 @@ type job struct {
 	stream  eventstore.Stream
 	facts   []aggregate.Fact
 	sources []*reading // of each fact
-	failure error
+	manner  manner
+	// rehearsed says that nothing is to be appended.
+	rehearsed bool
+	changes   []change
+	failure   error
+}
+
+// change is a fact that a job brought into its stream.
+type change struct {
+	source *reading
+	// corrects says that it took the place of another.
+	corrects bool
 }
 
 // jobsOf groups facts by the stream they belong to, in order of the entries.
@@ -175,12 +210,12 @@ func jobsOf(readings []reading) []*job {
 }
 
 // runJobs posts to many streams at once, to each in order.
-func (p *Poster) runJobs(ctx context.Context, jobs []*job) error {
+func (p *Poster) runJobs(ctx context.Context, cache *ledgers, jobs []*job) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(parallelStreams)
 	for _, j := range jobs {
 		group.Go(func() error {
-			err := p.postTo(ctx, p.ledgers, j)
+			err := p.postTo(ctx, cache, j)
 			var unpostable *unpostableError
 			if errors.As(err, &unpostable) {
 				j.failure = err

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"time"
 
@@ -24,6 +23,8 @@ const cachedLedgers = 8192
 type decider interface {
 	Evolve(e aggregate.Event, at aggregate.Place)
 	Decide(facts []aggregate.Fact, c aggregate.Catalogs, now time.Time) []aggregate.Event
+	Held(key aggregate.FactKey) (aggregate.Fact, bool)
+	KeysOf(stripeEventID string) []aggregate.FactKey
 }
 
 // ledger is a folded domain stream and the revision it was folded to.
@@ -79,6 +80,8 @@ func (l *ledgers) load(ctx context.Context, stream eventstore.Stream) (*ledger, 
 
 func (l *ledgers) forget(stream eventstore.Stream) { l.cache.Remove(stream) }
 
+// newDecider returns the aggregate of a stream's category: most objects are just
+// what Stripe said of them, and their truth is derived where it is asked for.
 func newDecider(stream eventstore.Stream) decider {
 	if stream.Category() == intake.SubscriptionCategory {
 		return aggregate.NewSubscription(stream.ID())
@@ -134,7 +137,9 @@ func (p *Poster) tryPost(ctx context.Context, cache *ledgers, j *job) error {
 	}
 	now, catalogs := p.Now(), p.Catalogs()
 	var proposed []eventstore.ProposedEvent
-	for _, facts := range j.steps() {
+	j.changes = nil
+	for _, facts := range j.steps(to) {
+		j.count(to, facts)
 		events, err := decide(to, facts, catalogs, now)
 		if err != nil {
 			return &unpostableError{Stream: j.stream, Err: err}
@@ -148,6 +153,9 @@ func (p *Poster) tryPost(ctx context.Context, cache *ledgers, j *job) error {
 			to.Evolve(e, aggregate.Place{RecordedAt: now})
 		}
 	}
+	if j.rehearsed {
+		return nil
+	}
 	for _, portion := range portions(proposed) {
 		result, err := p.Store.Append(ctx, j.stream, to.expected, portion...)
 		if err != nil {
@@ -156,14 +164,6 @@ func (p *Poster) tryPost(ctx context.Context, cache *ledgers, j *job) error {
 		to.expected = eventstore.Exactly(result.Revision)
 	}
 	return nil
-}
-
-// steps are the facts one by one; without any, one step that only concludes.
-func (j *job) steps() [][]aggregate.Fact {
-	if len(j.facts) == 0 {
-		return [][]aggregate.Fact{nil}
-	}
-	return slices.Collect(slices.Chunk(j.facts, 1))
 }
 
 // portionBytes bounds what is appended at once, well below what a store takes.
