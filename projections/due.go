@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/daybookhq/daybook/aggregate"
 )
 
 // pageOfDues bounds the accounts of one transaction when time passes for many.
@@ -110,19 +112,42 @@ func (r *Runner) tellExpiries(ctx context.Context, now time.Time) error {
 	var after Expiry
 	for {
 		var page []Expiry
+		more := false
 		err := r.update(ctx, func(tx Tx) (err error) {
 			page, err = tx.Expiries(now, after, pageOfDues)
+			if more = len(page) > 0; err != nil || !more {
+				return err
+			}
+			after = page[len(page)-1]
+			page, err = r.live.ended(tx, page, now)
 			return err
 		})
-		if err != nil {
-			return err
+		if err != nil || !more {
+			return errors.Join(err, failed)
 		}
-		if len(page) == 0 {
-			return failed
-		}
-		after = page[len(page)-1]
 		failed = errors.Join(failed, r.tellPage(ctx, page, now))
 	}
+}
+
+// ended leaves out the graces that an operator has extended, and those of
+// subscriptions on a test clock that has not come so far. When that changes, the
+// watch is woken: by the entitlement's next moment, or by the event.
+func (v *evaluator) ended(tx Tx, page []Expiry, now time.Time) ([]Expiry, error) {
+	l := screened{tx, v.marks}
+	ended := page[:0]
+	for _, e := range page {
+		var decisions aggregate.AccountTruth
+		var clock aggregate.ClockTruth
+		err := errors.Join(decodeObject(l, KindAccount, e.Account, &decisions), decodeObject(l, KindClock, e.Clock, &clock))
+		if err != nil {
+			return nil, err
+		}
+		behind := !clock.Now.IsZero() && clock.Now.Before(e.At)
+		if !decisions.GraceUntil.After(now) && !behind {
+			ended = append(ended, e)
+		}
+	}
+	return ended, nil
 }
 
 // tellPage tells account by account, and records what was told.

@@ -88,13 +88,25 @@ func CatalogsAt(ctx context.Context, store eventstore.Reader, at Moments) (aggre
 		return catalogs, err
 	}
 	for _, ev := range events {
-		adopted, err := decodeCatalog(&ev)
+		next, err := catalogs.Evolve(ev.Type, ev.Data)
 		if err != nil {
 			return catalogs, fmt.Errorf("read %s at revision %d: %w", ev.Stream, ev.Revision, err)
 		}
-		if catalogs.Current() == nil || at.reach(adopted.AdoptedAt) {
-			catalogs = catalogs.With(adopted)
+		if changed, err := catalogChangedAt(&ev); err != nil {
+			return catalogs, err
+		} else if catalogs.Current() == nil && next.Current() != nil || at.reach(changed) {
+			catalogs = next
 		}
 	}
 	return OrBuiltin(catalogs), nil
+}
+
+// catalogChangedAt is our clock when an event of the catalogs' stream was recorded.
+func catalogChangedAt(e *eventstore.RecordedEvent) (time.Time, error) {
+	if e.Type == aggregate.PriceMappedType {
+		m, err := aggregate.DecodePriceMapped(e.Type, e.Data)
+		return m.MappedAt, err
+	}
+	a, err := aggregate.DecodeCatalogAdopted(e.Type, e.Data)
+	return a.AdoptedAt, err
 }

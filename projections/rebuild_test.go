@@ -172,7 +172,11 @@ func TestCompareFindsEveryKindOfDifference(t *testing.T) {
 		"failures": func(tx projections.Tx) error { return tx.PutFailure(projections.Failure{StripeEventID: "evt_1"}) },
 		"parked":   func(tx projections.Tx) error { return tx.Park(projections.Parked{Stream: "subscription-x"}) },
 		"catalogs": func(tx projections.Tx) error {
-			return tx.AddCatalog(aggregate.CatalogAdopted{Schema: 1, Hash: "h", Catalog: aggregate.BuiltinCatalog()})
+			data, err := json.Marshal(aggregate.CatalogAdopted{Schema: 1, Hash: "h", Catalog: aggregate.BuiltinCatalog()})
+			if err != nil {
+				return err
+			}
+			return tx.AddCatalog(aggregate.CatalogAdoptedType, data)
 		},
 		"unmapped": func(tx projections.Tx) error {
 			truth := aggregate.SubscriptionTruth{ID: "sub_9", Status: aggregate.Active, Flags: []string{aggregate.FlagUnmappedPrice},
