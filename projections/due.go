@@ -35,7 +35,8 @@ func (r *Runner) watchDues(ctx context.Context) error {
 		if err != nil {
 			return r.afterDamage(ctx, err)
 		}
-		if err := r.tellExpiries(ctx, now); err != nil {
+		held, err := r.tellExpiries(ctx, now)
+		if next = earliest(next, held); err != nil {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
@@ -103,12 +104,12 @@ func (r *Runner) update(ctx context.Context, fn func(Tx) error) error {
 }
 
 // tellExpiries tells of every grace that has ended and was not told of. One
-// that cannot be told holds up no other.
-func (r *Runner) tellExpiries(ctx context.Context, now time.Time) error {
+// that cannot be told holds up no other. It returns when the first of those
+// ends that operators have extended, zero if there is none.
+func (r *Runner) tellExpiries(ctx context.Context, now time.Time) (held time.Time, failed error) {
 	if r.opts.OnDue == nil {
-		return nil
+		return held, nil
 	}
-	var failed error
 	var after Expiry
 	for {
 		var page []Expiry
@@ -119,35 +120,39 @@ func (r *Runner) tellExpiries(ctx context.Context, now time.Time) error {
 				return err
 			}
 			after = page[len(page)-1]
-			page, err = r.live.ended(tx, page, now)
+			var until time.Time
+			page, until, err = r.live.ended(tx, page, now)
+			held = earliest(held, until)
 			return err
 		})
 		if err != nil || !more {
-			return errors.Join(err, failed)
+			return held, errors.Join(err, failed)
 		}
 		failed = errors.Join(failed, r.tellPage(ctx, page, now))
 	}
 }
 
-// ended leaves out the graces that an operator has extended, and those of
-// subscriptions on a test clock that has not come so far. When that changes, the
-// watch is woken: by the entitlement's next moment, or by the event.
-func (v *evaluator) ended(tx Tx, page []Expiry, now time.Time) ([]Expiry, error) {
+// ended leaves out the graces that an operator has extended, and tells when the
+// first of them ends; and those of subscriptions on a test clock that has not
+// come so far, whose next event wakes the watch.
+func (v *evaluator) ended(tx Tx, page []Expiry, now time.Time) (ended []Expiry, held time.Time, err error) {
 	l := screened{tx, v.marks}
-	ended := page[:0]
 	for _, e := range page {
 		var decisions aggregate.AccountTruth
 		var clock aggregate.ClockTruth
 		err := errors.Join(decodeObject(l, KindAccount, e.Account, &decisions), decodeObject(l, KindClock, e.Clock, &clock))
 		if err != nil {
-			return nil, err
+			return nil, held, err
 		}
-		behind := !clock.Now.IsZero() && clock.Now.Before(e.At)
-		if !decisions.GraceUntil.After(now) && !behind {
+		switch {
+		case !clock.Now.IsZero() && clock.Now.Before(e.At):
+		case decisions.GraceUntil.After(now):
+			held = earliest(held, decisions.GraceUntil)
+		default:
 			ended = append(ended, e)
 		}
 	}
-	return ended, nil
+	return ended, held, nil
 }
 
 // tellPage tells account by account, and records what was told.

@@ -61,9 +61,10 @@ type holding struct {
 	// claimed are the customers whose metadata names the account; customers are
 	// those, and the subscriptions'.
 	claimed, customers []string
-	// payments are the account's, all or the noted ones; flags are those of what
-	// is contradictory about its payments, bills and customers.
+	// payments and bills are the account's, all or the noted ones; flags are those
+	// of what is contradictory about them and its customers.
 	payments []aggregate.PaymentTruth
+	bills    []aggregate.BillTruth
 	flags    []string
 }
 
@@ -215,6 +216,7 @@ func (h *holding) take(rows map[string]ObjectRow, forAccess bool) error {
 			if err := row.decode(&b); err != nil {
 				return err
 			}
+			h.bills = append(h.bills, b)
 			h.flags = append(h.flags, b.Flags...)
 		case KindCustomer:
 			var c aggregate.CustomerTruth

@@ -238,7 +238,6 @@ func (j *rejoin) follow(before, row ObjectRow, now time.Time) error {
 	switch row.Kind {
 	case KindAccount:
 		j.add(row.ID)
-		j.due(now) // an extension may have been shortened
 	case KindClock:
 		j.due(now)
 		accounts, err := j.tx.AccountsOnClock(row.ID)
