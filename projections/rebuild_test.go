@@ -23,6 +23,10 @@ type story struct {
 func pick[T any](s *story, from ...T) T { return from[s.IntN(len(from))] }
 
 func (s *story) step() {
+	if s.IntN(2) == 0 {
+		s.object()
+		return
+	}
 	id := fmt.Sprintf("sub_%d", s.IntN(25))
 	account := fmt.Sprintf("account-%d", s.IntN(12))
 	at := begin.Add(time.Duration(s.IntN(200)-100) * time.Hour)
@@ -54,7 +58,53 @@ func (s *story) step() {
 	if s.IntN(100) == 0 {
 		catalog := aggregate.BuiltinCatalog()
 		catalog.GracePeriod = aggregate.Span(time.Duration(s.IntN(72)) * time.Hour)
+		catalog.OnDispute, catalog.OnFullRefund = pick(s, "", aggregate.PolicyDeny), pick(s, "", aggregate.PolicyDeny)
 		s.adopt(catalog)
+	}
+}
+
+// object tells something of a customer, a payment, a bill, a clock, or of what
+// an operator decided. Few names make for many joins.
+func (s *story) object() {
+	subscription := fmt.Sprintf("sub_%d", s.IntN(25))
+	account := fmt.Sprintf("account-%d", s.IntN(12))
+	payment, invoice := fmt.Sprintf("pi_%d", s.IntN(20)), fmt.Sprintf("in_%d", s.IntN(20))
+	clock := fmt.Sprintf("clock_%d", s.IntN(3))
+	at := begin.Add(time.Duration(s.IntN(200)-100) * time.Hour)
+	switch s.IntN(13) {
+	case 0, 1:
+		s.customer("cus_"+subscription, pick(s, account, account, ""), at)
+	case 2:
+		s.fact(projections.KindCustomer, "cus_"+subscription, aggregate.Fact{Type: aggregate.CustomerDeleted, OccurredAt: at,
+			Customer: &aggregate.CustomerSnapshot{ID: "cus_" + subscription, Deleted: true}})
+	case 3, 4:
+		s.invoicePaid(subscription, invoice, at)
+	case 5:
+		s.charged(payment, pick(s, "cus_"+subscription, ""), pick(s, invoice, ""), 2900, at)
+	case 6:
+		s.paysFor(payment, invoice, at)
+	case 7:
+		s.disputed(payment, pick(s, "needs_response", "won", "lost"), at)
+	case 8:
+		s.refunded(payment, pick[int64](s, 100, 2900, 9900, -5), at)
+	case 9:
+		s.frozen(clock, at, at)
+	case 10:
+		s.onClock(subscription, account, clock, pick(s, aggregate.Active, aggregate.PastDue), at)
+	case 11:
+		s.decided(account, pick(s,
+			aggregate.Decision{Type: aggregate.WaiverGranted, Waiver: fmt.Sprint("wv_", s.IntN(3)), Tier: "elite", Until: at},
+			aggregate.Decision{Type: aggregate.WaiverRevoked, Waiver: fmt.Sprint("wv_", s.IntN(3))},
+			aggregate.Decision{Type: aggregate.AccountBlocked}, aggregate.Decision{Type: aggregate.AccountUnblocked},
+			aggregate.Decision{Type: aggregate.GraceExtended, Until: at}))
+	case 12:
+		s.fact(projections.KindBill, invoice, aggregate.Fact{Type: aggregate.CreditNoteIssued, OccurredAt: at,
+			CreditNote: &aggregate.CreditNoteSnapshot{ID: "cn_" + invoice, Invoice: invoice, Customer: "cus_" + subscription,
+				Status: "issued", Currency: pick(s, "usd", "gold"), Amount: 100, CreatedAt: at}})
+	}
+	if s.IntN(100) == 0 {
+		s.appendRaw(pick(s, eventstore.NewStream("customer", "cus_"+subscription), eventstore.NewStream("payment", payment),
+			eventstore.NewStream("account", account)), "SomethingNewer", []byte(`{}`))
 	}
 }
 
