@@ -310,3 +310,87 @@ func TestAMappedPriceIsAppliedToEverySubscription(t *testing.T) {
 	}
 	r.sameAsRebuilt()
 }
+
+// flagged says on which of the accounts a contradictory payment shows, by the
+// stored entitlements.
+func (r *rig) flagged(accounts ...string) []string {
+	r.t.Helper()
+	var shown []string
+	for _, account := range accounts {
+		if slices.Contains(r.stored(account).Flags, aggregate.FlagRefundExceedsCharge) {
+			shown = append(shown, account)
+		}
+	}
+	return shown
+}
+
+// A payment that names no invoice is joined by its customer, whose other
+// subscriptions and whose metadata may lead elsewhere later.
+func TestAFlaggedPaymentFollowsItsCustomer(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	r.subscribed("sub_1", "a", aggregate.Active, "price_premium", begin)
+	r.subscribed("sub_2", "b", aggregate.Active, "price_premium", begin)
+	r.charged("pi_1", "cus_sub_1", "", 2900, begin)
+	r.refunded("pi_1", 9900, begin)
+	r.settle()
+	if shown := r.flagged("a", "b"); !slices.Equal(shown, []string{"a"}) {
+		t.Fatalf("shown on %v", shown)
+	}
+	r.customer("cus_sub_1", "b", begin.Add(-time.Hour))
+	r.settle()
+	if shown := r.flagged("a", "b"); !slices.Equal(shown, []string{"b"}) {
+		t.Errorf("the customer claims b; shown on %v", shown)
+	}
+	r.customer("cus_sub_1", "", begin.Add(-time.Minute))
+	r.settle()
+	if shown := r.flagged("a", "b"); !slices.Equal(shown, []string{"a"}) {
+		t.Errorf("the customer claims nothing; shown on %v", shown)
+	}
+	other := aggregate.SubscriptionSnapshot{ID: "sub_2", Customer: "cus_sub_1", Status: aggregate.Active, Account: "b"}
+	r.fact(projections.KindSubscription, "sub_2", aggregate.Fact{Type: aggregate.SubscriptionChanged, OccurredAt: begin.Add(time.Minute), Subscription: &other})
+	r.settle()
+	if shown := r.flagged("a", "b"); len(shown) != 0 {
+		t.Errorf("the customer has two accounts; shown on %v", shown)
+	}
+	r.customer("cus_sub_1", "b", begin)
+	r.settle()
+	if shown := r.flagged("a", "b"); !slices.Equal(shown, []string{"b"}) {
+		t.Errorf("the customer claims b; shown on %v", shown)
+	}
+	r.customer("cus_sub_1", "a", begin.Add(time.Minute))
+	r.settle()
+	if shown := r.flagged("a", "b"); !slices.Equal(shown, []string{"a"}) {
+		t.Errorf("the customer claims a; shown on %v", shown)
+	}
+	r.sameAsRebuilt()
+}
+
+// A payment that names an invoice is joined by it, as long as the subscription
+// has that invoice: not once the event that told so was repudiated.
+func TestAPaymentFollowsItsInvoice(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	r.subscribed("sub_1", "a", aggregate.Active, "price_premium", begin)
+	r.subscribed("sub_2", "b", aggregate.Active, "price_premium", begin)
+	r.charged("pi_1", "cus_sub_2", "in_1", 2900, begin)
+	r.refunded("pi_1", 9900, begin)
+	r.settle()
+	if shown := r.flagged("a", "b"); !slices.Equal(shown, []string{"b"}) {
+		t.Fatalf("while the invoice is unknown, shown on %v", shown)
+	}
+	r.invoicePaid("sub_1", "in_1", begin)
+	forged := aggregate.FactKey{StripeEventID: r.lastKey()}
+	r.settle()
+	if shown := r.flagged("a", "b"); !slices.Equal(shown, []string{"a"}) {
+		t.Errorf("once the invoice is known, shown on %v", shown)
+	}
+	r.sameAsRebuilt()
+	r.fact(projections.KindSubscription, "sub_1", aggregate.Fact{Type: aggregate.Repudiated, Key: forged, Epoch: aggregate.RepudiatedEpoch,
+		Repudiation: &aggregate.Repudiation{Actor: "ann", Reason: "forged"}})
+	r.settle()
+	if shown := r.flagged("a", "b"); !slices.Equal(shown, []string{"b"}) {
+		t.Errorf("once the invoice was repudiated, shown on %v", shown)
+	}
+	r.sameAsRebuilt()
+}

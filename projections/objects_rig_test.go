@@ -1,6 +1,7 @@
 package projections_test
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/daybookhq/daybook/aggregate"
@@ -38,6 +39,9 @@ func (r *rig) decided(account string, d aggregate.Decision) {
 	}
 	r.event(projections.KindAccount, account, aggregate.Event{Decision: &d})
 }
+
+// lastKey is the Stripe event of the latest fact.
+func (r *rig) lastKey() string { return fmt.Sprintf("evt_%06d", r.n) }
 
 // customer records what a customer's metadata claims.
 func (r *rig) customer(id, account string, at time.Time) {

@@ -194,6 +194,11 @@ func TestARebuildThatDoesNotFitInMemory(t *testing.T) {
 	}
 }
 
+// object is a row of a model.
+func object(kind projections.Kind, id string) projections.ObjectRow {
+	return projections.ObjectRow{Kind: kind, ID: id, Doc: []byte(`{}`)}
+}
+
 // The comparison is what every other test of the rebuild rests on: it must find
 // each kind of difference.
 func TestCompareFindsEveryKindOfDifference(t *testing.T) {
@@ -228,6 +233,11 @@ func TestCompareFindsEveryKindOfDifference(t *testing.T) {
 			}
 			return tx.AddCatalog(aggregate.CatalogAdoptedType, data)
 		},
+		"account":  func(tx projections.Tx) error { return tx.PutObject(object(projections.KindAccount, "a")) },
+		"clock":    func(tx projections.Tx) error { return tx.PutObject(object(projections.KindClock, "clock_1")) },
+		"customer": func(tx projections.Tx) error { return tx.PutObject(object(projections.KindCustomer, "cus_1")) },
+		"invoice":  func(tx projections.Tx) error { return tx.PutObject(object(projections.KindBill, "in_1")) },
+		"payment":  func(tx projections.Tx) error { return tx.PutObject(object(projections.KindPayment, "pi_1")) },
 		"unmapped": func(tx projections.Tx) error {
 			truth := aggregate.SubscriptionTruth{ID: "sub_9", Status: aggregate.Active, Flags: []string{aggregate.FlagUnmappedPrice},
 				Items: []aggregate.Item{{Price: "price_odd"}}}
@@ -243,6 +253,9 @@ func TestCompareFindsEveryKindOfDifference(t *testing.T) {
 			common := func(tx projections.Tx) error {
 				other := row
 				other.Account, other.Truth.ID, other.Doc = "b", "sub_2", []byte(`{"id":"sub_2"}`)
+				if err := tx.PutObject(object(projections.KindPayment, "pi_0")); err != nil {
+					return err
+				}
 				return tx.PutSubscription(other)
 			}
 			for _, m := range []*sqlite.Model{a, b} {

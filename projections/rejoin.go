@@ -269,9 +269,6 @@ func (j *rejoin) customer(before string, row ObjectRow) error {
 	}
 	for _, s := range moved {
 		j.due(s.Due)
-		if err := j.invoicesMoved(invoiceIDs(s.Truth)); err != nil {
-			return err
-		}
 	}
 	return nil
 }
