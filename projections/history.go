@@ -49,6 +49,9 @@ func SubscriptionAt(ctx context.Context, store eventstore.Reader, id string, at 
 // objectAt folds the stream of anything but a subscription as far as the moments
 // allow, and tells whether anything was known of it then.
 func objectAt(ctx context.Context, store eventstore.Reader, kind Kind, id string, at Moments) (row ObjectRow, known bool, err error) {
+	if id == "" {
+		return row, false, nil
+	}
 	stream := eventstore.NewStream(string(kind), id)
 	f := newFolded(stream)
 	err = foldKnown(ctx, store, stream, at.KnownAt, func(e aggregate.Event, place aggregate.Place) {
