@@ -272,6 +272,9 @@ func (c *changes) writeRows(tx Tx, marks *marks, now time.Time) (affected, error
 			return nil, err
 		}
 	}
+	if err := j.joined(); err != nil {
+		return nil, err
+	}
 	for i, row := range c.objects {
 		if err := j.follow(before[i], row, now); err != nil {
 			return nil, err

@@ -117,19 +117,20 @@ func invoiceIDs(truth aggregate.SubscriptionTruth) []string {
 }
 
 // changedInvoices tells which invoices a subscription has gained and lost. They
-// come oldest first, so that what two lists have in common is mostly a prefix.
-func changedInvoices(before, after []string) (gained, lost []string) {
-	for len(before) > 0 && len(after) > 0 && before[0] == after[0] {
+// come oldest first, so that what both lists have in common is mostly a prefix.
+func changedInvoices(before []string, truth aggregate.SubscriptionTruth) (gained, lost []InvoiceRow) {
+	after := truth.Invoices
+	for len(before) > 0 && len(after) > 0 && before[0] == after[0].ID {
 		before, after = before[1:], after[1:]
 	}
-	for _, id := range after {
-		if !slices.Contains(before, id) {
-			gained = append(gained, id)
+	for _, invoice := range after {
+		if !slices.Contains(before, invoice.ID) {
+			gained = append(gained, InvoiceRow{invoice.ID, truth.ID})
 		}
 	}
 	for _, id := range before {
-		if !slices.Contains(after, id) {
-			lost = append(lost, id)
+		if !slices.ContainsFunc(after, func(i aggregate.InvoiceTruth) bool { return i.ID == id }) {
+			lost = append(lost, InvoiceRow{id, truth.ID})
 		}
 	}
 	return gained, lost
@@ -142,6 +143,15 @@ type rejoin struct {
 	affected
 	// due hears the ends of grace that must be looked at.
 	due func(time.Time)
+
+	gained, lost []InvoiceRow
+	placed       []placed
+}
+
+// placed is a subscription that was recorded elsewhere before.
+type placed struct {
+	before Place
+	row    SubscriptionRow
 }
 
 // object writes a row. The subscriptions that it moves come later.
@@ -164,7 +174,6 @@ func (j *rejoin) subscription(row SubscriptionRow) error {
 	if err != nil {
 		return err
 	}
-	invoices := invoiceIDs(row.Truth)
 	if row.invoices == nil {
 		truth, _, err := j.tx.Subscription(row.Truth.ID)
 		if err != nil {
@@ -177,59 +186,69 @@ func (j *rejoin) subscription(row SubscriptionRow) error {
 	}
 	j.due(row.Due)
 	j.add(before.Account, row.Account)
-	if err := j.invoices(row.Truth.ID, row.invoices, invoices); err != nil {
+	gained, lost := changedInvoices(row.invoices, row.Truth)
+	j.gained, j.lost = append(j.gained, gained...), append(j.lost, lost...)
+	if (before != Place{Account: row.Account, Customer: row.Customer}) {
+		j.placed = append(j.placed, placed{before: before, row: row})
+	}
+	return nil
+}
+
+// joined records what the subscriptions of the batch have gained and lost, and
+// touches the accounts whose payments may belong elsewhere for it.
+func (j *rejoin) joined() error {
+	if err := j.tx.PutInvoices(j.gained); err != nil {
 		return err
 	}
-	if (before == Place{Account: row.Account, Customer: row.Customer}) {
-		return nil
-	}
-	return j.placed(row, before)
-}
-
-// invoices records which invoices a subscription has, where that changed.
-func (j *rejoin) invoices(subscription string, before, after []string) error {
-	gained, lost := changedInvoices(before, after)
-	for _, invoice := range gained {
-		if err := j.tx.PutInvoice(invoice, subscription); err != nil {
+	for _, row := range j.lost {
+		if err := j.tx.DropInvoice(row); err != nil {
 			return err
 		}
 	}
-	for _, invoice := range lost {
-		if err := j.tx.DropInvoice(invoice, subscription); err != nil {
+	for _, row := range append(j.gained, j.lost...) {
+		if err := j.invoiceMoved(row.Invoice); err != nil {
 			return err
 		}
 	}
-	return j.invoicesMoved(append(gained, lost...))
-}
-
-// invoicesMoved touches the accounts that showed the payments of invoices, and
-// those that do now.
-func (j *rejoin) invoicesMoved(invoices []string) error {
-	for _, invoice := range invoices {
-		rows, err := (screened{j.tx, j.marks}).ObjectsOf(ByInvoice, invoice, true)
-		if err != nil {
+	for _, p := range j.placed {
+		if err := j.moved(p); err != nil {
 			return err
-		}
-		for _, row := range rows {
-			if err := touchedBy(j.tx, row, j.affected); err != nil {
-				return err
-			}
 		}
 	}
 	return nil
 }
 
-// placed touches the accounts whose payments may belong elsewhere, now that a
+// invoiceMoved touches the accounts that showed the payments of an invoice, and
+// those that do now.
+func (j *rejoin) invoiceMoved(invoice string) error {
+	rows, err := (screened{j.tx, j.marks}).ObjectsOf(ByInvoice, invoice, true)
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		if err := touchedBy(j.tx, row, j.affected); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// moved touches the accounts whose payments may belong elsewhere, now that a
 // subscription does.
-func (j *rejoin) placed(row SubscriptionRow, before Place) error {
-	for _, customer := range []string{before.Customer, row.Customer} {
+func (j *rejoin) moved(p placed) error {
+	for _, customer := range []string{p.before.Customer, p.row.Customer} {
 		if j.marks.has(markCustomer, customer) {
 			if err := touchedByCustomer(j.tx, customer, j.affected); err != nil {
 				return err
 			}
 		}
 	}
-	return j.invoicesMoved(invoiceIDs(row.Truth))
+	for _, invoice := range p.row.Truth.Invoices {
+		if err := j.invoiceMoved(invoice.ID); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // follow touches what follows from an object that was written, once every

@@ -73,10 +73,10 @@ type Tx interface {
 	PutSubscription(SubscriptionRow) error
 	// MoveSubscription records a subscription under another account.
 	MoveSubscription(id, account string) error
-	// PutInvoice and DropInvoice record that a subscription has an invoice, and
-	// that it has it no more.
-	PutInvoice(invoice, subscription string) error
-	DropInvoice(invoice, subscription string) error
+	// PutInvoices and DropInvoice record that subscriptions have invoices, and
+	// that one has it no more.
+	PutInvoices([]InvoiceRow) error
+	DropInvoice(InvoiceRow) error
 	PutObject(ObjectRow) error
 	// Told records that the end of a subscription's grace was told of.
 	Told(Expiry) error
@@ -100,6 +100,17 @@ type Rows struct {
 	Parked        []Parked
 }
 
+// Invoices are those of the subscriptions.
+func (r Rows) Invoices() []InvoiceRow {
+	var invoices []InvoiceRow
+	for _, s := range r.Subscriptions {
+		for _, invoice := range s.Truth.Invoices {
+			invoices = append(invoices, InvoiceRow{invoice.ID, s.Truth.ID})
+		}
+	}
+	return invoices
+}
+
 // SubscriptionRow is a subscription as a model stores it.
 type SubscriptionRow struct {
 	Truth aggregate.SubscriptionTruth
@@ -115,6 +126,9 @@ type SubscriptionRow struct {
 	// must be asked.
 	invoices []string
 }
+
+// InvoiceRow says that a subscription has an invoice.
+type InvoiceRow struct{ Invoice, Subscription string }
 
 // Place is where a subscription is recorded.
 type Place struct {

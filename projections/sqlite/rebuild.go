@@ -60,14 +60,12 @@ func (m *Model) Load(ctx context.Context, rows projections.Rows) error {
 		if err == nil {
 			err = w.putFlags(ctx, r)
 		}
-		for _, invoice := range r.Truth.Invoices {
-			if err == nil {
-				err = w.putInvoice(ctx, invoice.ID, r.Truth.ID)
-			}
-		}
 		if err != nil {
 			return wrap("load subscriptions", err)
 		}
+	}
+	if err := w.putInvoices(ctx, rows.Invoices()); err != nil {
+		return wrap("load invoices", err)
 	}
 	for _, r := range rows.Objects {
 		if err := w.putObject(ctx, r); err != nil {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/daybookhq/daybook/projections"
@@ -204,16 +206,38 @@ func (t *transaction) MoveSubscription(id, account string) error {
 	return t.w.exec(t.ctx, `UPDATE subscriptions SET account = ? WHERE id = ?`, account, id)
 }
 
-func (t *transaction) PutInvoice(invoice, subscription string) error {
-	return t.w.putInvoice(t.ctx, invoice, subscription)
+func (t *transaction) PutInvoices(rows []projections.InvoiceRow) error {
+	return t.w.putInvoices(t.ctx, rows)
 }
 
-func (w *writer) putInvoice(ctx context.Context, invoice, subscription string) error {
-	return w.exec(ctx, `INSERT OR IGNORE INTO invoices (id, subscription) VALUES (?, ?)`, invoice, subscription)
+// invoicesAtOnce are put by one statement: half the cost of one for each.
+const invoicesAtOnce = 32
+
+func (w *writer) putInvoices(ctx context.Context, rows []projections.InvoiceRow) error {
+	for chunk := range slices.Chunk(rows, invoicesAtOnce) {
+		args := make([]any, 0, 2*len(chunk))
+		for _, r := range chunk {
+			args = append(args, r.Invoice, r.Subscription)
+		}
+		err := w.exec(ctx, putInvoicesOf[len(chunk)], args...)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-func (t *transaction) DropInvoice(invoice, subscription string) error {
-	return t.w.exec(t.ctx, `DELETE FROM invoices WHERE id = ? AND subscription = ?`, invoice, subscription)
+// putInvoicesOf has the statement for each number of rows.
+var putInvoicesOf = func() (statements [invoicesAtOnce + 1]string) {
+	for n := range statements {
+		statements[n] = `INSERT OR IGNORE INTO invoices (id, subscription) VALUES ` +
+			strings.TrimSuffix(strings.Repeat("(?, ?), ", n), ", ")
+	}
+	return statements
+}()
+
+func (t *transaction) DropInvoice(r projections.InvoiceRow) error {
+	return t.w.exec(t.ctx, `DELETE FROM invoices WHERE id = ? AND subscription = ?`, r.Invoice, r.Subscription)
 }
 
 func (t *transaction) PutObject(r projections.ObjectRow) error { return t.w.putObject(t.ctx, r) }
