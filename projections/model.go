@@ -13,7 +13,7 @@ import (
 
 // Schema is the version of the read model's content and of the projectors that
 // make it. A model of another schema is rebuilt.
-const Schema = 1
+const Schema = 2
 
 // Checkpoint tells how far a model has been folded, and by what.
 type Checkpoint struct {
@@ -34,14 +34,6 @@ type SubscriptionRecord struct {
 	aggregate.SubscriptionTruth
 	// Account is where the join puts the subscription.
 	Account string `json:"account,omitempty"`
-}
-
-// AccountRecord is an account and the subscriptions that belong to it.
-type AccountRecord struct {
-	Account       string               `json:"account"`
-	Customers     []string             `json:"customers"`
-	Subscriptions []SubscriptionRecord `json:"subscriptions"`
-	Entitlement   EntitlementRecord    `json:"-"`
 }
 
 // EntitlementRecord is an entitlement and how long it stays as it is.
@@ -106,8 +98,11 @@ type Reader interface {
 	Subscription(ctx context.Context, id string) (SubscriptionRecord, bool, error)
 	// Subscriptions returns a page, ordered by id.
 	Subscriptions(ctx context.Context, filter SubscriptionFilter) ([]SubscriptionRecord, error)
-	// Account returns an account with all that belongs to it, and whether it is known.
+	// Account returns an account with all that belongs to it, and whether anything
+	// is known of it.
 	Account(ctx context.Context, account string) (AccountRecord, bool, error)
+	// Objects lists up to limit objects of a kind behind an id, in order.
+	Objects(ctx context.Context, kind Kind, after string, limit int) ([]ObjectRow, error)
 	// Catalogs returns the history of catalogs that the model was folded with:
 	// the built-in one alone if none was adopted.
 	Catalogs(ctx context.Context) (aggregate.Catalogs, error)

@@ -44,12 +44,19 @@ type Model interface {
 
 // Tx is one transaction on a model. Its reads see its own writes.
 type Tx interface {
-	// AccountOf returns the account that a subscription is recorded under,
-	// empty if there is none.
-	AccountOf(subscription string) (string, error)
-	// SubscriptionsOf returns the subscriptions of an account, ordered by id.
-	// Those in known, by id, were just written, and are not read again.
-	SubscriptionsOf(account string, known map[string]aggregate.SubscriptionTruth) ([]aggregate.SubscriptionTruth, error)
+	Lookup
+
+	// Place returns where a subscription is recorded, the zero Place if nowhere.
+	Place(subscription string) (Place, error)
+	// Subscription returns what is recorded of one, and whether anything is.
+	Subscription(id string) (aggregate.SubscriptionTruth, bool, error)
+	// SubscriptionsOfCustomer lists the subscriptions of a customer, by id.
+	SubscriptionsOfCustomer(customer string) ([]SubscriptionRow, error)
+	// AccountsOnClock lists the accounts of subscriptions that live by a clock.
+	AccountsOnClock(clock string) ([]string, error)
+	// Objects lists up to limit objects of a kind behind an id, in order,
+	// without their documents.
+	Objects(kind Kind, which Which, after string, limit int) ([]ObjectRow, error)
 	// Lapsed lists up to limit accounts whose entitlement time alone has
 	// changed by now, earliest first.
 	Lapsed(now time.Time, limit int) ([]string, error)
@@ -64,6 +71,13 @@ type Tx interface {
 	NextDue(now time.Time) (time.Time, error)
 
 	PutSubscription(SubscriptionRow) error
+	// MoveSubscription records a subscription under another account.
+	MoveSubscription(id, account string) error
+	// PutInvoices and DropInvoice record that subscriptions have invoices, and
+	// that one has it no more.
+	PutInvoices([]InvoiceRow) error
+	DropInvoice(InvoiceRow) error
+	PutObject(ObjectRow) error
 	// Told records that the end of a subscription's grace was told of.
 	Told(Expiry) error
 	PutEntitlement(EntitlementRow) error
@@ -71,29 +85,69 @@ type Tx interface {
 	PutFailure(Failure) error
 	DropFailure(stripeEventID string) error
 	Park(Parked) error
-	// AddCatalog extends the history of catalogs.
-	AddCatalog(aggregate.CatalogAdopted) error
+	// AddCatalog extends the history of catalogs by an event of its stream, as
+	// aggregate.Catalogs evolves.
+	AddCatalog(eventType string, data []byte) error
 	SetCheckpoint(Checkpoint) error
 }
 
 // Rows are what Load adds.
 type Rows struct {
 	Subscriptions []SubscriptionRow
+	Objects       []ObjectRow
 	Entitlements  []EntitlementRow
 	Failures      []Failure
 	Parked        []Parked
 }
 
+// Invoices are those of the subscriptions.
+func (r Rows) Invoices() []InvoiceRow {
+	var invoices []InvoiceRow
+	for _, s := range r.Subscriptions {
+		for _, invoice := range s.Truth.Invoices {
+			invoices = append(invoices, InvoiceRow{invoice.ID, s.Truth.ID})
+		}
+	}
+	return invoices
+}
+
 // SubscriptionRow is a subscription as a model stores it.
 type SubscriptionRow struct {
 	Truth aggregate.SubscriptionTruth
-	// Account is where the join puts the subscription, empty if nowhere.
-	Account string
+	// Account is where the join puts the subscription, empty if nowhere, and
+	// Customer what it is joined by.
+	Account  string
+	Customer string
 	// Due is when its grace ends, zero if there is none or its end was told of.
 	Due time.Time
 	// Doc is Truth as JSON.
 	Doc []byte
+	// invoices are those that the model has under the subscription, nil if it
+	// must be asked.
+	invoices []string
 }
+
+// InvoiceRow says that a subscription has an invoice.
+type InvoiceRow struct{ Invoice, Subscription string }
+
+// Place is where a subscription is recorded.
+type Place struct {
+	Account  string
+	Customer string
+}
+
+// Which chooses among the objects of a kind.
+type Which int
+
+// The choices.
+const (
+	// Every is all of them.
+	Every Which = iota
+	// Claiming are the customers that claim an account.
+	Claiming
+	// Noted are those that show in entitlements.
+	Noted
+)
 
 // EntitlementRow is an entitlement as a model stores it.
 type EntitlementRow struct {
@@ -108,7 +162,9 @@ type EntitlementRow struct {
 type Expiry struct {
 	Subscription string
 	Account      string
-	At           time.Time
+	// Clock is the Stripe test clock that the subscription lives by, if any.
+	Clock string
+	At    time.Time
 }
 
 // newSubscriptionRow encodes a truth. Due is set only where no note tells of
@@ -118,7 +174,7 @@ func newSubscriptionRow(truth aggregate.SubscriptionTruth, told map[int64]bool) 
 	if err != nil {
 		return SubscriptionRow{}, fmt.Errorf("encode subscription %s: %w", truth.ID, err)
 	}
-	row := SubscriptionRow{Truth: truth, Account: truth.Link.Account, Doc: doc}
+	row := SubscriptionRow{Truth: truth, Account: truth.Link.Account, Customer: customerOf(truth), Doc: doc}
 	if d := truth.Delinquency; d != nil && !told[d.GraceUntil.UnixNano()] {
 		row.Due = d.GraceUntil
 	}
@@ -134,6 +190,8 @@ func newEntitlementRow(e aggregate.Entitlement, until time.Time) (EntitlementRow
 }
 
 // Prefixes are the streams that the projection follows.
-var Prefixes = []string{"subscription-", "catalog-", "account-", "customer-", "posting-"}
+var Prefixes = []string{
+	"subscription-", "catalog-", "account-", "customer-", "posting-", "payment-", "invoice-", "clock-",
+}
 
 func filter() eventstore.Filter { return eventstore.Filter{Prefixes: Prefixes} }

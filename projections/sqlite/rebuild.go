@@ -55,13 +55,21 @@ func (m *Model) makeBeside(ctx context.Context) error {
 func (m *Model) Load(ctx context.Context, rows projections.Rows) error {
 	w := m.file.write
 	for _, r := range rows.Subscriptions {
-		err := w.exec(ctx, `INSERT INTO subscriptions (id, account, customer, status, tier, due, doc)
-			VALUES (?, ?, ?, ?, ?, ?, ?)`, subscriptionArgs(r)...)
+		err := w.exec(ctx, `INSERT INTO subscriptions (id, account, customer, status, tier, clock, due, doc)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?)`, subscriptionArgs(r)...)
 		if err == nil {
 			err = w.putFlags(ctx, r)
 		}
 		if err != nil {
 			return wrap("load subscriptions", err)
+		}
+	}
+	if err := w.putInvoices(ctx, rows.Invoices()); err != nil {
+		return wrap("load invoices", err)
+	}
+	for _, r := range rows.Objects {
+		if err := w.putObject(ctx, r); err != nil {
+			return wrap("load objects", err)
 		}
 	}
 	for _, r := range rows.Entitlements {

@@ -2,14 +2,18 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
+	"encoding/json"
+	"slices"
+	"strings"
 	"time"
 
-	"github.com/daybookhq/daybook/aggregate"
 	"github.com/daybookhq/daybook/projections"
 )
 
 // transaction implements projections.Tx on the writing connection.
 type transaction struct {
+	lookup
 	ctx context.Context
 	w   *writer
 	// accounts and catalogs say what a cache must forget after the commit.
@@ -27,6 +31,7 @@ func (m *Model) Update(ctx context.Context, fn func(projections.Tx) error) error
 	}
 	return m.use(func(f *file) error {
 		tx := &transaction{ctx: ctx, w: f.write}
+		tx.query = func(query string, args ...any) (*sql.Rows, error) { return f.write.query(ctx, query, args...) }
 		if err := f.write.in(ctx, func() error { return fn(tx) }); err != nil {
 			return wrap("update the read model", err)
 		}
@@ -35,38 +40,49 @@ func (m *Model) Update(ctx context.Context, fn func(projections.Tx) error) error
 	})
 }
 
-func (t *transaction) AccountOf(subscription string) (string, error) {
-	accounts, err := t.texts(`SELECT account FROM subscriptions WHERE id = ?`, subscription)
-	if len(accounts) == 0 {
-		return "", err
+func (t *transaction) Place(subscription string) (p projections.Place, err error) {
+	rows, err := t.query(`SELECT account, customer FROM subscriptions WHERE id = ?`, subscription)
+	if err != nil {
+		return p, err
 	}
-	return accounts[0], err
+	return p, eachRow(rows, func() error { return rows.Scan(&p.Account, &p.Customer) })
 }
 
-func (t *transaction) SubscriptionsOf(account string, known map[string]aggregate.SubscriptionTruth) ([]aggregate.SubscriptionTruth, error) {
-	ids, err := t.texts(`SELECT id FROM subscriptions WHERE account = ? ORDER BY id`, account)
+func (t *transaction) SubscriptionsOfCustomer(customer string) ([]projections.SubscriptionRow, error) {
+	rows, err := t.query(`SELECT account, customer, due, doc FROM subscriptions WHERE customer = ? ORDER BY id`, customer)
 	if err != nil {
 		return nil, err
 	}
-	truths := make([]aggregate.SubscriptionTruth, len(ids))
-	for i, id := range ids {
-		truth, found := known[id]
-		if !found {
-			if truth, err = t.truth(id); err != nil {
-				return nil, err
-			}
+	var subs []projections.SubscriptionRow
+	return subs, eachRow(rows, func() error {
+		var r projections.SubscriptionRow
+		var due int64
+		if err := rows.Scan(&r.Account, &r.Customer, &due, &r.Doc); err != nil {
+			return err
 		}
-		truths[i] = truth
-	}
-	return truths, nil
+		r.Due = moment(due)
+		err := json.Unmarshal(r.Doc, &r.Truth)
+		subs = append(subs, r)
+		return err
+	})
 }
 
-func (t *transaction) truth(id string) (truth aggregate.SubscriptionTruth, err error) {
-	rows, err := t.w.query(t.ctx, `SELECT doc FROM subscriptions WHERE id = ?`, id)
-	if err != nil {
-		return truth, err
+func (t *transaction) AccountsOnClock(clock string) ([]string, error) {
+	if clock == "" {
+		return nil, nil
 	}
-	return truth, eachRow(rows, func() error { return scanDoc(rows, &truth) })
+	return t.texts(`SELECT DISTINCT account FROM subscriptions WHERE clock = ? AND clock > '' AND account > ''`, clock)
+}
+
+func (t *transaction) Objects(kind projections.Kind, which projections.Which, after string, limit int) ([]projections.ObjectRow, error) {
+	query := `SELECT kind, id, account, customer, invoice, noted, '' FROM objects WHERE kind = ? AND id > ?`
+	switch which {
+	case projections.Claiming:
+		query += ` AND account > ''`
+	case projections.Noted:
+		query += ` AND noted > 0`
+	}
+	return t.objects(query+` ORDER BY id LIMIT ?`, string(kind), after, limit)
 }
 
 func (t *transaction) Lapsed(now time.Time, limit int) ([]string, error) {
@@ -79,7 +95,7 @@ func (t *transaction) Crowded(after string, limit int) ([]string, error) {
 }
 
 func (t *transaction) Expiries(now time.Time, after projections.Expiry, limit int) ([]projections.Expiry, error) {
-	rows, err := t.w.query(t.ctx, `SELECT id, account, due FROM subscriptions
+	rows, err := t.query(`SELECT id, account, clock, due FROM subscriptions
 		WHERE due > 0 AND due <= ? AND (due, id) > (?, ?) ORDER BY due, id LIMIT ?`,
 		nanos(now), nanos(after.At), after.Subscription, limit)
 	if err != nil {
@@ -89,7 +105,7 @@ func (t *transaction) Expiries(now time.Time, after projections.Expiry, limit in
 	return expiries, eachRow(rows, func() error {
 		var e projections.Expiry
 		var due int64
-		err := rows.Scan(&e.Subscription, &e.Account, &due)
+		err := rows.Scan(&e.Subscription, &e.Account, &e.Clock, &due)
 		e.At = moment(due)
 		expiries = append(expiries, e)
 		return err
@@ -97,7 +113,7 @@ func (t *transaction) Expiries(now time.Time, after projections.Expiry, limit in
 }
 
 func (t *transaction) NextDue(now time.Time) (time.Time, error) {
-	rows, err := t.w.query(t.ctx, `SELECT coalesce(min(at), 0) FROM (
+	rows, err := t.query(`SELECT coalesce(min(at), 0) FROM (
 		SELECT min(due) AS at FROM subscriptions WHERE due > 0 AND due > ?1
 		UNION ALL SELECT min(until) FROM entitlements WHERE until > 0 AND until > ?1)`, nanos(now))
 	if err != nil {
@@ -108,25 +124,11 @@ func (t *transaction) NextDue(now time.Time) (time.Time, error) {
 	return moment(due), err
 }
 
-func (t *transaction) texts(query string, args ...any) ([]string, error) {
-	rows, err := t.w.query(t.ctx, query, args...)
-	if err != nil {
-		return nil, err
-	}
-	var texts []string
-	return texts, eachRow(rows, func() error {
-		var s string
-		err := rows.Scan(&s)
-		texts = append(texts, s)
-		return err
-	})
-}
-
 func (t *transaction) PutSubscription(r projections.SubscriptionRow) error {
-	err := t.w.exec(t.ctx, `INSERT INTO subscriptions (id, account, customer, status, tier, due, doc)
-		VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET account = excluded.account,
+	err := t.w.exec(t.ctx, `INSERT INTO subscriptions (id, account, customer, status, tier, clock, due, doc)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET account = excluded.account,
 		customer = excluded.customer, status = excluded.status, tier = excluded.tier,
-		due = excluded.due, doc = excluded.doc`, subscriptionArgs(r)...)
+		clock = excluded.clock, due = excluded.due, doc = excluded.doc`, subscriptionArgs(r)...)
 	if err != nil {
 		return err
 	}
@@ -137,7 +139,7 @@ func (t *transaction) PutSubscription(r projections.SubscriptionRow) error {
 }
 
 func subscriptionArgs(r projections.SubscriptionRow) []any {
-	return []any{r.Truth.ID, r.Account, r.Truth.Customer, string(r.Truth.Status), r.Truth.Tier, nanos(r.Due), r.Doc}
+	return []any{r.Truth.ID, r.Account, r.Customer, string(r.Truth.Status), r.Truth.Tier, r.Truth.TestClock, nanos(r.Due), r.Doc}
 }
 
 func (w *writer) putFlags(ctx context.Context, r projections.SubscriptionRow) error {
@@ -195,13 +197,54 @@ func (w *writer) park(ctx context.Context, p projections.Parked) error {
 		string(p.Stream), int64(p.Position), doc)
 }
 
-func (t *transaction) AddCatalog(a aggregate.CatalogAdopted) error {
+func (t *transaction) AddCatalog(eventType string, data []byte) error {
 	t.catalogs = true
-	doc, err := encode("a catalog", a)
-	if err != nil {
-		return err
+	return t.w.exec(t.ctx, `INSERT INTO catalogs (type, doc) VALUES (?, ?)`, eventType, data)
+}
+
+func (t *transaction) MoveSubscription(id, account string) error {
+	return t.w.exec(t.ctx, `UPDATE subscriptions SET account = ? WHERE id = ?`, account, id)
+}
+
+func (t *transaction) PutInvoices(rows []projections.InvoiceRow) error {
+	return t.w.putInvoices(t.ctx, rows)
+}
+
+// invoicesAtOnce are put by one statement: half the cost of one for each.
+const invoicesAtOnce = 32
+
+func (w *writer) putInvoices(ctx context.Context, rows []projections.InvoiceRow) error {
+	for chunk := range slices.Chunk(rows, invoicesAtOnce) {
+		args := make([]any, 0, 2*len(chunk))
+		for _, r := range chunk {
+			args = append(args, r.Invoice, r.Subscription)
+		}
+		err := w.exec(ctx, putInvoicesOf[len(chunk)], args...)
+		if err != nil {
+			return err
+		}
 	}
-	return t.w.exec(t.ctx, `INSERT INTO catalogs (doc) VALUES (?)`, doc)
+	return nil
+}
+
+// putInvoicesOf has the statement for each number of rows.
+var putInvoicesOf = func() (statements [invoicesAtOnce + 1]string) {
+	for n := range statements {
+		statements[n] = `INSERT OR IGNORE INTO invoices (id, subscription) VALUES ` +
+			strings.TrimSuffix(strings.Repeat("(?, ?), ", n), ", ")
+	}
+	return statements
+}()
+
+func (t *transaction) DropInvoice(r projections.InvoiceRow) error {
+	return t.w.exec(t.ctx, `DELETE FROM invoices WHERE id = ? AND subscription = ?`, r.Invoice, r.Subscription)
+}
+
+func (t *transaction) PutObject(r projections.ObjectRow) error { return t.w.putObject(t.ctx, r) }
+
+func (w *writer) putObject(ctx context.Context, r projections.ObjectRow) error {
+	return w.exec(ctx, `INSERT OR REPLACE INTO objects (kind, id, account, customer, invoice, noted, doc)
+		VALUES (?, ?, ?, ?, ?, ?, ?)`, string(r.Kind), r.ID, r.Account, r.Customer, r.Invoice, r.Noted, r.Doc)
 }
 
 func (t *transaction) SetCheckpoint(cp projections.Checkpoint) error {

@@ -67,7 +67,12 @@ func (w *writer) in(ctx context.Context, fn func() error) error {
 	}
 	err := fn()
 	if err == nil {
-		if _, err = w.conn.ExecContext(ctx, "COMMIT"); err == nil {
+		err = ctx.Err()
+	}
+	if err == nil {
+		// With a context that ends meanwhile, the driver would call a commit that
+		// was done a failure.
+		if _, err = w.conn.ExecContext(context.WithoutCancel(ctx), "COMMIT"); err == nil {
 			return nil
 		}
 	}
