@@ -13,11 +13,13 @@ type generation struct {
 	details bool
 	// flexible says that new subscriptions have flexible billing.
 	flexible bool
+	// inlineRefunds says that charges hold their refunds.
+	inlineRefunds bool
 }
 
 var (
 	olderGenerations = []generation{
-		{version: "2022-11-15"},
+		{version: "2022-11-15", inlineRefunds: true},
 		{version: "2023-10-16", details: true},
 		{version: "2024-06-20", details: true},
 	}
@@ -181,7 +183,8 @@ type invoice struct {
 	dueDate           int64
 	attempts          int
 	nextAttempt       int64
-	intent, charge    string
+	// payment is nil before the first attempt.
+	payment *payment
 	// metadata is the subscription's when the invoice was made.
 	metadata metadata
 }
@@ -209,4 +212,18 @@ func (i *invoice) amountPaid() int64 {
 		return i.total()
 	}
 	return 0
+}
+
+func (i *invoice) intentID() string {
+	if i.payment == nil {
+		return ""
+	}
+	return i.payment.intent
+}
+
+func (i *invoice) chargeID() string {
+	if i.payment == nil {
+		return ""
+	}
+	return i.payment.charge
 }

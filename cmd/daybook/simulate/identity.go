@@ -46,7 +46,7 @@ type customer struct {
 	line1, city, postal      string
 	country, currency, local string
 	invoicePrefix            string
-	invoices                 int
+	invoices, creditNotes    int
 	created                  int64
 }
 

@@ -44,15 +44,17 @@ func (s *story) proratedLine(description string, p plan, amount int64, sub *subs
 	}
 }
 
-// settleInvoice pays an invoice now. invoice.paid always comes; of the others
-// that tell of the same money, some.
+// settleInvoice pays an invoice now. invoice.paid always comes, and where
+// invoices no longer name their payment, what ties the two together; of the
+// others that tell of the same money, some.
 func (s *story) settleInvoice(inv *invoice, who origin) {
 	if inv.finalized == 0 {
 		s.finalize(inv, who)
 	}
 	inv.status, inv.paidAt, inv.nextAttempt = "paid", s.now, 0
 	if inv.total() > 0 {
-		s.charge(inv)
+		inv.attempts++
+		s.take(s.paymentOf(inv))
 	}
 	inv.subscription.addPaid(inv.total(), inv.currency)
 	shown := s.showInvoice(inv)
@@ -60,7 +62,7 @@ func (s *story) settleInvoice(inv *invoice, who origin) {
 	if s.chance(0.7) {
 		s.emit("invoice.payment_succeeded", shown, nil, who)
 	}
-	if s.generation().modern && inv.total() > 0 && s.chance(0.3) {
+	if s.generation().modern && inv.payment != nil {
 		s.emit("invoice_payment.paid", invoicePaymentObject(inv, s.options.Livemode), nil, who)
 	}
 }
@@ -69,18 +71,6 @@ func (s *story) finalize(inv *invoice, who origin) {
 	inv.status, inv.finalized = "open", s.now
 	if s.chance(0.15) {
 		s.emit("invoice.finalized", s.showInvoice(inv), nil, who)
-	}
-}
-
-// charge takes the money.
-func (s *story) charge(inv *invoice) {
-	inv.attempts++
-	inv.charge = "ch_3" + token(s.rng, 23)
-	if inv.intent == "" {
-		inv.intent = "pi_3" + token(s.rng, 23)
-	}
-	if s.chance(0.2) {
-		s.emit("charge.succeeded", chargeObject(inv, s.generation(), s.options.Livemode), nil, byStripe)
 	}
 }
 
@@ -118,9 +108,7 @@ func (s *story) attempt(inv *invoice, next time.Duration) {
 		s.finalize(inv, byStripe)
 	}
 	inv.attempts++
-	if inv.intent == "" {
-		inv.intent = "pi_3" + token(s.rng, 23)
-	}
+	s.decline(s.paymentOf(inv))
 	inv.nextAttempt = 0
 	if next > 0 {
 		inv.nextAttempt = s.now + span(next)

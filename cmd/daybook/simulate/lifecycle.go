@@ -70,6 +70,17 @@ var lifecycles = []lifecycle{
 	{"account named later", namedLater, 1},
 	{"moved to another account", moved, 1},
 	{"never bought", neverBought, 1},
+	{"refunded in part", refundedInPart, 2},
+	{"refunded in full", refundedInFull, 2},
+	{"refund fails", refundFails, 1},
+	{"refund fails once", refundFailsOnce, 1},
+	{"disputed", disputed, 1},
+	{"dispute won", disputeWon, 1},
+	{"dispute lost", disputeLost, 1},
+	{"inquiry", inquiry, 1},
+	{"credited with a refund", creditedWithRefund, 1},
+	{"credited to the balance", creditedToBalance, 1},
+	{"credit note voided", creditNoteVoided, 1},
 }
 
 // Lifecycles names the scripts, in the order of the first accounts of a run.

@@ -40,7 +40,7 @@ func invoiceBilling(i *invoice, g generation) object {
 	}
 	o = o.with(field{"billing_reason", i.reason})
 	if !g.modern {
-		o = o.with(field{"charge", text(i.charge)})
+		o = o.with(field{"charge", text(i.chargeID())})
 	}
 	return o.with(
 		field{"collection_method", i.subscription.collectionMethod()},
@@ -167,7 +167,7 @@ func invoicePayment(i *invoice, g generation) object {
 		return object{{"parent", parent}, {"payment_settings", settings}}
 	}
 	return object{
-		{"paid", i.status == "paid"}, {"paid_out_of_band", false}, {"payment_intent", text(i.intent)},
+		{"paid", i.status == "paid"}, {"paid_out_of_band", false}, {"payment_intent", text(i.intentID())},
 		{"payment_settings", settings},
 	}
 }

@@ -1,7 +1,5 @@
 package simulate
 
-import "strings"
-
 // customerObject renders a customer.
 func customerObject(c *customer, m metadata, live bool) object {
 	return object{
@@ -34,38 +32,5 @@ func methodObject(c *customer, live bool) object {
 			{"three_d_secure_usage", object{{"supported", true}}}, {"wallet", nil},
 		}},
 		{"created", c.created}, {"customer", c.id}, {"livemode", live}, {"metadata", object{}}, {"type", "card"},
-	}
-}
-
-// chargeObject renders the charge that paid an invoice.
-func chargeObject(i *invoice, g generation, live bool) object {
-	c := i.subscription.customer
-	o := object{
-		{"id", i.charge}, {"object", "charge"}, {"amount", i.total()}, {"amount_captured", i.total()},
-		{"amount_refunded", 0}, {"application", nil}, {"balance_transaction", "txn_" + i.charge[3:]},
-		{"billing_details", billingDetails(c)}, {"calculated_statement_descriptor", "SIMULATED SOFTWORKS"},
-		{"captured", true}, {"created", i.paidAt}, {"currency", i.currency}, {"customer", c.id},
-		{"description", "Subscription update"}, {"disputed", false}, {"failure_code", nil}, {"fraud_details", object{}},
-	}
-	if !g.modern {
-		o = o.with(field{"invoice", i.id})
-	}
-	return o.with(
-		field{"livemode", live}, field{"metadata", object{}},
-		field{"outcome", object{{"network_status", "approved_by_network"}, {"risk_level", "normal"}, {"type", "authorized"}}},
-		field{"paid", true}, field{"payment_intent", i.intent}, field{"payment_method", c.paymentMethod},
-		field{"receipt_email", c.email}, field{"refunded", false}, field{"status", "succeeded"},
-	)
-}
-
-// invoicePaymentObject renders what ties an invoice to its payment since
-// 2025-03-31.basil.
-func invoicePaymentObject(i *invoice, live bool) object {
-	return object{
-		{"id", strings.Replace(i.intent, "pi_3", "inpay_1", 1)}, {"object", "invoice_payment"},
-		{"amount_paid", i.total()}, {"amount_requested", i.total()}, {"created", i.paidAt},
-		{"currency", i.currency}, {"invoice", i.id}, {"is_default", true}, {"livemode", live},
-		{"payment", object{{"payment_intent", i.intent}, {"type", "payment_intent"}}}, {"status", "paid"},
-		{"status_transitions", object{{"canceled_at", nil}, {"paid_at", moment(i.paidAt)}}},
 	}
 }

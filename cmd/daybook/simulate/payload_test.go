@@ -76,6 +76,22 @@ var shapes = map[string]struct{ always, older, modern []string }{
 		older:  []string{"shipping_details"},
 		modern: []string{"adaptive_pricing", "collected_information"},
 	},
+	"charge": {
+		always: []string{"amount", "amount_refunded", "currency", "customer", "payment_intent", "paid", "refunded", "status"},
+		older:  []string{"invoice"},
+	},
+	"payment_intent": {
+		always: []string{"amount", "amount_received", "currency", "customer", "latest_charge", "status"},
+		older:  []string{"invoice"},
+	},
+	"refund":  {always: []string{"amount", "charge", "currency", "payment_intent", "status"}},
+	"dispute": {always: []string{"amount", "charge", "currency", "payment_intent", "status"}},
+	"credit_note": {
+		always: []string{"amount", "currency", "customer", "invoice", "status", "voided_at"},
+		older:  []string{"refund"},
+		modern: []string{"refunds"},
+	},
+	"invoice_payment": {always: []string{"amount_paid", "invoice", "payment.payment_intent", "status"}},
 }
 
 func TestPayloadsHaveTheShapeOfTheirVersion(t *testing.T) {

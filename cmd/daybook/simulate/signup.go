@@ -128,7 +128,7 @@ func (s *story) startTrial(sub *subscription, length time.Duration) {
 func (s *story) startIncomplete(sub *subscription, inv *invoice) {
 	s.emit("customer.subscription.created", s.show(sub), nil, byRequest)
 	inv.status, inv.finalized, inv.attempts = "open", s.now, 1
-	inv.intent = "pi_3" + token(s.rng, 23)
+	s.decline(s.paymentOf(inv))
 	s.emit("invoice.payment_failed", s.showInvoice(inv), nil, byRequest)
 }
 

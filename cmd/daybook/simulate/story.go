@@ -43,6 +43,7 @@ type story struct {
 
 	now, start, end int64
 	subscriptions   []*subscription
+	payments        []*payment
 	accounts        []string
 	events          []event
 }
