@@ -64,6 +64,17 @@ type subscription struct {
 	latestInvoice, pauses    string
 	setupIntent, missingCard string
 	sendInvoice              bool
+	// resumesAt ends a pause of collection, schedule is the schedule's id,
+	// pending the plan of an upgrade that waits for its payment.
+	resumesAt int64
+	schedule  string
+	pending   *plan
+	// pendingExpires is when it is given up.
+	pendingExpires int64
+	// percentOff is a coupon's.
+	percentOff int64
+	// extras are the items beside the first.
+	extras []extra
 	// cycles counts the periods since the anchor.
 	cycles int
 
@@ -84,11 +95,31 @@ type Money struct {
 	Currency string `json:"currency"`
 }
 
-// setPlan changes the price.
+// extra is a further item of a subscription, with a period of its own if start
+// is set.
+type extra struct {
+	item       string
+	plan       plan
+	quantity   int64
+	start, end int64
+}
+
+// setPlan changes the price of the first item.
 func (s *subscription) setPlan(p plan) {
 	s.plan = p
-	if p.tier != "" {
-		s.mapped = p.tier
+	s.remap()
+}
+
+// remap finds the tier of the best item; where none has one, the last stays.
+func (s *subscription) remap() {
+	best := s.plan.tier
+	for _, x := range s.extras {
+		if tierRank(x.plan.tier) > tierRank(best) {
+			best = x.plan.tier
+		}
+	}
+	if best != "" {
+		s.mapped = best
 	}
 	s.settle()
 }
@@ -136,8 +167,13 @@ func (s *subscription) addPaid(amount int64, currency string) {
 	s.paid = append(s.paid, Money{Amount: amount, Currency: currency})
 }
 
-// price is what one period costs.
-func (s *subscription) price() int64 { return s.plan.unit * s.quantity }
+// periodOf is the period of a further item.
+func (s *subscription) periodOf(x extra) (start, end int64) {
+	if x.start == 0 {
+		return s.periodStart, s.periodEnd
+	}
+	return x.start, x.end
+}
 
 // startPeriods begins the billing periods at a moment.
 func (s *subscription) startPeriods(at int64) {
@@ -181,8 +217,11 @@ type invoice struct {
 	created           int64
 	finalized, paidAt int64
 	dueDate           int64
+	voided, givenUp   int64
 	attempts          int
 	nextAttempt       int64
+	// percentOff is the coupon's.
+	percentOff int64
 	// payment is nil before the first attempt.
 	payment *payment
 	// metadata is the subscription's when the invoice was made.
@@ -196,15 +235,21 @@ type line struct {
 	quantity, amount      int64
 	start, end            int64
 	proration             bool
+	// subscriptionItem is empty for the first item.
+	subscriptionItem string
 }
 
-func (i *invoice) total() int64 {
+func (i *invoice) subtotal() int64 {
 	var sum int64
 	for _, l := range i.lines {
 		sum += l.amount
 	}
 	return sum
 }
+
+func (i *invoice) discount() int64 { return i.subtotal() * i.percentOff / 100 }
+
+func (i *invoice) total() int64 { return i.subtotal() - i.discount() }
 
 // amountPaid is all of it or nothing: partial payments do not occur here.
 func (i *invoice) amountPaid() int64 {

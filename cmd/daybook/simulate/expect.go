@@ -14,7 +14,10 @@ const Grace = 24 * time.Hour
 //
 // The deciding subscription is the best accessible one: the highest tier, then
 // the newest, then the higher id. Active and trialing give access (reason
-// subscription), past_due gives it until grace ends (grace). An accessible one
+// subscription), past_due gives it until grace ends (grace), or for as long as
+// nothing is owed, because the payment is told and the status has yet to follow
+// (nothing_owed). A failed payment that left the status active is owed too, and
+// takes nothing away. An accessible one
 // none of whose prices was ever known gives the free tier (unmapped_price).
 // Where none is accessible the account is on the free tier, and the best of the
 // others decides status and reason: past_due (expired_grace) before unpaid
@@ -78,7 +81,7 @@ func (e accountEnd) at(now time.Time) Expectation {
 		x.Reason = best.reason(now)
 		if best.accessible(now) {
 			x.Source, x.Tier = "subscription", cmp.Or(best.tier(), freeTier)
-			x.InGrace = best.status == "past_due"
+			x.InGrace = best.delinquent != 0 && now.Before(best.graceUntil())
 		}
 	}
 	x.Features, x.Members = featuresOf(x.Tier), membersOf(x.Tier)
@@ -119,7 +122,7 @@ func (s *subscription) accessible(now time.Time) bool {
 	case "active", "trialing":
 		return true
 	case "past_due":
-		return now.Before(s.graceUntil())
+		return s.delinquent == 0 || now.Before(s.graceUntil())
 	}
 	return false
 }
@@ -137,6 +140,8 @@ func (s *subscription) reason(now time.Time) string {
 	switch {
 	case access && s.tier() == "":
 		return "unmapped_price"
+	case access && s.status == "past_due" && s.delinquent == 0:
+		return "nothing_owed"
 	case access && s.status == "past_due":
 		return "grace"
 	case access:

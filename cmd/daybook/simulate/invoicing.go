@@ -12,9 +12,9 @@ func (s *story) newInvoice(sub *subscription, reason string) *invoice {
 		id:     "in_1" + token(s.rng, 23),
 		number: fmt.Sprintf("%s-%04d", s.customer.invoicePrefix, s.customer.invoices),
 		reason: reason, status: "draft", currency: sub.plan.currency,
-		subscription: sub, created: s.now, metadata: sub.metadata,
+		subscription: sub, created: s.now, metadata: sub.metadata, percentOff: sub.percentOff,
 	}
-	amount := sub.price()
+	amount := sub.plan.unit * sub.quantity
 	description := fmt.Sprintf("%d × %s (per %s)", sub.quantity, sub.plan.nickname, sub.plan.interval())
 	if sub.status == "trialing" {
 		amount, description = 0, "Trial period for "+sub.plan.nickname
@@ -23,7 +23,20 @@ func (s *story) newInvoice(sub *subscription, reason string) *invoice {
 		id: "il_1" + token(s.rng, 23), description: description, plan: sub.plan,
 		quantity: sub.quantity, amount: amount, start: sub.periodStart, end: sub.periodEnd,
 	}}
+	for _, x := range sub.extras {
+		if x.start == 0 || x.start == sub.periodStart {
+			inv.lines = append(inv.lines, s.extraLine(sub, x))
+		}
+	}
 	return inv
+}
+
+func (s *story) extraLine(sub *subscription, x extra) line {
+	start, end := sub.periodOf(x)
+	return line{
+		id: "il_1" + token(s.rng, 23), description: fmt.Sprintf("%d × %s", x.quantity, x.plan.nickname), plan: x.plan,
+		quantity: x.quantity, amount: x.plan.unit * x.quantity, start: start, end: end, subscriptionItem: x.item,
+	}
 }
 
 // prorate makes the invoice of a change of price within a period.
@@ -32,7 +45,7 @@ func (s *story) prorate(sub *subscription, from plan) *invoice {
 	left, whole := sub.periodEnd-s.now, sub.periodEnd-sub.periodStart
 	inv.lines = []line{
 		s.proratedLine("Unused time on "+from.nickname, from, -from.unit*sub.quantity*left/whole, sub),
-		s.proratedLine("Remaining time on "+sub.plan.nickname, sub.plan, sub.price()*left/whole, sub),
+		s.proratedLine("Remaining time on "+sub.plan.nickname, sub.plan, sub.plan.unit*sub.quantity*left/whole, sub),
 	}
 	return inv
 }
@@ -72,6 +85,18 @@ func (s *story) finalize(inv *invoice, who origin) {
 	if s.chance(0.15) {
 		s.emit("invoice.finalized", s.showInvoice(inv), nil, who)
 	}
+}
+
+// void withdraws an invoice now.
+func (s *story) void(inv *invoice, who origin) {
+	inv.status, inv.voided, inv.nextAttempt = "void", s.now, 0
+	s.emit("invoice.voided", s.showInvoice(inv), nil, who)
+}
+
+// giveUp marks an invoice uncollectible now.
+func (s *story) giveUp(inv *invoice, who origin) {
+	inv.status, inv.givenUp, inv.nextAttempt = "uncollectible", s.now, 0
+	s.emit("invoice.marked_uncollectible", s.showInvoice(inv), nil, who)
 }
 
 // turnPeriod begins the next period at the end of the present one, and leaves
@@ -114,6 +139,9 @@ func (s *story) attempt(inv *invoice, next time.Duration) {
 		inv.nextAttempt = s.now + span(next)
 	}
 	s.emit("invoice.payment_failed", s.showInvoice(inv), nil, byStripe)
+	if s.chance(0.1) {
+		s.emit("invoice.payment_action_required", s.showInvoice(inv), nil, byStripe)
+	}
 }
 
 // failFirst lets the first attempt fail: the subscription is past_due from now,

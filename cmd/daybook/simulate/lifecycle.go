@@ -81,6 +81,31 @@ var lifecycles = []lifecycle{
 	{"credited with a refund", creditedWithRefund, 1},
 	{"credited to the balance", creditedToBalance, 1},
 	{"credit note voided", creditNoteVoided, 1},
+	{"paid, status not yet followed", paidAheadOfStatus, 1},
+	{"first failure unseen", firstFailureUnseen, 2},
+	{"past due without a failure", pastDueUnexplained, 2},
+	{"draft deleted in grace", draftDeleted, 1},
+	{"collection paused, invoices given up", collectionPausedForLong, 1},
+	{"coupon to zero", couponToZero, 2},
+	{"coupon in part", couponInPart, 1},
+	{"upgrade waits for its payment", upgradePending, 1},
+	{"pending upgrade paid", pendingUpgradePaid, 1},
+	{"trial without a card, resumed", pausedThenResumed, 1},
+	{"trial extended", trialExtended, 1},
+	{"end planned for a date", endPlanned, 1},
+	{"end planned for a date, carried out", endPlannedCarriedOut, 1},
+	{"two items, the better counts", twoItems, 2},
+	{"an item unknown beside a known one", unknownItemBeside, 1},
+	{"items of different periods", itemsOfDifferentPeriods, 1},
+	{"item removed", itemRemoved, 1},
+	{"schedule moves on", scheduleMovesOn, 2},
+	{"bank debit on its way", debitOnItsWay, 1},
+	{"bank debit arrives", debitArrives, 1},
+	{"bank debit fails", debitFails, 1},
+	{"bought once beside", boughtOnceBeside, 1},
+	{"card saved", cardSaved, 1},
+	{"checkout abandoned", checkoutAbandoned, 1},
+	{"customer deleted", customerDeleted, 1},
 }
 
 // Lifecycles names the scripts, in the order of the first accounts of a run.
@@ -186,5 +211,5 @@ func neverBought(s *story) {
 	session := s.newSession()
 	session.metadata, session.expired = named, true
 	s.now += span(day)
-	s.emit("checkout.session.expired", sessionObject(session, s.generation(), s.options.Livemode), nil, byStripe)
+	s.tell("checkout.session.expired", session)
 }

@@ -17,8 +17,7 @@ func incomplete(s *story) { s.begun(s.ago(hour, 20*hour)) }
 func incompleteExpires(s *story) {
 	sub, inv := s.begun(s.ago(2*day, 40*day))
 	s.now += span(23 * hour)
-	inv.status, inv.nextAttempt = "void", 0
-	s.emit("invoice.voided", s.showInvoice(inv), nil, byStripe)
+	s.void(inv, byStripe)
 	s.change(sub, byStripe, func() { sub.become("incomplete_expired") })
 }
 

@@ -1,6 +1,9 @@
 package simulate
 
-import "strconv"
+import (
+	"cmp"
+	"strconv"
+)
 
 // invoiceObject renders an invoice in the shape of a generation.
 func invoiceObject(i *invoice, g generation, live bool) object {
@@ -121,7 +124,7 @@ func olderLine(i *invoice, l line, g generation, live bool) object {
 		field{"plan", planObject(l.plan, g, live)}, field{"price", priceObject(l.plan, g, live)},
 		field{"proration", l.proration}, field{"proration_details", object{{"credited_items", nil}}},
 		field{"quantity", l.quantity}, field{"subscription", i.subscription.id},
-		field{"subscription_item", i.subscription.item}, field{"tax_amounts", list{}}, field{"tax_rates", list{}},
+		field{"subscription_item", l.subscriptionItemOf(i)}, field{"tax_amounts", list{}}, field{"tax_rates", list{}},
 		field{"type", kind}, field{"unit_amount_excluding_tax", strconv.FormatInt(l.amount/max(l.quantity, 1), 10)},
 	)
 }
@@ -129,7 +132,7 @@ func olderLine(i *invoice, l line, g generation, live bool) object {
 func modernLine(i *invoice, l line, live bool) object {
 	details := object{
 		{"invoice_item", nil}, {"proration", l.proration}, {"proration_details", object{{"credited_items", nil}}},
-		{"subscription", i.subscription.id}, {"subscription_item", i.subscription.item},
+		{"subscription", i.subscription.id}, {"subscription_item", l.subscriptionItemOf(i)},
 	}
 	if l.proration {
 		details[0].value = l.item
@@ -184,8 +187,8 @@ func invoiceTotals(i *invoice, g generation) object {
 		field{"receipt_number", nil}, field{"rendering", nil}, field{"shipping_cost", nil}, field{"shipping_details", nil},
 		field{"starting_balance", 0}, field{"statement_descriptor", nil}, field{"status", i.status},
 		field{"status_transitions", object{
-			{"finalized_at", moment(i.finalized)}, {"marked_uncollectible_at", nil},
-			{"paid_at", moment(i.paidAt)}, {"voided_at", nil},
+			{"finalized_at", moment(i.finalized)}, {"marked_uncollectible_at", moment(i.givenUp)},
+			{"paid_at", moment(i.paidAt)}, {"voided_at", moment(i.voided)},
 		}},
 	)
 	if !g.modern {
@@ -198,12 +201,12 @@ func invoiceTotals(i *invoice, g generation) object {
 }
 
 func invoiceSums(i *invoice, g generation) object {
-	o := object{{"subtotal", i.total()}, {"subtotal_excluding_tax", i.total()}}
+	o := object{{"subtotal", i.subtotal()}, {"subtotal_excluding_tax", i.subtotal()}}
 	if !g.modern {
 		o = o.with(field{"tax", nil})
 	}
 	o = o.with(
-		field{"test_clock", nil}, field{"total", i.total()}, field{"total_discount_amounts", list{}},
+		field{"test_clock", nil}, field{"total", i.total()}, field{"total_discount_amounts", discountAmounts(i)},
 		field{"total_excluding_tax", i.total()},
 	)
 	if g.modern {
@@ -211,4 +214,15 @@ func invoiceSums(i *invoice, g generation) object {
 			field{"webhooks_delivered_at", i.created})
 	}
 	return o.with(field{"total_tax_amounts", list{}}, field{"transfer_data", nil}, field{"webhooks_delivered_at", i.created})
+}
+
+func discountAmounts(i *invoice) list {
+	if i.percentOff == 0 {
+		return list{}
+	}
+	return list{object{{"amount", i.discount()}, {"discount", "di_1" + i.id[4:]}}}
+}
+
+func (l line) subscriptionItemOf(i *invoice) string {
+	return cmp.Or(l.subscriptionItem, i.subscription.item)
 }

@@ -34,3 +34,17 @@ func methodObject(c *customer, live bool) object {
 		{"created", c.created}, {"customer", c.id}, {"livemode", live}, {"metadata", object{}}, {"type", "card"},
 	}
 }
+
+// scheduleObject renders the schedule that runs a subscription.
+func scheduleObject(s *subscription, live bool) object {
+	phase := object{
+		{"end_date", s.periodEnd}, {"items", list{object{{"price", s.plan.price}, {"quantity", s.quantity}}}},
+		{"start_date", s.periodStart},
+	}
+	return object{
+		{"id", s.schedule}, {"object", "subscription_schedule"}, {"canceled_at", nil}, {"completed_at", nil},
+		{"created", s.created}, {"current_phase", object{{"end_date", s.periodEnd}, {"start_date", s.periodStart}}},
+		{"customer", s.customer.id}, {"end_behavior", "release"}, {"livemode", live}, {"metadata", object{}},
+		{"phases", list{phase}}, {"status", "active"}, {"subscription", s.id},
+	}
+}

@@ -19,6 +19,11 @@ type offer struct {
 	// missingCard is what happens at the trial's end without a card.
 	missingCard string
 	sendInvoice bool
+	// percentOff is a coupon's, extras are further items.
+	percentOff int64
+	extras     []extra
+	// schedule is the id of the schedule that runs it.
+	schedule string
 }
 
 // planOf draws a monthly price of a tier.
@@ -99,6 +104,7 @@ func (s *story) newSubscription(o offer) *subscription {
 		id: "sub_1" + token(s.rng, 23), item: "si_" + token(s.rng, 14), customer: s.customer,
 		quantity: o.quantity, created: s.now, missingCard: o.missingCard, sendInvoice: o.sendInvoice,
 		flexible: s.generation().flexible, owner: s.account, plan: o.plan, status: "active",
+		percentOff: o.percentOff, extras: o.extras, schedule: o.schedule,
 	}
 	if o.naming == nameNowhere {
 		sub.owner = s.customer.id
@@ -134,6 +140,11 @@ func (s *story) startIncomplete(sub *subscription, inv *invoice) {
 
 // checkOut tells that the session behind a sign-up is complete.
 func (s *story) checkOut(sub *subscription, inv *invoice, how naming) {
+	s.tell("checkout.session.completed", s.sessionOf(sub, inv, how))
+}
+
+// sessionOf is the session behind a sign-up.
+func (s *story) sessionOf(sub *subscription, inv *invoice, how naming) *session {
 	session := s.newSession()
 	session.subscription, session.invoice = sub, inv
 	switch how {
@@ -149,7 +160,12 @@ func (s *story) checkOut(sub *subscription, inv *invoice, how naming) {
 		session.reference = s.account
 	case nameNowhere:
 	}
-	s.emit("checkout.session.completed", sessionObject(session, s.generation(), s.options.Livemode), nil, byStripe)
+	return session
+}
+
+// tell emits an event of a session.
+func (s *story) tell(typ string, session *session) {
+	s.emit(typ, sessionObject(session, s.generation(), s.options.Livemode), nil, byStripe)
 }
 
 func (s *story) newSession() *session {
