@@ -8,6 +8,7 @@ import (
 // event is one Stripe event, rendered.
 type event struct {
 	id, typ, version          string
+	account                   string
 	created                   int64
 	object, previous          object
 	requestID, idempotencyKey string
@@ -45,7 +46,11 @@ type story struct {
 	subscriptions   []*subscription
 	payments        []*payment
 	accounts        []string
-	events          []event
+	// strangers are the customers of whom nothing may be known, connected is the
+	// Stripe account that the events come from, empty for the endpoint's own.
+	strangers []*customer
+	connected string
+	events    []event
 }
 
 // newStory casts lifecycle number i. Each has a generator of its own, so that
@@ -83,6 +88,7 @@ func (s *story) castGenerations() {
 func (s *story) play(l lifecycle) {
 	s.lifecycle = l.name
 	l.script(s)
+	s.strange()
 }
 
 // generation is the one in force now.
@@ -126,6 +132,7 @@ func (s *story) emit(typ string, o object, before object, who origin) {
 		e.requestID = "req_" + token(s.rng, 14)
 		e.idempotencyKey = "stripe-node-retry-" + token(s.rng, 22)
 	}
+	e.account = s.connected
 	e.body = envelope(e, s.options.Livemode)
 	e.object, e.previous = nil, nil
 	s.events = append(s.events, e)
