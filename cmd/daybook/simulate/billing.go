@@ -13,6 +13,8 @@ type generation struct {
 	details bool
 	// flexible says that new subscriptions have flexible billing.
 	flexible bool
+	// pauseReasons says that subscriptions tell why they are paused.
+	pauseReasons bool
 	// inlineRefunds says that charges hold their refunds.
 	inlineRefunds bool
 }
@@ -27,6 +29,7 @@ var (
 		{version: "2025-03-31.basil", modern: true},
 		{version: "2025-07-30.basil", modern: true},
 		{version: "2025-11-17.clover", modern: true, flexible: true},
+		{version: "2026-09-30.endive", modern: true, flexible: true, pauseReasons: true},
 	}
 )
 
@@ -71,6 +74,8 @@ type subscription struct {
 	pending   *plan
 	// pendingExpires is when it is given up.
 	pendingExpires int64
+	// pausedFor is why it is paused, where that is told.
+	pausedFor string
 	// percentOff is a coupon's.
 	percentOff int64
 	// extras are the items beside the first.
@@ -126,7 +131,7 @@ func (s *subscription) remap() {
 
 // settle notes the tier while the subscription is in good standing.
 func (s *subscription) settle() {
-	if s.status == "active" || s.status == "trialing" {
+	if s.delinquent == 0 && (s.status == "active" || s.status == "trialing") {
 		s.goodTier = s.mapped
 	}
 }
@@ -140,17 +145,29 @@ func (s *subscription) owe(at int64) {
 
 // become changes the status; leaving past_due ends what was owed.
 func (s *subscription) become(status string) {
-	s.status = status
+	s.status, s.pausedFor = status, ""
 	if status != "past_due" {
 		s.delinquent = 0
 	}
 	s.settle()
 }
 
+// clear ends what was owed, ahead of the status.
+func (s *subscription) clear() {
+	s.delinquent = 0
+	s.settle()
+}
+
+// owing reports a status that grace keeps alive: past_due, or a pause for a
+// first failed payment.
+func (s *subscription) owing() bool {
+	return s.status == "past_due" || s.status == "paused" && s.pausedFor != ""
+}
+
 // tier is what the subscription pays for; while it owes, never more than in
 // good standing. Empty if no price of it was ever known.
 func (s *subscription) tier() string {
-	if s.status == "past_due" && s.delinquent != 0 {
+	if s.delinquent != 0 {
 		return lowerTier(s.mapped, s.goodTier)
 	}
 	return s.mapped
@@ -222,6 +239,9 @@ type invoice struct {
 	nextAttempt       int64
 	// percentOff is the coupon's.
 	percentOff int64
+	// oneOff says that it bills no subscription; then subscription only tells
+	// who pays. outOfBand says that the money did not come through Stripe.
+	oneOff, outOfBand bool
 	// payment is nil before the first attempt.
 	payment *payment
 	// metadata is the subscription's when the invoice was made.
@@ -251,9 +271,10 @@ func (i *invoice) discount() int64 { return i.subtotal() * i.percentOff / 100 }
 
 func (i *invoice) total() int64 { return i.subtotal() - i.discount() }
 
-// amountPaid is all of it or nothing: partial payments do not occur here.
-func (i *invoice) amountPaid() int64 {
-	if i.status == "paid" {
+// amountPaid is all of it or nothing: partial payments do not occur here. What
+// was paid out of band is told since 2025-03-31.basil.
+func (i *invoice) amountPaid(g generation) int64 {
+	if i.status == "paid" && (g.modern || !i.outOfBand) {
 		return i.total()
 	}
 	return 0

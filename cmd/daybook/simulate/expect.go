@@ -16,7 +16,7 @@ const Grace = 24 * time.Hour
 // the newest, then the higher id. Active and trialing give access (reason
 // subscription), past_due gives it until grace ends (grace), or for as long as
 // nothing is owed, because the payment is told and the status has yet to follow
-// (nothing_owed). A failed payment that left the status active is owed too, and
+// (nothing_owed); a pause for a first failed payment is as past_due. A failed payment that left the status active is owed too, and
 // takes nothing away. An accessible one
 // none of whose prices was ever known gives the free tier (unmapped_price).
 // Where none is accessible the account is on the free tier, and the best of the
@@ -118,10 +118,10 @@ func (s *subscription) standing(now time.Time) int {
 }
 
 func (s *subscription) accessible(now time.Time) bool {
-	switch s.status {
-	case "active", "trialing":
+	switch {
+	case s.status == "active", s.status == "trialing":
 		return true
-	case "past_due":
+	case s.owing():
 		return s.delinquent == 0 || now.Before(s.graceUntil())
 	}
 	return false
@@ -140,13 +140,13 @@ func (s *subscription) reason(now time.Time) string {
 	switch {
 	case access && s.tier() == "":
 		return "unmapped_price"
-	case access && s.status == "past_due" && s.delinquent == 0:
+	case access && s.owing() && s.delinquent == 0:
 		return "nothing_owed"
-	case access && s.status == "past_due":
+	case access && s.owing():
 		return "grace"
 	case access:
 		return "subscription"
-	case s.status == "past_due":
+	case s.owing():
 		return "expired_grace"
 	case s.status == "incomplete_expired":
 		return "canceled"

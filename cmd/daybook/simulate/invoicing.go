@@ -39,6 +39,15 @@ func (s *story) extraLine(sub *subscription, x extra) line {
 	}
 }
 
+// oneOff makes the invoice of something beside the subscription.
+func (s *story) oneOff(sub *subscription) *invoice {
+	inv := s.newInvoice(sub, "manual")
+	inv.oneOff, inv.metadata = true, nil
+	inv.lines = inv.lines[:1]
+	inv.lines[0].item, inv.lines[0].description = "ii_1"+token(s.rng, 23), "Setup help"
+	return inv
+}
+
 // prorate makes the invoice of a change of price within a period.
 func (s *story) prorate(sub *subscription, from plan) *invoice {
 	inv := s.newInvoice(sub, "subscription_update")
@@ -65,17 +74,19 @@ func (s *story) settleInvoice(inv *invoice, who origin) {
 		s.finalize(inv, who)
 	}
 	inv.status, inv.paidAt, inv.nextAttempt = "paid", s.now, 0
-	if inv.total() > 0 {
+	if inv.total() > 0 && !inv.outOfBand {
 		inv.attempts++
 		s.take(s.paymentOf(inv))
 	}
-	inv.subscription.addPaid(inv.total(), inv.currency)
+	if !inv.oneOff {
+		inv.subscription.addPaid(inv.total(), inv.currency)
+	}
 	shown := s.showInvoice(inv)
 	s.emit("invoice.paid", shown, nil, who)
 	if s.chance(0.7) {
 		s.emit("invoice.payment_succeeded", shown, nil, who)
 	}
-	if s.generation().modern && inv.payment != nil {
+	if s.generation().modern && inv.payment != nil && !inv.outOfBand {
 		s.emit("invoice_payment.paid", invoicePaymentObject(inv, s.options.Livemode), nil, who)
 	}
 }

@@ -6,7 +6,7 @@ func paidAheadOfStatus(s *story) {
 	sub, inv := s.failsAt(s.ago(2*day, 20*day), s.buy(s.someTier()))
 	s.wait(hour, 40*hour)
 	s.settleInvoice(inv, byRequest)
-	sub.delinquent = 0
+	sub.clear()
 }
 
 // firstFailureUnseen begins with the second attempt: neither the first failure
@@ -108,11 +108,50 @@ func pendingUpgradePaid(s *story) {
 	sub, inv := s.upgradeAsked(s.ago(2*day, 20*day))
 	s.wait(hour, 20*hour)
 	s.settleInvoice(inv, byRequest)
-	sub.delinquent = 0
+	sub.clear()
 	s.change(sub, byRequest, func() {
 		to := *sub.pending
 		sub.pending, sub.pendingExpires = nil, 0
 		sub.setPlan(to)
 	})
 	s.emit("customer.subscription.pending_update_applied", s.show(sub), nil, byRequest)
+}
+
+// owedVoided withdraws what was owed: Stripe's status rests on the invoice
+// before it, which was paid.
+func owedVoided(s *story) {
+	sub, inv := s.failsAt(s.ago(2*day, 20*day), s.buy(s.someTier()))
+	s.wait(hour, 40*hour)
+	s.void(inv, byRequest)
+	s.change(sub, byRequest, func() { sub.become("active") })
+}
+
+// owedGivenUp marks what was owed uncollectible: the status is active again.
+func owedGivenUp(s *story) {
+	sub, inv := s.failsAt(s.ago(2*day, 20*day), s.buy(s.someTier()))
+	s.wait(hour, 40*hour)
+	s.giveUp(inv, byRequest)
+	s.change(sub, byRequest, func() { sub.become("active") })
+}
+
+// voidFallsBack withdraws the latest of two invoices that are owed. The older
+// one still is, from when it failed.
+func voidFallsBack(s *story) {
+	_, _, latest := s.failTwice()
+	s.wait(hour, day)
+	s.void(latest, byRequest)
+}
+
+// oneOffUnpaid fails to pay for something beside the subscription, to which
+// that is nothing.
+func oneOffUnpaid(s *story) {
+	sub, _ := s.paidUp()
+	inv := s.oneOff(sub)
+	s.finalize(inv, byRequest)
+	s.attempt(inv, 72*hour)
+}
+
+func oneOffPaid(s *story) {
+	sub, _ := s.paidUp()
+	s.settleInvoice(s.oneOff(sub), byRequest)
 }

@@ -72,3 +72,22 @@ func moved(s *story) {
 	sub.owner = other
 	s.accounts = append(s.accounts, other)
 }
+
+// oneCustomerTwoAccounts pays for two accounts: each has the money of its own
+// subscription's invoices, for the customer alone does not tell them apart.
+func oneCustomerTwoAccounts(s *story) {
+	o := s.buy(s.someTier())
+	o.naming = nameInMetadata
+	s.settled(o)
+	first := s.account
+	s.account += "-second"
+	s.accounts = append(s.accounts, s.account)
+	s.now = s.ago(2*day, 4*day)
+	o = s.buy(s.someTier())
+	o.naming = nameInMetadata
+	s.signUp(o)
+	s.wait(hour, day)
+	p := s.lastPaid()
+	s.giveBack(p, p.amount/2)
+	s.account = first
+}

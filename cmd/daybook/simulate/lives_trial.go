@@ -99,3 +99,34 @@ func trialExtended(s *story) {
 		sub.anchor, sub.periodEnd = sub.trialEnd, sub.trialEnd
 	})
 }
+
+// pausedForPayment ends a trial whose first payment fails, on an endpoint whose
+// Stripe then pauses the subscription.
+func (s *story) pausedForPayment(at int64) (*subscription, *invoice) {
+	s.first = modernGenerations[len(modernGenerations)-1]
+	s.second = s.first
+	sub := s.onTrial(at-span(invoiceDelay), s.buy(s.someTier()))
+	inv := s.turnPeriod(sub)
+	s.now += span(invoiceDelay)
+	s.attempt(inv, 0)
+	failed := s.now
+	s.change(sub, byStripe, func() {
+		sub.become("paused")
+		sub.pausedFor = "first_payment_failure"
+	})
+	sub.owe(failed)
+	s.emit("customer.subscription.paused", s.show(sub), nil, byStripe)
+	return sub, inv
+}
+
+func pausedInGrace(s *story) { s.pausedForPayment(s.ago(hour, 20*hour)) }
+
+func pausedAfterGrace(s *story) { s.pausedForPayment(s.ago(25*hour, 10*day)) }
+
+func pausedThenPaid(s *story) {
+	sub, inv := s.pausedForPayment(s.ago(3*day, 20*day))
+	s.wait(hour, 2*day)
+	s.settleInvoice(inv, byRequest)
+	s.change(sub, byRequest, func() { sub.become("active") })
+	s.emit("customer.subscription.resumed", s.show(sub), nil, byRequest)
+}

@@ -133,13 +133,27 @@ func subscriptionTail(s *subscription, g generation, live bool) object {
 	if missing == "" {
 		missing = "create_invoice"
 	}
-	return object{
+	o := object{
 		{"plan", onlyPlan(s, g, live)}, {"quantity", onlyQuantity(s)}, {"schedule", text(s.schedule)},
-		{"start_date", s.created}, {"status", s.status}, {"test_clock", nil}, {"transfer_data", nil},
+		{"start_date", s.created}, {"status", s.status},
+	}
+	if g.pauseReasons {
+		o = o.with(field{"status_details", statusDetails(s)})
+	}
+	return append(o, object{
+		{"test_clock", nil}, {"transfer_data", nil},
 		{"trial_end", moment(s.trialEnd)},
 		{"trial_settings", object{{"end_behavior", object{{"missing_payment_method", missing}}}}},
 		{"trial_start", moment(s.trialStart)},
+	}...)
+}
+
+// statusDetails tells why a subscription is paused, null while it is not.
+func statusDetails(s *subscription) any {
+	if s.pausedFor == "" {
+		return nil
 	}
+	return object{{"paused", object{{"subscription", object{{"type", s.pausedFor}}}}}}
 }
 
 // itemObjects renders all items, the first one first.
