@@ -49,7 +49,7 @@ func TestExpectationRules(t *testing.T) {
 
 // Retries and further invoices do not move the moment from which grace counts:
 // that of the first past_due, or, if the first failure was not told, that of
-// the invoice's finalization.
+// the invoice's finalization; or the due date.
 func TestGraceCountsFromTheFirstFailure(t *testing.T) {
 	for seed := range uint64(2) {
 		run := testRun(seed, len(lifecycles))
@@ -69,7 +69,7 @@ func TestGraceCountsFromTheFirstFailure(t *testing.T) {
 // firstFailure is when events first tell that the deciding subscription owes.
 func firstFailure(t *testing.T, run *Run, x Expectation) time.Time {
 	t.Helper()
-	attempted := false
+	attempted, due := false, 0.0
 	for _, d := range run.Deliveries {
 		if !bytes.Contains(d.Body, []byte(x.SubscriptionID)) {
 			continue
@@ -77,7 +77,13 @@ func firstFailure(t *testing.T, run *Run, x Expectation) time.Time {
 		e := decodeEvent(t, d.Body)
 		switch {
 		case d.Type == "customer.subscription.updated" && e.id() == x.SubscriptionID && e.text("data.object.status") == "past_due":
+			if due != 0 {
+				return time.Unix(int64(due), 0).UTC()
+			}
 			return d.Created
+		case d.Type == "invoice.finalized" && x.Lifecycle == "invoice by mail overdue, told late":
+			at, _ := e.at("data.object.due_date")
+			due, _ = at.(float64)
 		case d.Type == "invoice.payment_failed" && x.Lifecycle == "first failure unseen" && !attempted:
 			finalized, _ := e.at("data.object.status_transitions.finalized_at")
 			attempts, _ := e.at("data.object.attempt_count")

@@ -115,6 +115,14 @@ var lifecycles = []lifecycle{
 	{"card saved", cardSaved, 1},
 	{"checkout abandoned", checkoutAbandoned, 1},
 	{"customer deleted", customerDeleted, 1},
+	{"owed invoice voided, status not yet followed", voidedAheadOfStatus, 1},
+	{"owed invoice given up, status not yet followed", givenUpAheadOfStatus, 1},
+	{"latest void, older one paid", voidFallsBackToPaid, 1},
+	{"paid out of band", paidOutOfBand, 1},
+	{"invoice by mail overdue, told late", mailedInvoiceToldLate, 1},
+	{"pending upgrade expired", pendingUpgradeExpired, 1},
+	{"paused, told by that alone", pausedToldAlone, 1},
+	{"resumed, told by that alone", resumedToldAlone, 1},
 }
 
 // Lifecycles names the scripts, in the order of the first accounts of a run.

@@ -38,6 +38,8 @@ func TestOddPayloadsOccur(t *testing.T) {
 		"a pause for a failed payment":      {"customer.subscription.updated", is("data.object.status_details.paused.subscription.type", "first_payment_failure")},
 		"an invoice of no subscription":     {"invoice.payment_failed", func(e decoded) bool { return billedSubscription(e) == "" }},
 		"a debt withdrawn":                  {"invoice.voided", is("data.object.billing_reason", "subscription_cycle")},
+		"a pending update given up":         {"customer.subscription.pending_update_expired", is("data.object.pending_update", nil)},
+		"a payment out of band":             {"invoice.paid", is("data.object.paid_out_of_band", true)},
 		"a resumption":                      {"customer.subscription.resumed", is("data.object.status", "active")},
 		"an invoice of nothing":             {"invoice.paid", is("data.object.total", 0.0)},
 		"a discount":                        {"invoice.paid", has("data.object.total_discount_amounts.0.amount")},
