@@ -49,6 +49,7 @@ type customer struct {
 	invoicePrefix            string
 	invoices, creditNotes    int
 	created                  int64
+	metadata                 metadata
 }
 
 var (

@@ -123,6 +123,13 @@ var lifecycles = []lifecycle{
 	{"pending upgrade expired", pendingUpgradeExpired, 1},
 	{"paused, told by that alone", pausedToldAlone, 1},
 	{"resumed, told by that alone", resumedToldAlone, 1},
+	{"account named by the customer", namedByCustomer, 2},
+	{"account named by the customer later", namedByCustomerLater, 1},
+	{"customer outranks the client reference", customerOutranksReference, 1},
+	{"customer outranked by the session", customerOutranked, 1},
+	{"customer names another account", customerRenamed, 1},
+	{"customer deleted, claim gone", claimDeleted, 1},
+	{"bought once, never subscribed", boughtOnce, 1},
 }
 
 // Lifecycles names the scripts, in the order of the first accounts of a run.
@@ -208,7 +215,7 @@ func renewing(s *story) {
 	s.settled(s.buy(s.someTier()))
 	if s.chance(0.2) {
 		s.wait(hour, day)
-		s.emit("customer.updated", customerObject(s.customer, nil, s.options.Livemode), object{{"phone", nil}}, byRequest)
+		s.emit("customer.updated", s.showCustomer(), object{{"phone", nil}}, byRequest)
 	}
 }
 
@@ -224,7 +231,8 @@ func neverBought(s *story) {
 	s.now = s.ago(2*day, 60*day)
 	s.customer.created = s.now
 	named := metadata{{s.key, s.account}}
-	s.emit("customer.created", customerObject(s.customer, named, s.options.Livemode), nil, byRequest)
+	s.customer.metadata = named
+	s.emit("customer.created", s.showCustomer(), nil, byRequest)
 	session := s.newSession()
 	session.metadata, session.expired = named, true
 	s.now += span(day)

@@ -1,9 +1,7 @@
 package simulate
 
 // deleteCustomer deletes the customer now. What they had was canceled before.
-func (s *story) deleteCustomer(m metadata) {
-	s.emit("customer.deleted", customerObject(s.customer, m, s.options.Livemode), nil, byRequest)
-}
+func (s *story) deleteCustomer() { s.emit("customer.deleted", s.showCustomer(), nil, byRequest) }
 
 // customerDeleted is canceled, and then deleted: access ended with the
 // subscription, whose metadata goes on naming the account.
@@ -16,5 +14,5 @@ func customerDeleted(s *story) {
 	if s.chance(0.5) {
 		s.wait(hour, day)
 	}
-	s.deleteCustomer(nil)
+	s.deleteCustomer()
 }

@@ -1,7 +1,7 @@
 package simulate
 
 // customerObject renders a customer.
-func customerObject(c *customer, m metadata, live bool) object {
+func customerObject(c *customer, live bool) object {
 	return object{
 		{"id", c.id}, {"object", "customer"}, {"address", addressObject(c)}, {"balance", 0},
 		{"created", c.created}, {"currency", nil}, {"default_source", nil}, {"delinquent", false},
@@ -9,7 +9,7 @@ func customerObject(c *customer, m metadata, live bool) object {
 		{"invoice_settings", object{
 			{"custom_fields", nil}, {"default_payment_method", nil}, {"footer", nil}, {"rendering_options", nil},
 		}},
-		{"livemode", live}, {"metadata", m.object()}, {"name", c.name}, {"next_invoice_sequence", 1},
+		{"livemode", live}, {"metadata", c.metadata.object()}, {"name", c.name}, {"next_invoice_sequence", 1},
 		{"phone", c.phone}, {"preferred_locales", list{c.local}}, {"shipping", nil},
 		{"tax_exempt", "none"}, {"test_clock", nil},
 	}

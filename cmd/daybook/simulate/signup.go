@@ -40,7 +40,7 @@ func (s *story) meet() {
 	s.now -= s.between(30*time.Second, 5*time.Minute)
 	s.customer.created = s.now
 	if s.chance(0.3) {
-		s.emit("customer.created", customerObject(s.customer, nil, s.options.Livemode), nil, byRequest)
+		s.emit("customer.created", s.showCustomer(), nil, byRequest)
 		s.emit("payment_method.attached", methodObject(s.customer, s.options.Livemode), nil, byRequest)
 	}
 	s.now = at

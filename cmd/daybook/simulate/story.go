@@ -146,6 +146,8 @@ func (s *story) showInvoice(i *invoice) object {
 	return invoiceObject(i, s.generation(), s.options.Livemode)
 }
 
+func (s *story) showCustomer() object { return customerObject(s.customer, s.options.Livemode) }
+
 // change moves a subscription, and tells of it by customer.subscription.updated.
 func (s *story) change(sub *subscription, who origin, move func()) {
 	before := s.show(sub)

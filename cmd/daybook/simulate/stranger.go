@@ -33,8 +33,8 @@ const strangerNumbers = 1_000_000
 func (s *story) intrude() {
 	s.now = s.ago(35*day, 60*day)
 	s.customer.created = s.now
-	claim := metadata{{s.key, s.account}}
-	s.emit("customer.created", customerObject(s.customer, claim, s.options.Livemode), nil, byRequest)
+	s.customer.metadata = metadata{{s.key, s.account}}
+	s.emit("customer.created", s.showCustomer(), nil, byRequest)
 	o := s.buy("enterprise")
 	o.naming, o.api = nameInMetadata, false
 	sub := s.signUp(o)
