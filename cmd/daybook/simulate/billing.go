@@ -175,13 +175,7 @@ func (s *subscription) tier() string {
 
 // addPaid counts a paid invoice.
 func (s *subscription) addPaid(amount int64, currency string) {
-	for i := range s.paid {
-		if s.paid[i].Currency == currency {
-			s.paid[i].Amount += amount
-			return
-		}
-	}
-	s.paid = append(s.paid, Money{Amount: amount, Currency: currency})
+	s.paid = plus(s.paid, amount, currency)
 }
 
 // periodOf is the period of a further item.

@@ -43,6 +43,8 @@ type Expectation struct {
 	Features []string `json:"features"`
 	// Members is the limit of that name: digits, or "unlimited".
 	Members string `json:"members"`
+	// Payments sum the account's money.
+	Payments PaymentTotals `json:"payments"`
 	// Subscriptions are all of the account, in the order of their making.
 	Subscriptions []SubscriptionExpectation `json:"subscriptions"`
 }
@@ -84,6 +86,7 @@ func (e accountEnd) at(now time.Time) Expectation {
 			x.InGrace = best.delinquent != 0 && now.Before(best.graceUntil())
 		}
 	}
+	x.Payments = totals(e.payments)
 	x.Features, x.Members = featuresOf(x.Tier), membersOf(x.Tier)
 	for _, sub := range e.subscriptions {
 		x.Subscriptions = append(x.Subscriptions, sub.expectation())

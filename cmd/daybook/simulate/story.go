@@ -160,6 +160,7 @@ func (s *story) change(sub *subscription, who origin, move func()) {
 type accountEnd struct {
 	account, lifecycle string
 	subscriptions      []*subscription
+	payments           []*payment
 }
 
 // ends lists what the story left behind, account by account.
@@ -170,6 +171,11 @@ func (s *story) ends() []accountEnd {
 		for _, sub := range s.subscriptions {
 			if sub.owner == account {
 				end.subscriptions = append(end.subscriptions, sub)
+			}
+		}
+		for _, p := range s.payments {
+			if p.owner() == account {
+				end.payments = append(end.payments, p)
 			}
 		}
 		ends = append(ends, end)
