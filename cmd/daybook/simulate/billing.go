@@ -74,6 +74,8 @@ type subscription struct {
 	pending   *plan
 	// pendingExpires is when it is given up.
 	pendingExpires int64
+	// clock is the test clock that it lives under, nil for none.
+	clock *clock
 	// pausedFor is why it is paused, where that is told.
 	pausedFor string
 	// percentOff is a coupon's.

@@ -23,6 +23,7 @@ const Grace = 24 * time.Hour
 // others decides status and reason: past_due (expired_grace) before unpaid
 // before paused before incomplete before canceled before incomplete_expired
 // (canceled); then the newest, then the higher id. No subscription at all: free.
+// A subscription under a test clock lives by the clock's time.
 type Expectation struct {
 	Account string `json:"account"`
 	// Lifecycle names the script that the account went through.
@@ -83,7 +84,7 @@ func (e accountEnd) at(now time.Time) Expectation {
 		x.Reason = best.reason(now)
 		if best.accessible(now) {
 			x.Source, x.Tier = "subscription", cmp.Or(best.tier(), freeTier)
-			x.InGrace = best.delinquent != 0 && now.Before(best.graceUntil())
+			x.InGrace = best.delinquent != 0 && best.present(now).Before(best.graceUntil())
 		}
 	}
 	x.Payments = totals(e.payments)
@@ -92,6 +93,14 @@ func (e accountEnd) at(now time.Time) Expectation {
 		x.Subscriptions = append(x.Subscriptions, sub.expectation())
 	}
 	return x
+}
+
+// present is the subscription's time: its test clock's, or the true one.
+func (s *subscription) present(now time.Time) time.Time {
+	if s.clock == nil {
+		return now
+	}
+	return time.Unix(s.clock.frozen, 0).UTC()
 }
 
 // deciding returns the subscription that decides, nil if there is none.
@@ -125,7 +134,7 @@ func (s *subscription) accessible(now time.Time) bool {
 	case s.status == "active", s.status == "trialing":
 		return true
 	case s.owing():
-		return s.delinquent == 0 || now.Before(s.graceUntil())
+		return s.delinquent == 0 || s.present(now).Before(s.graceUntil())
 	}
 	return false
 }

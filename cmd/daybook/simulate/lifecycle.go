@@ -130,6 +130,8 @@ var lifecycles = []lifecycle{
 	{"customer names another account", customerRenamed, 1},
 	{"customer deleted, claim gone", claimDeleted, 1},
 	{"bought once, never subscribed", boughtOnce, 1},
+	{"under a test clock, in grace", clockInGrace, 1},
+	{"under a test clock, grace ran out", clockAfterGrace, 1},
 }
 
 // Lifecycles names the scripts, in the order of the first accounts of a run.

@@ -236,7 +236,7 @@ func invoiceSums(i *invoice, g generation) object {
 		o = o.with(field{"tax", nil})
 	}
 	o = o.with(
-		field{"test_clock", nil}, field{"total", i.total()}, field{"total_discount_amounts", discountAmounts(i)},
+		field{"test_clock", text(i.subscription.clock.name())}, field{"total", i.total()}, field{"total_discount_amounts", discountAmounts(i)},
 		field{"total_excluding_tax", i.total()},
 	)
 	if g.modern {

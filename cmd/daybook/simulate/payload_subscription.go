@@ -141,7 +141,7 @@ func subscriptionTail(s *subscription, g generation, live bool) object {
 		o = o.with(field{"status_details", statusDetails(s)})
 	}
 	return append(o, object{
-		{"test_clock", nil}, {"transfer_data", nil},
+		{"test_clock", text(s.clock.name())}, {"transfer_data", nil},
 		{"trial_end", moment(s.trialEnd)},
 		{"trial_settings", object{{"end_behavior", object{{"missing_payment_method", missing}}}}},
 		{"trial_start", moment(s.trialStart)},

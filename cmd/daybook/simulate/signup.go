@@ -22,6 +22,8 @@ type offer struct {
 	// percentOff is a coupon's, extras are further items.
 	percentOff int64
 	extras     []extra
+	// clock is the test clock that it is to live under.
+	clock *clock
 	// schedule is the id of the schedule that runs it.
 	schedule string
 }
@@ -104,7 +106,7 @@ func (s *story) newSubscription(o offer) *subscription {
 		id: "sub_1" + token(s.rng, 23), item: "si_" + token(s.rng, 14), customer: s.customer,
 		quantity: o.quantity, created: s.now, missingCard: o.missingCard, sendInvoice: o.sendInvoice,
 		flexible: s.generation().flexible, owner: s.account, plan: o.plan, status: "active",
-		percentOff: o.percentOff, extras: o.extras, schedule: o.schedule,
+		percentOff: o.percentOff, extras: o.extras, schedule: o.schedule, clock: o.clock,
 	}
 	if o.naming == nameNowhere {
 		sub.owner = s.customer.id
