@@ -44,9 +44,9 @@ type SubscriptionTruth struct {
 	Link Link `json:"link,omitzero"`
 	// Invoices are those seen, oldest first.
 	Invoices []InvoiceTruth `json:"invoices,omitempty"`
-	// Paid sums what the invoices' facts told as paid, each invoice counted once,
-	// by currency. What was paid out of band counts as it was told: since
-	// 2025-03-31.basil Stripe includes it in an invoice's amount, before it did not.
+	// Paid sums what the invoices brought in, each counted once, by currency; what
+	// was paid out of band too, which Stripe includes in an invoice's amount paid
+	// only since 2025-03-31.basil.
 	Paid []Money `json:"paid,omitempty"`
 	// Flags name what a person should look at; sorted.
 	Flags []string `json:"flags,omitempty"`

@@ -62,7 +62,7 @@ type SubscriptionExpectation struct {
 	// Anchor is when it began to owe, zero if it owes nothing.
 	Anchor     time.Time `json:"anchor,omitzero"`
 	GraceUntil time.Time `json:"grace_until,omitzero"`
-	// Paid sums the paid invoices by currency, as they were told.
+	// Paid sums the paid invoices by currency.
 	Paid []Money `json:"paid"`
 }
 

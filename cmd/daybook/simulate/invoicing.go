@@ -79,7 +79,7 @@ func (s *story) settleInvoice(inv *invoice, who origin) {
 		s.take(s.paymentOf(inv))
 	}
 	if !inv.oneOff {
-		inv.subscription.addPaid(inv.amountPaid(s.generation()), inv.currency)
+		inv.subscription.addPaid(inv.total(), inv.currency)
 	}
 	shown := s.showInvoice(inv)
 	s.emit("invoice.paid", shown, nil, who)

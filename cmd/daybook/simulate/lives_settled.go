@@ -28,8 +28,8 @@ func voidFallsBackToPaid(s *story) {
 }
 
 // paidOutOfBand pays by other means what the card did not: nothing is owed any
-// more, the invoice counts as it was told, and no payment of Stripe's brought
-// anything.
+// more, the invoice counts as paid, whichever generation tells of it, and no
+// payment of Stripe's brought anything.
 func paidOutOfBand(s *story) {
 	sub, inv := s.failsAt(s.ago(2*day, 20*day), s.buy(s.someTier()))
 	s.wait(hour, 40*hour)
