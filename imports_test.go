@@ -60,6 +60,8 @@ var rooms = []room{
 		why: "Stripe's vocabulary is neither HTTP nor a read model"},
 	{name: "intake/posting", owns: []string{"./intake/posting"}, never: join(drivers, adapters, []string{"./projections/...", "./api/...", "./cmd/..."}),
 		why: "posting writes history, whichever store keeps it"},
+	{name: "decisions", owns: []string{"./decisions"}, never: join(drivers, adapters, stripe, loggers, []string{"./intake/...", "./projections/...", "./api/...", "./cmd/..."}),
+		why: "what operators decide is neither Stripe's nor HTTP's"},
 	{name: "projections", owns: []string{"./projections"}, never: join(drivers, adapters, stripe, []string{"./intake/...", "./api/...", "./cmd/..."}),
 		why: "a read model is folded from the domain streams alone"},
 	{name: "projections/sqlite", owns: []string{"./projections/sqlite"}, never: join(stripe, []string{"./eventstore/sqlite/...", "./intake/...", "./api/...", "./cmd/..."}),

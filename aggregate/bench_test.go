@@ -42,6 +42,42 @@ func BenchmarkDerive(b *testing.B) {
 	}
 }
 
+// BenchmarkDeriveOneSecond derives the truth of a subscription that changed many
+// times in one second: what an importer may do, and an attacker would.
+func BenchmarkDeriveOneSecond(b *testing.B) {
+	var s story
+	s.started(day0, aggregate.Active, "price_basic")
+	prices := make([]string, 1000)
+	for i := range prices {
+		prices[i] = fmt.Sprintf("price_%d", i)
+	}
+	chainOf(&s, at(day), "price_basic", prices...)
+	sub, catalogs := fold(s.facts), builtin()
+	b.ReportAllocs()
+	for b.Loop() {
+		sub.Derive(catalogs)
+	}
+}
+
+// BenchmarkDerivePayment derives a payment with as many refunds as a charge may
+// come to have.
+func BenchmarkDerivePayment(b *testing.B) {
+	for _, n := range []int{3, 100} {
+		b.Run(fmt.Sprintf("%d_refunds", n), func(b *testing.B) {
+			var s story
+			s.charge(aggregate.ChargeSucceeded, day0, "ch_1")
+			for i := range n {
+				s.refund(aggregate.RefundCreated, at(time.Duration(i)*day), fmt.Sprintf("re_%d", i), 10, "succeeded")
+			}
+			set := gather(s.facts)
+			b.ReportAllocs()
+			for b.Loop() {
+				set.DerivePayment("pi_1")
+			}
+		})
+	}
+}
+
 // BenchmarkDecide takes one more fact into a subscription of ten.
 func BenchmarkDecide(b *testing.B) {
 	s := longStory(10)
@@ -66,5 +102,15 @@ func BenchmarkDecode(b *testing.B) {
 		if _, err := aggregate.Decode(event.Type(), data); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// BenchmarkEntitle says what an account with one subscription may do; the
+// limiting factor is making the answer's lists.
+func BenchmarkEntitle(b *testing.B) {
+	held, catalogs := aggregate.Holding{Subscriptions: []aggregate.SubscriptionTruth{longStory(10).truth()}}, builtin()
+	b.ReportAllocs()
+	for b.Loop() {
+		aggregate.Entitle("a", held, catalogs, at(400*day))
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"math"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -18,10 +17,22 @@ type Catalog struct {
 	GracePeriod Span   `json:"grace_period"`
 	FreeTier    string `json:"free_tier"`
 	UpgradeURL  string `json:"upgrade_url,omitempty"`
+	// The policies say what money and pauses do to access; see the constants.
+	// A default is kept as an empty string, however a catalog writes it.
+	OnDispute         Policy `json:"on_dispute,omitempty"`
+	OnFullRefund      Policy `json:"on_full_refund,omitempty"`
+	OnPauseCollection Policy `json:"on_pause_collection,omitempty"`
+	AsyncPayment      Policy `json:"async_payment,omitempty"`
 	// Tiers are ordered, lowest first; a tier has the features of all below it.
 	Tiers []Tier `json:"tiers"`
 	// Addons are bought beside a tier.
 	Addons []Addon `json:"addons,omitempty"`
+
+	// recorded are the mappings of prices, by price id, of which those count that
+	// were recorded by recordedBy; zero counts all. They are history's, not the
+	// catalog's: its JSON and its hash know nothing of them.
+	recorded   map[string]PriceMapping
+	recordedBy time.Time
 }
 
 // Addon is a price that adds to whatever tier it is bought with.
@@ -196,140 +207,4 @@ func (c *Catalog) LimitsOf(tier string, quantity int64) map[string]Limit {
 		}
 	}
 	return limits
-}
-
-// TierOfItem maps a priced item to a tier: by price id, then product, then
-// lookup key.
-func (c *Catalog) TierOfItem(item Item) (Tier, bool) {
-	for _, kind := range priceKinds {
-		for _, t := range c.Tiers {
-			if kind.names(t.Prices, item) {
-				return t, true
-			}
-		}
-	}
-	return Tier{}, false
-}
-
-// AddonOfItem maps a priced item to an add-on, in the same way.
-func (c *Catalog) AddonOfItem(item Item) (Addon, bool) {
-	for _, kind := range priceKinds {
-		for _, a := range c.Addons {
-			if kind.names(a.Prices, item) {
-				return a, true
-			}
-		}
-	}
-	return Addon{}, false
-}
-
-// priceKind is one way in which a catalog may name an item's price.
-type priceKind struct {
-	prefix string
-	id     func(Item) string
-}
-
-// priceKinds are all ways, best first.
-var priceKinds = []priceKind{
-	{"", func(item Item) string { return item.Price }},
-	{"product:", func(item Item) string { return item.Product }},
-	{"lookup:", func(item Item) string { return item.LookupKey }},
-}
-
-// names reports whether one of prices names the item in this way.
-func (k priceKind) names(prices []string, item Item) bool {
-	id := k.id(item)
-	if id == "" {
-		return false
-	}
-	for _, p := range prices {
-		if named, of := strings.CutPrefix(p, k.prefix); of && named == id {
-			return true
-		}
-	}
-	return false
-}
-
-// CatalogAdoptedType is the stored name of the event that records a catalog.
-const CatalogAdoptedType = "CatalogAdopted"
-
-// CatalogAdopted records that a catalog came into force.
-type CatalogAdopted struct {
-	Schema    int       `json:"schema"`
-	Hash      string    `json:"hash"`
-	AdoptedAt time.Time `json:"adopted_at"`
-	Catalog   *Catalog  `json:"catalog"`
-}
-
-// DecodeCatalogAdopted reads the stored form of an adoption. Another type gives
-// ErrUnknownType; a schema newer than ours, or no catalog in it, an error.
-func DecodeCatalogAdopted(eventType string, data []byte) (CatalogAdopted, error) {
-	var a CatalogAdopted
-	if eventType != CatalogAdoptedType {
-		return a, fmt.Errorf("decode %q: %w", eventType, ErrUnknownType)
-	}
-	if err := decodeStored(eventType, data, &a); err != nil {
-		return a, err
-	}
-	if a.Catalog == nil {
-		return a, fmt.Errorf("decode %s: no catalog in it", eventType)
-	}
-	return a, checkSchema(eventType, a.Schema)
-}
-
-// Catalogs is the history of the catalogs in force, oldest first. The zero
-// value has none; derivation needs at least one.
-type Catalogs struct {
-	adopted []CatalogAdopted
-}
-
-// With returns the history with one more catalog, in order of adoption.
-func (h Catalogs) With(a CatalogAdopted) Catalogs {
-	next := slices.Clone(h.adopted)
-	i := len(next)
-	for i > 0 && next[i-1].AdoptedAt.After(a.AdoptedAt) {
-		i--
-	}
-	return Catalogs{adopted: slices.Insert(next, i, a)}
-}
-
-// NextAdoption is the time at which a catalog adopted at now counts as adopted:
-// never before the latest one, though a clock may have been set back.
-func (h Catalogs) NextAdoption(now time.Time) time.Time {
-	if n := len(h.adopted); n > 0 && h.adopted[n-1].AdoptedAt.After(now) {
-		return h.adopted[n-1].AdoptedAt
-	}
-	return now
-}
-
-// Current is the catalog in force now, nil if none was ever adopted.
-func (h Catalogs) Current() *Catalog {
-	if len(h.adopted) == 0 {
-		return nil
-	}
-	return h.adopted[len(h.adopted)-1].Catalog
-}
-
-// CurrentHash is the hash of the catalog in force now, empty if there is none.
-func (h Catalogs) CurrentHash() string {
-	if len(h.adopted) == 0 {
-		return ""
-	}
-	return h.adopted[len(h.adopted)-1].Hash
-}
-
-// At is the catalog in force at t: the last one adopted by then, or, for a
-// time before all of them, the first. Its hash comes with it.
-func (h Catalogs) At(t time.Time) (*Catalog, string) {
-	if len(h.adopted) == 0 {
-		return nil, ""
-	}
-	in := h.adopted[0]
-	for _, a := range h.adopted[1:] {
-		if a.AdoptedAt.After(t) {
-			break
-		}
-		in = a
-	}
-	return in.Catalog, in.Hash
 }

@@ -30,6 +30,7 @@ func DecodeCatalog(data []byte) (*Catalog, error) {
 	if err := json.Unmarshal(data, c); err != nil {
 		return nil, append(faults, decodeFault(err))
 	}
+	c.dropDefaults()
 	faults = append(faults, c.faults()...)
 	if len(faults) > 0 {
 		return nil, faults
@@ -73,26 +74,7 @@ func unknownKeys(data []byte) CatalogFaults {
 		}
 	}
 	slices.Sort(faults)
-	return append(faults, otherPolicies(top)...)
-}
-
-// policies are settings of which this build knows one value, the default: a
-// catalog may say it, and may not say another that would then be ignored.
-var policies = map[string]string{
-	"on_dispute": "keep", "on_full_refund": "keep", "on_pause_collection": "keep", "async_payment": "grant",
-}
-
-func policyKeys() []string { return sortedKeys(policies) }
-
-func otherPolicies(top map[string]json.RawMessage) CatalogFaults {
-	var faults CatalogFaults
-	for _, key := range policyKeys() {
-		var value string
-		if raw, set := top[key]; set && (json.Unmarshal(raw, &value) != nil || value != policies[key]) {
-			faults = append(faults, fmt.Sprintf("%s: this version knows only %q", key, policies[key]))
-		}
-	}
-	return faults
+	return append(faults, policyFaults(top)...)
 }
 
 // faults checks everything that the types do not.

@@ -34,7 +34,7 @@ func TestQuantitiesAndAddons(t *testing.T) {
 	catalogs := decodeFull(t)
 	truth := aggregate.SubscriptionTruth{ID: "sub_1", Status: aggregate.Active, Tier: "team", Items: []aggregate.Item{
 		{Price: "price_x", LookupKey: "team", Quantity: 4}, {Price: "price_s", LookupKey: "seats", Quantity: 2}}}
-	e, _ := aggregate.Entitle("a", []aggregate.SubscriptionTruth{truth}, catalogs, day0)
+	e, _ := aggregate.Entitle("a", aggregate.Holding{Subscriptions: []aggregate.SubscriptionTruth{truth}}, catalogs, day0)
 	if e.Limits["members"] != 4*10+2*50 || e.Limits["rooms"] != 4 {
 		t.Errorf("limits %v, want members 140, rooms 4", e.Limits)
 	}
@@ -43,12 +43,12 @@ func TestQuantitiesAndAddons(t *testing.T) {
 	}
 	kept := truth
 	kept.Items = []aggregate.Item{{Price: "price_nobody_knows", Quantity: 7}}
-	e, _ = aggregate.Entitle("a", []aggregate.SubscriptionTruth{kept}, catalogs, day0)
+	e, _ = aggregate.Entitle("a", aggregate.Holding{Subscriptions: []aggregate.SubscriptionTruth{kept}}, catalogs, day0)
 	if e.Limits["members"] != 70 {
 		t.Errorf("a tier kept from an earlier price: members %d, want those of 7 units", e.Limits["members"])
 	}
 	truth.Status = aggregate.Canceled
-	e, _ = aggregate.Entitle("a", []aggregate.SubscriptionTruth{truth}, catalogs, day0)
+	e, _ = aggregate.Entitle("a", aggregate.Holding{Subscriptions: []aggregate.SubscriptionTruth{truth}}, catalogs, day0)
 	if e.Limits["members"] != 5 || strings.Join(e.Features, ",") != "read" {
 		t.Errorf("cancelled: limits %v, features %v: add-ons must end with the subscription", e.Limits, e.Features)
 	}
@@ -78,7 +78,7 @@ func TestBuiltinCatalogIsValid(t *testing.T) {
 
 func TestEveryFaultOfACatalogIsListed(t *testing.T) {
 	_, err := aggregate.DecodeCatalog([]byte(`{
-	  "grace_period": "31d", "free_tier": "nope", "colour": "red", "on_dispute": "deny",
+	  "grace_period": "31d", "free_tier": "nope", "colour": "red", "on_dispute": "sulk",
 	  "tiers": [
 	    {"id": "a", "limits": {"n": 9}, "prices": ["p", "lookup:"], "price": "x"},
 	    {"id": "a", "limits": {"n": 8}, "prices": ["p"]}],

@@ -1,114 +1,24 @@
 package aggregate
 
-import (
-	"slices"
-	"time"
-)
+import "time"
 
-// invoice is what the walk knows of one invoice of the subscription so far.
-type invoice struct {
-	id            string
-	status        string
-	billingReason string
-	currency      string
-	createdAt     time.Time
-	dueDate       time.Time
-	paid, due     int64
-	// failedAt is when the first payment attempt failed, and failedBy the
-	// Stripe event that told.
-	failedAt time.Time
-	failedBy string
-	// settledAt is when it was paid or given up; voided invoices never count.
-	settledAt time.Time
-	isPaid    bool
-	voided    bool
-	// spent says that a delinquency over it was closed by the subscription's
-	// status: its old failures open no other.
-	spent bool
-}
-
-func (inv *invoice) settled() bool { return !inv.settledAt.IsZero() }
-
-// owed reports whether a failure of this invoice can open a delinquency. A
-// first invoice never does: nothing was granted yet that grace could keep.
-func (inv *invoice) owed() bool {
-	return !inv.settled() && !inv.voided && !inv.spent && inv.billingReason != "subscription_create"
-}
-
-// takeInvoice folds what an invoice's fact says. An invoice is paid once one
-// fact says so; which of the two events that tell it, or both, makes no
-// difference.
+// takeInvoice folds what an invoice's fact says.
 func (w *walk) takeInvoice(f held) {
-	in := f.Invoice
-	inv := w.invoice(in, f)
-	inv.due = in.AmountDue
-	if in.BillingReason != "" {
-		inv.billingReason = in.BillingReason
+	inv := w.invoices.take(f)
+	w.flagMoney(f.Invoice.Currency, f.Invoice.AmountDue, f.Invoice.AmountPaid)
+	if last := w.invoices.latest(); inv.withdrawn() && (last == nil || compareInvoices(inv, last) > 0) {
+		w.fellBackAt = f.OccurredAt
 	}
-	if !in.DueDate.IsZero() {
-		inv.dueDate = in.DueDate
-	}
-	switch {
-	case f.Type == PaymentSucceeded || in.Status == "paid":
-		inv.isPaid, inv.status = true, "paid"
-		inv.paid = max(inv.paid, in.AmountPaid)
-		inv.settle(f.OccurredAt)
-	case in.Status == "void":
-		inv.voided, inv.status = true, "void"
-		w.voidedAt = f.OccurredAt
-	case in.Status == "uncollectible":
-		inv.status = "uncollectible"
-		inv.settle(f.OccurredAt)
-	case f.Type == PaymentFailed && inv.failedAt.IsZero():
-		inv.failedAt, inv.failedBy = firstAttempt(in, f.OccurredAt), f.Key.StripeEventID
-	}
-	if inv.status == "" {
-		inv.status = in.Status
+	if f.paysInvoice() {
+		w.paymentPending, w.checkoutFailed = false, false
 	}
 }
 
-// firstAttempt is when the first payment attempt failed. If the first failure
-// that was seen is not the first attempt, that one was made when the invoice
-// was finalised.
-func firstAttempt(in *InvoiceSnapshot, seen time.Time) time.Time {
-	if in.AttemptCount > 1 && !in.FinalizedAt.IsZero() && in.FinalizedAt.Before(seen) {
-		return in.FinalizedAt
-	}
-	return seen
-}
-
-func (inv *invoice) settle(at time.Time) {
-	if inv.settledAt.IsZero() {
-		inv.settledAt = at
-	}
-}
-
-// invoice finds the invoice of a snapshot among those seen, which are kept
-// oldest first.
-func (w *walk) invoice(in *InvoiceSnapshot, f held) *invoice {
-	for _, inv := range slices.Backward(w.invoices) {
-		if inv.id == in.ID {
-			return inv
-		}
-	}
-	inv := &invoice{id: in.ID, currency: in.Currency, createdAt: in.CreatedAt}
-	if inv.createdAt.IsZero() {
-		inv.createdAt = f.OccurredAt
-	}
-	i, _ := slices.BinarySearchFunc(w.invoices, inv, compareInvoices)
-	w.invoices = slices.Insert(w.invoices, i, inv)
-	return inv
-}
-
-// latestInvoice is the most recent one that was not voided: the one on which
-// Stripe's status rests.
-func (w *walk) latestInvoice() *invoice {
-	for _, inv := range slices.Backward(w.invoices) {
-		if !inv.voided {
-			return inv
-		}
-	}
-	return nil
+// owed reports whether an invoice can open a delinquency. A first invoice never
+// does: nothing was granted yet that grace could keep. Nor does one over which a
+// delinquency was closed by the subscription's status.
+func (w *walk) owed(inv *invoice) bool {
+	return inv != nil && !inv.settled() && !inv.withdrawn() && inv.seen > w.forgiven && inv.billingReason != "subscription_create"
 }
 
 // settleDelinquency opens or closes the delinquency after a fact was taken in;
@@ -124,18 +34,19 @@ func (w *walk) settleDelinquency(f held, before *SubscriptionSnapshot) {
 		return
 	}
 	wasOwing, isOwing := owing(before), owing(w.snapshot)
-	last := w.latestInvoice()
+	last := w.invoices.latest()
 	switch {
 	case w.recovered(before), w.open != nil && !isOwing && (wasOwing || !good(w.snapshot.Status)):
 		w.forgive()
 	case w.open != nil && isOwing && !wasOwing && w.outlived(last):
 		w.forgive()
-		last.spent = false
+		w.invoices.seeAnew(last)
 		w.openAt(f, last)
 	case w.open != nil:
-		w.closeIfSettled(last)
+		w.closeIfSettled(f, last)
+		w.learnOfOwed(f, last)
 	case !w.wasGood || !good(w.snapshot.Status) && !isOwing:
-	case last != nil && last.owed() && !last.failedAt.IsZero(), isOwing && !wasOwing:
+	case w.owed(last) && last.overdue(f.OccurredAt), isOwing && !wasOwing:
 		w.openAt(f, last)
 	}
 }
@@ -149,9 +60,7 @@ func (w *walk) recovered(before *SubscriptionSnapshot) bool {
 // forgive closes the delinquency by the subscription's status. What failed so
 // far opens no other.
 func (w *walk) forgive() {
-	for _, inv := range w.invoices {
-		inv.spent = true
-	}
+	w.forgiven = w.invoices.seen
 	w.open, w.failedBy, w.settled = nil, "", false
 }
 
@@ -159,65 +68,105 @@ func (w *walk) forgive() {
 // is over another invoice, whose failure the status had outlived: it was still
 // good after that. The status speaks of the latest invoice.
 func (w *walk) outlived(last *invoice) bool {
-	return last != nil && last.owed() && w.open.Invoice != last.id && w.goodAt.After(w.open.Anchor)
+	return w.owed(last) && w.open.Invoice != last.id && w.goodAt.After(w.open.Anchor)
 }
 
 // closeIfSettled closes the delinquency once the invoice that the status rests
 // on is settled. An invoice that was settled before the delinquency opened is
 // not the one that is owed, unless a void has made it the latest again; nor is
-// any that we know, if the subscription names one that we have not seen.
-func (w *walk) closeIfSettled(last *invoice) {
-	if last == nil || !last.settled() || w.owesUnseen(last) {
-		return
-	}
-	if last.id == w.open.Invoice || last.settledAt.After(w.open.Anchor) || !w.voidedAt.Before(w.open.Anchor) {
+// any that we know, if the subscription names one that we have not seen. While
+// the status is good, a void that leaves nothing overdue is enough.
+func (w *walk) closeIfSettled(f held, last *invoice) {
+	if w.nothingOverdue(f, last) || last != nil && last.settled() && !w.owesUnseen(last) && w.decides(last) {
 		w.open, w.failedBy, w.settled = nil, "", true
 	}
+}
+
+// nothingOverdue reports that the invoice that was owed is void, and neither the
+// status nor the invoice before it tells of a debt.
+func (w *walk) nothingOverdue(f held, last *invoice) bool {
+	return w.owedWithdrawn() && !owing(w.snapshot) && !(w.owed(last) && last.overdue(f.OccurredAt))
+}
+
+func (w *walk) owedWithdrawn() bool {
+	owed := w.invoices.find(w.open.Invoice)
+	return owed != nil && owed.withdrawn()
+}
+
+// decides reports whether settling the latest invoice settles the delinquency.
+func (w *walk) decides(last *invoice) bool {
+	return last.id == w.open.Invoice || last.settledAt.After(w.open.Anchor) || !w.fellBackAt.Before(w.open.Anchor)
 }
 
 // owesUnseen reports that the subscription's latest invoice was never told of,
 // and that the latest one we know is no newer than that statement.
 func (w *walk) owesUnseen(last *invoice) bool {
 	named := w.snapshot.LatestInvoice
-	return named != "" && !last.createdAt.After(w.latest.OccurredAt) &&
-		!slices.ContainsFunc(w.invoices, func(inv *invoice) bool { return inv.id == named })
+	return named != "" && !last.createdAt.After(w.latest.OccurredAt) && w.invoices.find(named) == nil
+}
+
+// learnOfOwed names the invoice that is owed where the status told of the debt
+// before the invoice did, or where a void leads back to an older one; and moves
+// the anchor back if that invoice was overdue before. It never moves it later.
+func (w *walk) learnOfOwed(f held, last *invoice) {
+	if w.open == nil || !w.owed(last) || last.createdAt.After(w.open.Anchor) || w.owesUnseen(last) {
+		return
+	}
+	if w.open.Invoice == "" || w.owedWithdrawn() {
+		w.open.Invoice = last.id
+	}
+	if w.open.Invoice != last.id {
+		return
+	}
+	if anchor, by := last.overdueSince(f); !anchor.IsZero() && anchor.Before(w.open.Anchor) {
+		w.failedBy = by
+		w.anchorAt(anchor)
+	}
+}
+
+// overdueSince is the earlier of the first failed attempt and a due date that
+// has come by the time of f, with the Stripe event that told; zero if neither
+// is so.
+func (inv *invoice) overdueSince(f held) (time.Time, string) {
+	due := inv.dueDate
+	if due.IsZero() || due.After(f.OccurredAt) || !inv.failedAt.IsZero() && !due.Before(inv.failedAt) {
+		return inv.failedAt, inv.failedBy
+	}
+	return due, f.Key.StripeEventID
 }
 
 func (w *walk) openAt(f held, last *invoice) {
-	d := Delinquency{}
-	earliest := func(t time.Time, by string) {
-		if !t.IsZero() && (d.Anchor.IsZero() || t.Before(d.Anchor)) {
-			d.Anchor, w.failedBy = t, by
-		}
+	w.open = &Delinquency{}
+	var anchor time.Time
+	if w.owed(last) {
+		w.open.Invoice = last.id
+		anchor, w.failedBy = last.overdueSince(f)
 	}
-	if last != nil && last.owed() {
-		d.Invoice = last.id
-		earliest(last.failedAt, last.failedBy)
-		if !last.dueDate.After(f.OccurredAt) {
-			earliest(last.dueDate, f.Key.StripeEventID)
-		}
+	if owing(w.snapshot) && (anchor.IsZero() || w.latest.OccurredAt.Before(anchor)) {
+		anchor, w.failedBy = w.latest.OccurredAt, w.latest.Key.StripeEventID
 	}
-	if owing(w.snapshot) {
-		earliest(w.latest.OccurredAt, w.latest.Key.StripeEventID)
-	}
-	catalog, hash := w.catalogs.At(d.Anchor)
-	d.GraceUntil = d.Anchor
-	if catalog != nil {
-		d.GraceUntil, d.Catalog = d.Anchor.Add(time.Duration(catalog.GracePeriod)), hash
-	}
-	w.open = &d
+	w.anchorAt(anchor)
 }
 
-func (w *walk) finishInvoices(t *SubscriptionTruth) {
-	if len(w.invoices) > 0 {
-		t.Invoices = make([]InvoiceTruth, 0, len(w.invoices))
+// anchorAt lets the open delinquency begin at a time, with the grace period of
+// the catalog in force then.
+func (w *walk) anchorAt(t time.Time) {
+	w.open.Anchor, w.open.GraceUntil, w.open.Catalog = t, t, ""
+	if catalog, hash := w.catalogs.At(t); catalog != nil {
+		w.open.GraceUntil, w.open.Catalog = t.Add(time.Duration(catalog.GracePeriod)), hash
 	}
-	for _, inv := range w.invoices {
-		if inv.isPaid && inv.voided {
-			w.flag(FlagPaidAfterVoid)
+}
+
+// finishInvoices tells of every invoice but those that were deleted as drafts.
+func (w *walk) finishInvoices(t *SubscriptionTruth) {
+	if n := len(w.invoices.byAge); n > 0 {
+		t.Invoices = make([]InvoiceTruth, 0, n)
+	}
+	for _, inv := range w.invoices.byAge {
+		w.flag(inv.contradictions()...)
+		if !inv.deleted || inv.isPaid {
+			t.Invoices = append(t.Invoices, inv.truth())
 		}
-		t.Invoices = append(t.Invoices, InvoiceTruth{ID: inv.id, Status: inv.status, Paid: inv.paid, Due: inv.due,
-			Currency: inv.currency, CreatedAt: inv.createdAt, FirstFailedAt: inv.failedAt})
 	}
 	t.Paid = sumPaid(t.Invoices)
 }

@@ -225,7 +225,7 @@ func TestAFailureThatTheStatusOutlivedLeavesNoGraceShorter(t *testing.T) {
 	s.failed(at(10*day), "in_2", at(10*day)).BillingReason = "subscription_update" // pending_if_incomplete: never past_due
 	s.changed(at(11*day), aggregate.Active, "price_basic")
 	s.failed(at(30*day), "in_3", at(30*day))
-	s.changed(at(30*day), aggregate.PastDue, "price_basic")
+	s.changed(at(31*day), aggregate.PastDue, "price_basic")
 	wantAnchor(t, s.truth(), at(30*day))
 }
 

@@ -26,7 +26,7 @@ type walk struct {
 	// snapshot is the latest of the subscription itself; its fact tells when.
 	snapshot *SubscriptionSnapshot
 	latest   held
-	invoices []*invoice
+	invoices invoices
 	links    linkContest
 
 	// tier is the present one: of the latest price that maps.
@@ -40,9 +40,16 @@ type walk struct {
 	open     *Delinquency
 	failedBy string // the Stripe event that opened the delinquency
 	// settled says that the last delinquency ended by its invoice, not by status.
-	settled  bool
-	voidedAt time.Time
-	flags    []string
+	settled bool
+	// forgiven is how many of the invoices had turned up when a delinquency was
+	// last closed by status: they open no other.
+	forgiven int
+	// fellBackAt is when an invoice was last voided or deleted, so that an older
+	// one became the latest.
+	fellBackAt time.Time
+	// paymentPending and checkoutFailed tell how the latest checkout stands.
+	paymentPending, checkoutFailed bool
+	flags                          []string
 }
 
 type standing struct {
@@ -71,15 +78,33 @@ func (w *walk) step(f held) {
 		w.links.offer(f.Checkout.ClientReference, LinkClientReference, f)
 		w.links.offer(f.Checkout.Customer, LinkCustomerID, f)
 		w.flag(f.Checkout.Flags...)
+		w.takeCheckout(f)
 	}
 	w.settleDelinquency(f, before)
 	w.recordStanding(f)
+}
+
+// takeCheckout folds how a session's payment stands. An expired session never
+// had one.
+func (w *walk) takeCheckout(f held) {
+	w.flagMoney(f.Checkout.Currency, f.Checkout.AmountTotal)
+	switch f.Type {
+	case CheckoutCompleted:
+		w.paymentPending = f.Checkout.PaymentStatus == "unpaid"
+	case CheckoutPaid:
+		w.paymentPending, w.checkoutFailed = false, false
+	case CheckoutFailed:
+		w.paymentPending, w.checkoutFailed = false, true
+	}
 }
 
 // takeSnapshot makes a snapshot the present one. A terminal status is never
 // left, whatever comes later.
 func (w *walk) takeSnapshot(f held) {
 	if w.snapshot != nil && w.snapshot.Status.Terminal() {
+		if f.Type == SubscriptionStarted && w.latest.Type == SubscriptionCanceled {
+			w.flag(FlagDeletedBeforeCreated)
+		}
 		return
 	}
 	w.snapshot, w.latest = f.Subscription, f
@@ -150,20 +175,16 @@ func (w *walk) effectiveTier() string {
 // the card a moment or an hour later.
 func (w *walk) owedSince() time.Time {
 	since := w.open.Anchor
-	for _, inv := range w.invoices {
-		if inv.id == w.open.Invoice && inv.createdAt.Before(since) {
-			since = inv.createdAt
-		}
+	if inv := w.invoices.find(w.open.Invoice); inv != nil && inv.createdAt.Before(since) {
+		since = inv.createdAt
 	}
 	return since
 }
 
-func (w *walk) flag(flags ...string) {
-	for _, f := range flags {
-		if !slices.Contains(w.flags, f) {
-			w.flags = append(w.flags, f)
-		}
-	}
+func (w *walk) flag(flags ...string) { w.flags = addFlags(w.flags, flags...) }
+
+func (w *walk) flagMoney(currency string, amounts ...int64) {
+	w.flags = flagMoney(w.flags, currency, amounts...)
 }
 
 func (w *walk) finish() SubscriptionTruth {
@@ -176,6 +197,10 @@ func (w *walk) finish() SubscriptionTruth {
 	if w.links.conflict {
 		w.flag(FlagAccountConflict)
 	}
+	if w.checkoutFailed {
+		w.flag(FlagCheckoutFailed)
+	}
+	t.PaymentPending = w.paymentPending
 	slices.Sort(w.flags)
 	t.Flags = w.flags
 	t.Sources = w.sources()
@@ -191,7 +216,7 @@ func (w *walk) finishSnapshot(t *SubscriptionTruth) {
 	t.Customer, t.Status, t.Items = s.Customer, s.Status, s.Items
 	t.TrialEnd, t.CancelAt, t.CancelAtPeriodEnd = s.TrialEnd, s.CancelAt, s.CancelAtPeriodEnd
 	t.CanceledAt, t.EndedAt, t.CreatedAt = s.CanceledAt, s.EndedAt, s.CreatedAt
-	t.PausedFor = s.PausedFor
+	t.PausedFor, t.PauseCollection, t.TestClock = s.PausedFor, s.PauseCollection, s.TestClock
 	for _, item := range s.Items {
 		if item.PeriodEnd.After(t.CurrentPeriodEnd) {
 			t.CurrentPeriodEnd = item.PeriodEnd

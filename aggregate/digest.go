@@ -14,33 +14,42 @@ import (
 // digests are stored (see Before), so the list changes only together with its
 // leading version.
 func (s *SubscriptionSnapshot) Digest() string {
-	var b strings.Builder
-	text := func(values ...string) {
-		for _, v := range values {
-			b.WriteString(strconv.Quote(v))
-		}
+	b := make(digested, 0, 512)
+	b = append(b, "1:"...)
+	b.text(s.Customer, string(s.Status), s.Account, s.CollectionMethod, s.LatestInvoice, s.PauseCollection, s.PausedFor)
+	b.moments(s.TrialEnd, s.CancelAt, s.CanceledAt, s.EndedAt)
+	b = strconv.AppendBool(b, s.CancelAtPeriodEnd)
+	items := s.Items
+	if len(items) > 1 {
+		items = slices.Clone(items)
+		slices.SortFunc(items, func(x, y Item) int { return strings.Compare(x.Price, y.Price) })
 	}
-	moments := func(times ...time.Time) {
-		for _, t := range times {
-			unix := int64(0)
-			if !t.IsZero() {
-				unix = t.Unix()
-			}
-			b.WriteString(strconv.FormatInt(unix, 10))
-			b.WriteByte(' ')
-		}
-	}
-	b.WriteString("1:")
-	text(s.Customer, string(s.Status), s.Account, s.CollectionMethod, s.LatestInvoice, s.PauseCollection, s.PausedFor)
-	moments(s.TrialEnd, s.CancelAt, s.CanceledAt, s.EndedAt)
-	b.WriteString(strconv.FormatBool(s.CancelAtPeriodEnd))
-	items := slices.Clone(s.Items)
-	slices.SortFunc(items, func(x, y Item) int { return strings.Compare(x.Price, y.Price) })
 	for _, item := range items {
-		text(item.Price, item.LookupKey, item.Product)
-		b.WriteString(strconv.FormatInt(item.Quantity, 10))
-		moments(item.PeriodStart, item.PeriodEnd)
+		b.text(item.Price, item.LookupKey, item.Product)
+		b = strconv.AppendInt(b, item.Quantity, 10)
+		b.moments(item.PeriodStart, item.PeriodEnd)
 	}
-	sum := sha256.Sum256([]byte(b.String()))
+	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:8])
+}
+
+// digested is what a digest covers, written so that no two snapshots that say
+// different things are written the same.
+type digested []byte
+
+func (b *digested) text(values ...string) {
+	for _, v := range values {
+		*b = strconv.AppendQuote(*b, v)
+	}
+}
+
+// moments writes times in seconds since 1970, and 0 for none.
+func (b *digested) moments(times ...time.Time) {
+	for _, t := range times {
+		unix := int64(0)
+		if !t.IsZero() {
+			unix = t.Unix()
+		}
+		*b = append(strconv.AppendInt(*b, unix, 10), ' ')
+	}
 }

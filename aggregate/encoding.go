@@ -23,6 +23,17 @@ type storedFact struct {
 	Subscription  *SubscriptionSnapshot `json:"subscription,omitempty"`
 	Invoice       *InvoiceSnapshot      `json:"invoice,omitempty"`
 	Checkout      *CheckoutSnapshot     `json:"checkout,omitempty"`
+
+	Payment        *PaymentSnapshot        `json:"payment,omitempty"`
+	InvoicePayment *InvoicePaymentSnapshot `json:"invoice_payment,omitempty"`
+	Refund         *RefundSnapshot         `json:"refund,omitempty"`
+	Dispute        *DisputeSnapshot        `json:"dispute,omitempty"`
+	CreditNote     *CreditNoteSnapshot     `json:"credit_note,omitempty"`
+	Customer       *CustomerSnapshot       `json:"customer,omitempty"`
+	Entitlements   *EntitlementsSnapshot   `json:"entitlements,omitempty"`
+	Payout         *PayoutSnapshot         `json:"payout,omitempty"`
+	Clock          *ClockSnapshot          `json:"clock,omitempty"`
+	Repudiation    *Repudiation            `json:"repudiation,omitempty"`
 }
 
 // storedNote is the stored shape of a note.
@@ -44,12 +55,14 @@ type storedNote struct {
 // Encode returns the stored form of an event, to be kept under e.Type().
 func Encode(e Event) ([]byte, error) {
 	switch {
-	case e.Fact != nil && e.Note == nil:
+	case e.Fact != nil && e.Note == nil && e.Decision == nil:
 		return encodeFact(*e.Fact)
-	case e.Note != nil && e.Fact == nil:
+	case e.Note != nil && e.Fact == nil && e.Decision == nil:
 		return encodeNote(*e.Note)
+	case e.Decision != nil && e.Fact == nil && e.Note == nil:
+		return encodeDecision(*e.Decision)
 	}
-	return nil, errors.New("encode event: want a fact or a note")
+	return nil, errors.New("encode event: want a fact, a note or a decision, and one of them alone")
 }
 
 func encodeFact(f Fact) ([]byte, error) {
@@ -57,6 +70,9 @@ func encodeFact(f Fact) ([]byte, error) {
 		Schema: Schema, StripeEventID: f.Key.StripeEventID, Ordinal: f.Key.Ordinal, Epoch: f.Epoch,
 		OccurredAt:   f.OccurredAt.UTC(),
 		Subscription: f.Subscription, Invoice: f.Invoice, Checkout: f.Checkout,
+		Payment: f.Payment, InvoicePayment: f.InvoicePayment, Refund: f.Refund, Dispute: f.Dispute,
+		CreditNote: f.CreditNote, Customer: f.Customer, Entitlements: f.Entitlements,
+		Payout: f.Payout, Clock: f.Clock, Repudiation: f.Repudiation,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("encode fact %s: %w", f.Type, err)
@@ -90,10 +106,11 @@ func (d *Decoder) Decode(eventType string, data []byte) (Event, error) {
 	case GracePeriodStarted, GracePeriodCleared, GracePeriodExpired, TierChanged, SubscriptionRestated:
 		return d.decodeNote(NoteType(eventType), data)
 	}
-	switch FactType(eventType) {
-	case SubscriptionStarted, SubscriptionChanged, SubscriptionCanceled,
-		CheckoutCompleted, PaymentSucceeded, PaymentFailed:
+	if _, known := (&Fact{Type: FactType(eventType)}).snapshotOf(); known {
 		return d.decodeFact(FactType(eventType), data)
+	}
+	if t := DecisionType(eventType); t.known() {
+		return decodeDecision(t, data)
 	}
 	return Event{}, fmt.Errorf("decode %q: %w", eventType, ErrUnknownType)
 }
@@ -107,6 +124,9 @@ func (d *Decoder) decodeFact(t FactType, data []byte) (Event, error) {
 		Type: t, Key: FactKey{StripeEventID: s.StripeEventID, Ordinal: s.Ordinal}, Epoch: s.Epoch,
 		OccurredAt:   s.OccurredAt,
 		Subscription: s.Subscription, Invoice: s.Invoice, Checkout: s.Checkout,
+		Payment: s.Payment, InvoicePayment: s.InvoicePayment, Refund: s.Refund, Dispute: s.Dispute,
+		CreditNote: s.CreditNote, Customer: s.Customer, Entitlements: s.Entitlements,
+		Payout: s.Payout, Clock: s.Clock, Repudiation: s.Repudiation,
 	}
 	if err := f.validate(); err != nil {
 		return Event{}, fmt.Errorf("decode %s: %w", t, err)
@@ -157,17 +177,8 @@ func checkSchema(eventType string, schema int) error {
 }
 
 // validate checks that the fact has the one snapshot that its type needs.
-func (f Fact) validate() error {
-	var fits bool
-	switch f.Type {
-	case SubscriptionStarted, SubscriptionChanged, SubscriptionCanceled:
-		fits = f.Subscription != nil && f.Invoice == nil && f.Checkout == nil
-	case PaymentSucceeded, PaymentFailed:
-		fits = f.Invoice != nil && f.Subscription == nil && f.Checkout == nil
-	case CheckoutCompleted:
-		fits = f.Checkout != nil && f.Subscription == nil && f.Invoice == nil
-	}
-	if !fits {
+func (f *Fact) validate() error {
+	if present, _ := f.snapshotOf(); !present || f.snapshots() != 1 {
 		return fmt.Errorf("%s without its snapshot", f.Type)
 	}
 	if f.Key.StripeEventID == "" {

@@ -45,7 +45,11 @@ func samples() []aggregate.Event {
 			Anchor: day0, Until: at(day), Invoice: "in_1", Catalog: "c0ffee", FromTier: "basic", ToTier: "premium",
 			FromStatus: aggregate.Active, ToStatus: aggregate.PastDue}}
 	}
-	return []aggregate.Event{
+	decision := func(t aggregate.DecisionType) aggregate.Event {
+		return aggregate.Event{Decision: &aggregate.Decision{Type: t, DecidedAt: at(time.Second), Actor: "ops",
+			Reason: "a partner of ours", Waiver: "w_1", Tier: "premium", Until: at(30 * day)}}
+	}
+	events := []aggregate.Event{
 		fact(aggregate.Fact{Type: aggregate.SubscriptionStarted, Subscription: subscription}),
 		fact(aggregate.Fact{Type: aggregate.SubscriptionChanged, Subscription: subscription}),
 		fact(aggregate.Fact{Type: aggregate.SubscriptionCanceled, Subscription: subscription}),
@@ -54,13 +58,19 @@ func samples() []aggregate.Event {
 		fact(aggregate.Fact{Type: aggregate.CheckoutCompleted, Checkout: checkout}),
 		note(aggregate.GracePeriodStarted), note(aggregate.GracePeriodCleared), note(aggregate.GracePeriodExpired),
 		note(aggregate.TierChanged), note(aggregate.SubscriptionRestated),
+		decision(aggregate.WaiverGranted), decision(aggregate.WaiverRevoked), decision(aggregate.AccountBlocked),
+		decision(aggregate.AccountUnblocked), decision(aggregate.GraceExtended),
 	}
+	for _, f := range factSamples(subscription, invoice, checkout) {
+		events = append(events, fact(f))
+	}
+	return events
 }
 
 // TestStoredBytesAreReadForEver: what an earlier build stored, in these files,
 // must mean today what it meant then, and must be written the same.
 func TestStoredBytesAreReadForEver(t *testing.T) {
-	for _, want := range samples() {
+	for _, want := range append(samples(), decisionSamples()...) {
 		t.Run(want.Type(), func(t *testing.T) {
 			golden := filepath.Join("testdata", "stored", want.Type()+".json")
 			encoded, err := aggregate.Encode(want)
@@ -95,6 +105,11 @@ func TestDecodeRefuses(t *testing.T) {
 		"no Stripe event":    {"PaymentFailed", `{"schema":1,"invoice":{"id":"in_1"}}`},
 		"a newer schema":     {"TierChanged", `{"schema":2}`},
 		"no schema":          {"TierChanged", `{}`},
+		"no waiver":          {"WaiverRevoked", `{"schema":1,"decided_at":"2026-03-01T12:00:00Z"}`},
+		"no tier":            {"WaiverGranted", `{"schema":1,"decided_at":"2026-03-01T12:00:00Z","waiver":"w"}`},
+		"no end":             {"GraceExtended", `{"schema":1,"decided_at":"2026-03-01T12:00:00Z"}`},
+		"no time":            {"AccountBlocked", `{"schema":1}`},
+		"a newer decision":   {"AccountBlocked", `{"schema":2,"decided_at":"2026-03-01T12:00:00Z"}`},
 		"truncated":          {"TierChanged", `{"schema":1`},
 		"not even an object": {"PaymentFailed", `[]`},
 	} {
@@ -102,13 +117,16 @@ func TestDecodeRefuses(t *testing.T) {
 			t.Errorf("%s: decoded %+v", name, e)
 		}
 	}
+	if b, err := aggregate.Encode(aggregate.Event{Note: &aggregate.Note{}, Decision: &aggregate.Decision{}}); err == nil {
+		t.Errorf("two in one: encoded %s", b)
+	}
 	if _, err := aggregate.Decode("SomethingNewer", []byte(`{}`)); !errors.Is(err, aggregate.ErrUnknownType) {
 		t.Errorf("error %v, want ErrUnknownType", err)
 	}
 }
 
 func FuzzDecode(f *testing.F) {
-	for _, e := range samples() {
+	for _, e := range append(samples(), decisionSamples()...) {
 		data, err := aggregate.Encode(e)
 		if err != nil {
 			f.Fatal(err)

@@ -1,6 +1,9 @@
 package aggregate
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // EntitlementSchema is the version of the entitlement's public shape.
 const EntitlementSchema = 1
@@ -11,7 +14,11 @@ type Source string
 // The sources.
 const (
 	FromSubscription Source = "subscription"
-	FromFree         Source = "free"
+	// FromWaiver: an operator granted a tier above what is paid for.
+	FromWaiver Source = "waiver"
+	FromFree   Source = "free"
+	// FromBlocked: an operator refused all access.
+	FromBlocked Source = "blocked"
 )
 
 // Reason says by which rule the tier was given.
@@ -39,15 +46,30 @@ const (
 	ReasonCanceled   Reason = "canceled"
 	// ReasonUnknownStatus: a status that this build does not know, and denies.
 	ReasonUnknownStatus Reason = "unknown_status"
+	// ReasonWaiver: the best is a tier that an operator granted.
+	ReasonWaiver Reason = "waiver"
+	// ReasonBlocked: an operator refused all access.
+	ReasonBlocked Reason = "blocked"
+	// ReasonDisputed, ReasonRefunded, ReasonCollectionPaused and
+	// ReasonPaymentPending: the status would grant, a policy of the catalog denies.
+	ReasonDisputed         Reason = "disputed"
+	ReasonRefunded         Reason = "refunded"
+	ReasonCollectionPaused Reason = "collection_paused"
+	ReasonPaymentPending   Reason = "payment_pending"
 )
+
+// FlagWaiverUnknownTier flags an entitlement: a waiver is of a tier that the
+// catalog in force no longer has, and grants nothing.
+const FlagWaiverUnknownTier = "waiver_unknown_tier"
 
 // Entitlement is what an account may do: the public read model.
 type Entitlement struct {
-	Account  string           `json:"account"`
-	Known    bool             `json:"known"`
-	Tier     string           `json:"tier"`
-	TierName string           `json:"tier_name"`
-	Status   Status           `json:"status,omitempty"`
+	Account  string `json:"account"`
+	Known    bool   `json:"known"`
+	Tier     string `json:"tier"`
+	TierName string `json:"tier_name"`
+	// Status is that of the subscription that decides, empty if there is none.
+	Status   Status           `json:"status"`
 	Reason   Reason           `json:"reason"`
 	Features []string         `json:"features"`
 	Limits   map[string]Limit `json:"limits"`
@@ -66,11 +88,12 @@ type Entitlement struct {
 	Flags            []string  `json:"flags"`
 
 	// ValidUntil is when a reader must ask again: the earliest of the lease,
-	// grace end and scheduled cancellation. Never a period's end.
+	// grace end, waiver end and scheduled cancellation. Never a period's end.
 	ValidUntil time.Time `json:"valid_until,omitzero"`
 	// Epoch names the store in which Position counts.
 	Epoch string `json:"epoch"`
-	// Position is the highest among the facts that the entitlement rests on.
+	// Position is the highest among the facts and decisions that the entitlement
+	// rests on.
 	Position uint64 `json:"position"`
 	// AsOf is the moment for which the entitlement was computed.
 	AsOf time.Time `json:"as_of"`
@@ -83,4 +106,27 @@ type Entitlement struct {
 type EntitlementItem struct {
 	Price    string `json:"price"`
 	Quantity int64  `json:"quantity"`
+}
+
+// Feature is the answer to whether an account may use one feature.
+type Feature struct {
+	Account string `json:"account"`
+	Feature string `json:"feature"`
+	Allowed bool   `json:"allowed"`
+	Reason  Reason `json:"reason"`
+	// CurrentTier is the account's, RequiredTier the lowest that has the feature,
+	// empty if only an add-on brings it.
+	CurrentTier  string `json:"current_tier"`
+	RequiredTier string `json:"required_tier"`
+	UpgradeURL   string `json:"upgrade_url,omitempty"`
+}
+
+// Feature answers for one feature; false if the catalog has none of that name.
+func (e Entitlement) Feature(name string, catalog *Catalog) (Feature, bool) {
+	required, found := catalog.TierOfFeature(name)
+	if !found && !catalog.addonHas(name) {
+		return Feature{}, false
+	}
+	return Feature{Account: e.Account, Feature: name, Allowed: slices.Contains(e.Features, name), Reason: e.Reason,
+		CurrentTier: e.Tier, RequiredTier: required.ID, UpgradeURL: catalog.UpgradeURL}, true
 }

@@ -2,10 +2,11 @@ package aggregate
 
 import "time"
 
-// Event is one event of a domain stream: a fact or a note, never both.
+// Event is one event of a domain stream: a fact, a note, or a decision.
 type Event struct {
-	Fact *Fact
-	Note *Note
+	Fact     *Fact
+	Note     *Note
+	Decision *Decision
 }
 
 // Type is the stable name under which the event is stored.
@@ -15,6 +16,8 @@ func (e Event) Type() string {
 		return string(e.Fact.Type)
 	case e.Note != nil:
 		return string(e.Note.Type)
+	case e.Decision != nil:
+		return string(e.Decision.Type)
 	}
 	return ""
 }

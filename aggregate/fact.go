@@ -10,10 +10,57 @@ type FactType string
 const (
 	SubscriptionStarted  FactType = "SubscriptionStarted"
 	SubscriptionChanged  FactType = "SubscriptionChanged"
+	SubscriptionPaused   FactType = "SubscriptionPaused"
+	SubscriptionResumed  FactType = "SubscriptionResumed"
 	SubscriptionCanceled FactType = "SubscriptionCanceled"
-	CheckoutCompleted    FactType = "CheckoutCompleted"
-	PaymentSucceeded     FactType = "PaymentSucceeded"
-	PaymentFailed        FactType = "PaymentFailed"
+	TrialEnding          FactType = "TrialEnding"
+	PendingUpdateApplied FactType = "PendingUpdateApplied"
+	PendingUpdateExpired FactType = "PendingUpdateExpired"
+
+	CheckoutCompleted FactType = "CheckoutCompleted"
+	CheckoutPaid      FactType = "CheckoutPaid"
+	CheckoutFailed    FactType = "CheckoutFailed"
+	CheckoutExpired   FactType = "CheckoutExpired"
+
+	InvoiceFinalized      FactType = "InvoiceFinalized"
+	PaymentSucceeded      FactType = "PaymentSucceeded"
+	PaymentFailed         FactType = "PaymentFailed"
+	PaymentActionRequired FactType = "PaymentActionRequired"
+	InvoiceVoided         FactType = "InvoiceVoided"
+	InvoiceUncollectible  FactType = "InvoiceUncollectible"
+	InvoiceDeleted        FactType = "InvoiceDeleted"
+	InvoiceOverpaid       FactType = "InvoiceOverpaid"
+
+	ChargeSucceeded       FactType = "ChargeSucceeded"
+	ChargeFailed          FactType = "ChargeFailed"
+	ChargeRefunded        FactType = "ChargeRefunded"
+	IntentSucceeded       FactType = "IntentSucceeded"
+	IntentFailed          FactType = "IntentFailed"
+	InvoicePaymentPaid    FactType = "InvoicePaymentPaid"
+	RefundCreated         FactType = "RefundCreated"
+	RefundUpdated         FactType = "RefundUpdated"
+	RefundFailed          FactType = "RefundFailed"
+	DisputeOpened         FactType = "DisputeOpened"
+	DisputeUpdated        FactType = "DisputeUpdated"
+	DisputeClosed         FactType = "DisputeClosed"
+	DisputeFundsWithdrawn FactType = "DisputeFundsWithdrawn"
+	DisputeFundsReturned  FactType = "DisputeFundsReturned"
+
+	CreditNoteIssued  FactType = "CreditNoteIssued"
+	CreditNoteUpdated FactType = "CreditNoteUpdated"
+	CreditNoteVoided  FactType = "CreditNoteVoided"
+
+	CustomerCreated        FactType = "CustomerCreated"
+	CustomerUpdated        FactType = "CustomerUpdated"
+	CustomerDeleted        FactType = "CustomerDeleted"
+	EntitlementsSummarized FactType = "EntitlementsSummarized"
+
+	PayoutTold FactType = "PayoutTold"
+	ClockTold  FactType = "ClockTold"
+
+	// Repudiated takes the place of a fact whose Stripe event an operator has
+	// declared forged or mistaken: it has no snapshot, and nothing follows from it.
+	Repudiated FactType = "Repudiated"
 )
 
 // FactKey identifies what one Stripe event said: two facts with the same key
@@ -25,7 +72,8 @@ type FactKey struct {
 }
 
 // Fact is what one Stripe event said of one object: compact, free of personal
-// data, the same whatever came before it. Exactly one of the snapshots is set.
+// data, the same whatever came before it. Exactly one of the snapshots is set,
+// the one that the type calls for.
 type Fact struct {
 	Type FactType
 	Key  FactKey
@@ -35,127 +83,78 @@ type Fact struct {
 	// OccurredAt is Stripe's time of the event, in whole seconds.
 	OccurredAt time.Time
 
-	Subscription *SubscriptionSnapshot
-	Invoice      *InvoiceSnapshot
-	Checkout     *CheckoutSnapshot
+	Subscription   *SubscriptionSnapshot
+	Invoice        *InvoiceSnapshot
+	Checkout       *CheckoutSnapshot
+	Payment        *PaymentSnapshot
+	InvoicePayment *InvoicePaymentSnapshot
+	Refund         *RefundSnapshot
+	Dispute        *DisputeSnapshot
+	CreditNote     *CreditNoteSnapshot
+	Customer       *CustomerSnapshot
+	Entitlements   *EntitlementsSnapshot
+	Payout         *PayoutSnapshot
+	Clock          *ClockSnapshot
+	Repudiation    *Repudiation
 }
 
-// Status is a subscription's status in Stripe's words.
-type Status string
+// RepudiatedEpoch is the epoch of every repudiation: no correction comes after it.
+const RepudiatedEpoch = 1 << 30
 
-// The statuses of https://docs.stripe.com/api/subscriptions/object#subscription_object-status.
-const (
-	Incomplete        Status = "incomplete"
-	IncompleteExpired Status = "incomplete_expired"
-	Trialing          Status = "trialing"
-	Active            Status = "active"
-	PastDue           Status = "past_due"
-	Unpaid            Status = "unpaid"
-	Paused            Status = "paused"
-	Canceled          Status = "canceled"
-)
+// Repudiation says who declared a Stripe event forged or mistaken, and why.
+type Repudiation struct {
+	Actor  string `json:"actor"`
+	Reason string `json:"reason"`
+}
 
-// Terminal reports whether Stripe never leaves this status.
-func (s Status) Terminal() bool { return s == Canceled || s == IncompleteExpired }
-
-// Known reports whether the status is one of those above.
-func (s Status) Known() bool {
-	switch s {
-	case Incomplete, IncompleteExpired, Trialing, Active, PastDue, Unpaid, Paused, Canceled:
-		return true
+// snapshotOf tells, for a type of fact, which snapshot it carries, and for the
+// fact at hand whether it is there; known is false for a type that this build
+// does not know.
+func (f *Fact) snapshotOf() (present, known bool) {
+	switch f.Type {
+	case SubscriptionStarted, SubscriptionChanged, SubscriptionPaused, SubscriptionResumed,
+		SubscriptionCanceled, TrialEnding, PendingUpdateApplied, PendingUpdateExpired:
+		return f.Subscription != nil, true
+	case CheckoutCompleted, CheckoutPaid, CheckoutFailed, CheckoutExpired:
+		return f.Checkout != nil, true
+	case InvoiceFinalized, PaymentSucceeded, PaymentFailed, PaymentActionRequired,
+		InvoiceVoided, InvoiceUncollectible, InvoiceDeleted, InvoiceOverpaid:
+		return f.Invoice != nil, true
+	case ChargeSucceeded, ChargeFailed, ChargeRefunded, IntentSucceeded, IntentFailed:
+		return f.Payment != nil, true
+	case InvoicePaymentPaid:
+		return f.InvoicePayment != nil, true
+	case RefundCreated, RefundUpdated, RefundFailed:
+		return f.Refund != nil, true
+	case DisputeOpened, DisputeUpdated, DisputeClosed, DisputeFundsWithdrawn, DisputeFundsReturned:
+		return f.Dispute != nil, true
+	case CreditNoteIssued, CreditNoteUpdated, CreditNoteVoided:
+		return f.CreditNote != nil, true
+	case CustomerCreated, CustomerUpdated, CustomerDeleted:
+		return f.Customer != nil, true
+	case EntitlementsSummarized:
+		return f.Entitlements != nil, true
+	case PayoutTold:
+		return f.Payout != nil, true
+	case ClockTold:
+		return f.Clock != nil, true
+	case Repudiated:
+		return f.Repudiation != nil, true
 	}
-	return false
+	return false, false
 }
 
-// SubscriptionSnapshot is a Stripe subscription as one event showed it,
-// whichever API version rendered it.
-type SubscriptionSnapshot struct {
-	ID       string `json:"id"`
-	Customer string `json:"customer,omitempty"`
-	Status   Status `json:"status"`
-	// Account is the account that the subscription's metadata names.
-	Account string `json:"account,omitempty"`
-	Items   []Item `json:"items,omitempty"`
-	// CreatedAt is when the subscription itself was created.
-	CreatedAt         time.Time `json:"created_at,omitzero"`
-	TrialEnd          time.Time `json:"trial_end,omitzero"`
-	CancelAt          time.Time `json:"cancel_at,omitzero"`
-	CancelAtPeriodEnd bool      `json:"cancel_at_period_end,omitempty"`
-	CanceledAt        time.Time `json:"canceled_at,omitzero"`
-	EndedAt           time.Time `json:"ended_at,omitzero"`
-	CollectionMethod  string    `json:"collection_method,omitempty"`
-	LatestInvoice     string    `json:"latest_invoice,omitempty"`
-	// PauseCollection is the behavior of a pause of collection, empty if there
-	// is none. It leaves the status as it is.
-	PauseCollection string `json:"pause_collection,omitempty"`
-	// PausedFor says why a subscription in status paused is paused, in Stripe's
-	// words ("first_payment_failure"), empty before 2026-09-30.endive.
-	PausedFor string `json:"paused_for,omitempty"`
-	TestClock string `json:"test_clock,omitempty"`
-	// Before is the Digest of the snapshot that this one changed, rebuilt from
-	// the event's previous_attributes; empty if the event carried none.
-	Before string `json:"before,omitempty"`
-	// Flags name what was odd about the object as Stripe sent it.
-	Flags []string `json:"flags,omitempty"`
-}
-
-// Item is one priced part of a subscription.
-type Item struct {
-	Price     string `json:"price"`
-	LookupKey string `json:"lookup_key,omitempty"`
-	Product   string `json:"product,omitempty"`
-	Quantity  int64  `json:"quantity"`
-	// PeriodStart and PeriodEnd are the item's own where Stripe gives them,
-	// else the subscription's.
-	PeriodStart time.Time `json:"period_start,omitzero"`
-	PeriodEnd   time.Time `json:"period_end,omitzero"`
-}
-
-// InvoiceSnapshot is a Stripe invoice as one event showed it.
-type InvoiceSnapshot struct {
-	ID           string `json:"id"`
-	Subscription string `json:"subscription,omitempty"`
-	Customer     string `json:"customer,omitempty"`
-	// Account is the account that the invoice's copy of the subscription's
-	// metadata names.
-	Account          string `json:"account,omitempty"`
-	Status           string `json:"status,omitempty"`
-	BillingReason    string `json:"billing_reason,omitempty"`
-	CollectionMethod string `json:"collection_method,omitempty"`
-	Currency         string `json:"currency,omitempty"`
-	AmountDue        int64  `json:"amount_due"`
-	AmountPaid       int64  `json:"amount_paid"`
-	AmountRemaining  int64  `json:"amount_remaining"`
-	Total            int64  `json:"total"`
-	AttemptCount     int64  `json:"attempt_count,omitempty"`
-	// CreatedAt orders the invoices of a subscription.
-	CreatedAt          time.Time `json:"created_at,omitzero"`
-	DueDate            time.Time `json:"due_date,omitzero"`
-	FinalizedAt        time.Time `json:"finalized_at,omitzero"`
-	PaidAt             time.Time `json:"paid_at,omitzero"`
-	VoidedAt           time.Time `json:"voided_at,omitzero"`
-	UncollectibleAt    time.Time `json:"uncollectible_at,omitzero"`
-	NextPaymentAttempt time.Time `json:"next_payment_attempt,omitzero"`
-	PaidOutOfBand      bool      `json:"paid_out_of_band,omitempty"`
-	PaymentIntent      string    `json:"payment_intent,omitempty"`
-	Charge             string    `json:"charge,omitempty"`
-	Flags              []string  `json:"flags,omitempty"`
-}
-
-// CheckoutSnapshot is a Stripe checkout session as one event showed it.
-type CheckoutSnapshot struct {
-	ID           string `json:"id"`
-	Subscription string `json:"subscription,omitempty"`
-	Customer     string `json:"customer,omitempty"`
-	// Account is the account that the session's metadata names.
-	Account string `json:"account,omitempty"`
-	// ClientReference is the session's client_reference_id; on a payment link
-	// the buyer can edit it.
-	ClientReference string   `json:"client_reference,omitempty"`
-	Mode            string   `json:"mode,omitempty"`
-	Status          string   `json:"status,omitempty"`
-	PaymentStatus   string   `json:"payment_status,omitempty"`
-	Currency        string   `json:"currency,omitempty"`
-	AmountTotal     int64    `json:"amount_total,omitempty"`
-	Flags           []string `json:"flags,omitempty"`
+// snapshots counts the snapshots that are set.
+func (f *Fact) snapshots() int {
+	n := 0
+	for _, set := range []bool{
+		f.Subscription != nil, f.Invoice != nil, f.Checkout != nil, f.Payment != nil, f.InvoicePayment != nil,
+		f.Refund != nil, f.Dispute != nil, f.CreditNote != nil, f.Customer != nil, f.Entitlements != nil,
+		f.Payout != nil, f.Clock != nil, f.Repudiation != nil,
+	} {
+		if set {
+			n++
+		}
+	}
+	return n
 }

@@ -1,8 +1,8 @@
 package aggregate
 
 import (
+	"bytes"
 	"maps"
-	"reflect"
 	"slices"
 	"time"
 )
@@ -24,6 +24,27 @@ const indexedFrom = 24
 
 // Len is the number of facts in force.
 func (s *FactSet) Len() int { return len(s.facts) }
+
+// Held returns the fact that is in force under a key, and whether there is one.
+func (s *FactSet) Held(key FactKey) (Fact, bool) {
+	if i, found := s.find(key); found {
+		return *s.facts[i].Fact, true
+	}
+	return Fact{}, false
+}
+
+// KeysOf lists the keys under which the set holds facts of a Stripe event, in
+// the order of their ordinals.
+func (s *FactSet) KeysOf(stripeEventID string) []FactKey {
+	var keys []FactKey
+	for _, f := range s.facts {
+		if f.Key.StripeEventID == stripeEventID {
+			keys = append(keys, f.Key)
+		}
+	}
+	slices.SortFunc(keys, func(a, b FactKey) int { return a.Ordinal - b.Ordinal })
+	return keys
+}
 
 // Evolve takes in one recorded event, whose fact is the set's from then on. Of
 // two facts with the same key the one with the higher epoch is in force; notes
@@ -87,7 +108,7 @@ func (s *FactSet) indexLast() {
 func (s *FactSet) unheld(facts []Fact) []Fact {
 	var fresh []Fact
 	for _, f := range facts {
-		if i, found := s.find(f.Key); found && (f.Epoch <= s.facts[i].Epoch || sameStatement(f, *s.facts[i].Fact)) {
+		if i, found := s.find(f.Key); found && (f.Epoch <= s.facts[i].Epoch || f.SaysAs(*s.facts[i].Fact)) {
 			continue
 		}
 		if slices.ContainsFunc(fresh, func(g Fact) bool { return g.Key == f.Key && g.Epoch >= f.Epoch }) {
@@ -98,11 +119,16 @@ func (s *FactSet) unheld(facts []Fact) []Fact {
 	return fresh
 }
 
-// sameStatement reports whether two facts of one key say the same, whatever
-// their epochs.
-func sameStatement(a, b Fact) bool {
-	a.Epoch = b.Epoch
-	return reflect.DeepEqual(a, b)
+// SaysAs reports whether two facts state the same under the same key, whatever
+// their epochs: whether their stored forms are the same but for the epoch.
+func (f Fact) SaysAs(g Fact) bool {
+	f.Epoch = g.Epoch
+	mine, err := encodeFact(f)
+	if err != nil {
+		return false
+	}
+	its, err := encodeFact(g)
+	return err == nil && f.Type == g.Type && bytes.Equal(mine, its)
 }
 
 func (s *FactSet) clone() FactSet {

@@ -36,7 +36,7 @@ func sameAsGeneral[T any](t interface {
 }
 
 // What was stored is read by the forms, and not only at the general decoder's
-// cost.
+// cost; decisions are few, and have none.
 func TestFormsReadWhatIsStored(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join("testdata", "stored", "*.json"))
 	if err != nil || len(files) == 0 {
@@ -52,7 +52,7 @@ func TestFormsReadWhatIsStored(t *testing.T) {
 			if !sameAsGeneral(t, noteForm, stored) {
 				t.Errorf("the form gives up on %s", file)
 			}
-		} else if !sameAsGeneral(t, factForm, stored) {
+		} else if strings.Contains(string(stored), `"stripe_event_id"`) && !sameAsGeneral(t, factForm, stored) {
 			t.Errorf("the form gives up on %s", file)
 		}
 	}

@@ -51,10 +51,19 @@ func (s *story) canceled(when time.Time, price string) *aggregate.SubscriptionSn
 func (s *story) invoice(t aggregate.FactType, when time.Time, id string, created time.Time) *aggregate.InvoiceSnapshot {
 	inv := &aggregate.InvoiceSnapshot{ID: id, Subscription: "sub_1", Customer: "cus_1", CreatedAt: created,
 		BillingReason: "subscription_cycle", Currency: "usd", AmountDue: 2900, Total: 2900, Status: "open"}
-	if t == aggregate.PaymentSucceeded {
+	switch t {
+	case aggregate.PaymentSucceeded:
 		inv.Status, inv.AmountPaid = "paid", 2900
-	} else {
+	case aggregate.InvoiceVoided:
+		inv.Status = "void"
+	case aggregate.InvoiceUncollectible:
+		inv.Status = "uncollectible"
+	case aggregate.InvoiceDeleted:
+		inv.Status = "draft"
+	case aggregate.PaymentFailed, aggregate.PaymentActionRequired:
 		inv.AttemptCount = 1
+	case aggregate.InvoiceFinalized:
+		inv.FinalizedAt = when
 	}
 	s.add(aggregate.Fact{Type: t, Invoice: inv}, when)
 	return inv
@@ -66,6 +75,13 @@ func (s *story) failed(when time.Time, id string, created time.Time) *aggregate.
 
 func (s *story) paid(when time.Time, id string, created time.Time) *aggregate.InvoiceSnapshot {
 	return s.invoice(aggregate.PaymentSucceeded, when, id, created)
+}
+
+func (s *story) checkout(t aggregate.FactType, when time.Time, paymentStatus string) *aggregate.CheckoutSnapshot {
+	session := &aggregate.CheckoutSnapshot{ID: "cs_1", Subscription: "sub_1", Customer: "cus_1", Mode: "subscription",
+		Status: "complete", PaymentStatus: paymentStatus, Currency: "usd", AmountTotal: 2900}
+	s.add(aggregate.Fact{Type: t, Checkout: session}, when)
+	return session
 }
 
 // fold takes the facts in, in the order given.

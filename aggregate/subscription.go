@@ -25,7 +25,8 @@ type foreseen struct {
 	// arrived counts those of fresh that were taken in since, in order, and
 	// nothing else with them.
 	arrived int
-	catalog string
+	// catalog is the one, with its mappings, by which truth was derived.
+	catalog *Catalog
 	truth   SubscriptionTruth
 }
 
@@ -66,7 +67,7 @@ func (s *Subscription) Decide(facts []Fact, c Catalogs, now time.Time) []Event {
 	after := before
 	if len(fresh) > 0 {
 		after = s.with(fresh).Derive(c)
-		s.foreseen = &foreseen{fresh: fresh, catalog: c.CurrentHash(), truth: after}
+		s.foreseen = &foreseen{fresh: fresh, catalog: c.Current(), truth: after}
 	}
 	events := factEvents(fresh)
 	for _, note := range s.conclude(fresh, before, after, c, now) {
@@ -78,7 +79,7 @@ func (s *Subscription) Decide(facts []Fact, c Catalogs, now time.Time) []Event {
 // present is the truth now: as it was foreseen, if just that came about.
 func (s *Subscription) present(c Catalogs) SubscriptionTruth {
 	f := s.foreseen
-	if f == nil || f.arrived < len(f.fresh) || f.catalog != c.CurrentHash() {
+	if f == nil || f.arrived < len(f.fresh) || f.catalog != c.Current() {
 		return s.Derive(c)
 	}
 	f.truth.Position = s.position

@@ -26,6 +26,15 @@ type SubscriptionTruth struct {
 	CreatedAt         time.Time `json:"created_at,omitzero"`
 	// PausedFor says why a paused subscription is paused, where Stripe tells.
 	PausedFor string `json:"paused_for,omitempty"`
+	// PauseCollection is the behavior of a pause of collection in force, empty
+	// if there is none.
+	PauseCollection string `json:"pause_collection,omitempty"`
+	// TestClock is the Stripe test clock by which the subscription lives.
+	TestClock string `json:"test_clock,omitempty"`
+	// PaymentPending says that the checkout's payment is still on its way: the
+	// latest session was completed unpaid, and neither its payment nor that of an
+	// invoice was told since.
+	PaymentPending bool `json:"payment_pending,omitempty"`
 	// Delinquency is nil while nothing is owed that grace depends on.
 	Delinquency *Delinquency `json:"delinquency,omitempty"`
 	// NothingOwed says that the status tells of a debt that is settled.
@@ -35,7 +44,9 @@ type SubscriptionTruth struct {
 	Link Link `json:"link,omitzero"`
 	// Invoices are those seen, oldest first.
 	Invoices []InvoiceTruth `json:"invoices,omitempty"`
-	// Paid sums the paid invoices, each counted once, by currency.
+	// Paid sums what the invoices brought in, each counted once, by currency; what
+	// was paid out of band too, which Stripe includes in an invoice's amount paid
+	// only since 2025-03-31.basil.
 	Paid []Money `json:"paid,omitempty"`
 	// Flags name what a person should look at; sorted.
 	Flags []string `json:"flags,omitempty"`
@@ -51,7 +62,8 @@ type SubscriptionTruth struct {
 type InvoiceTruth struct {
 	ID     string `json:"id"`
 	Status string `json:"status,omitempty"`
-	// Paid and Due are in minor units of Currency.
+	// Paid and Due are in minor units of Currency. Paid is the most that a
+	// successful payment told.
 	Paid      int64     `json:"paid"`
 	Due       int64     `json:"due"`
 	Currency  string    `json:"currency,omitempty"`
@@ -97,7 +109,7 @@ type Link struct {
 	OccurredAt time.Time `json:"occurred_at,omitzero"`
 }
 
-// The flags of subscriptions and entitlements.
+// The flags of subscriptions, payments, bills, customers and entitlements.
 const (
 	// FlagAmbiguous: within one second, the events do not tell which came last.
 	FlagAmbiguous = "ambiguous_order"
@@ -117,12 +129,32 @@ const (
 	FlagAccountConflict = "account_conflict"
 	// FlagNoPrice: an item names no price and no plan.
 	FlagNoPrice = "no_price"
+	// FlagStatusContradicted: an object says both that it was paid and that it
+	// was not.
+	FlagStatusContradicted = "status_contradicted"
 	// FlagPeriodOverdue: granted, though all periods ended 72 hours ago.
 	FlagPeriodOverdue = "period_overdue"
 	// FlagPaymentOverdue: grace has run out, but the status still grants.
 	FlagPaymentOverdue = "payment_overdue"
 	// FlagPaidAfterVoid: an invoice was voided and paid.
 	FlagPaidAfterVoid = "paid_after_void"
+	// FlagCheckoutFailed: the delayed payment of a checkout failed, and no invoice
+	// was paid since.
+	FlagCheckoutFailed = "checkout_failed"
+	// FlagNegativeAmount: an amount that cannot be negative is.
+	FlagNegativeAmount = "negative_amount"
+	// FlagUnknownCurrency: a currency is not three letters from a to z.
+	FlagUnknownCurrency = "unknown_currency"
+	// FlagCurrencyMismatch: a refund or a dispute is in another currency than its
+	// payment; it is left out of the payment's sums.
+	FlagCurrencyMismatch = "currency_mismatch"
+	// FlagRefundExceedsCharge: more was given back than was received.
+	FlagRefundExceedsCharge = "refund_exceeds_charge"
+	// FlagDisputeWonAndLost: one dispute was told to be won and to be lost.
+	FlagDisputeWonAndLost = "dispute_won_and_lost"
+	// FlagDeletedBeforeCreated: an object was deleted before Stripe told of it as
+	// being there.
+	FlagDeletedBeforeCreated = "deleted_before_created"
 )
 
 // MaxAccountBytes bounds an account's name.

@@ -6,7 +6,8 @@ import (
 	"github.com/daybookhq/daybook/projections"
 )
 
-// accountAnswer is an account with all that belongs to it.
+// accountAnswer is an account with all that belongs to it: links, subscriptions,
+// what operators decided, and the sums of its payments.
 type accountAnswer struct {
 	projections.AccountRecord
 	Entitlement entitlementAnswer `json:"entitlement"`
@@ -30,12 +31,6 @@ func (s *Server) account(w http.ResponseWriter, r *http.Request) error {
 	}
 	if !known {
 		return notFound("Nothing is known of this account.")
-	}
-	if record.Customers == nil {
-		record.Customers = []string{}
-	}
-	if record.Subscriptions == nil {
-		record.Subscriptions = []projections.SubscriptionRecord{}
 	}
 	return writeJSON(w, accountAnswer{AccountRecord: record, Entitlement: e})
 }

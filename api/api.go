@@ -62,6 +62,8 @@ type Config struct {
 	Model projections.Reader
 	// Entitlements answers from the read model.
 	Entitlements Entitlements
+	// Decider records operators' decisions.
+	Decider Decider
 	// Catalog returns the catalog in force.
 	Catalog func() *aggregate.Catalog
 	// Progress lists those who follow the log, for the status.
@@ -131,6 +133,7 @@ func (c *Config) complete() error {
 	require("Health", c.Health != nil)
 	require("Model", c.Model != nil)
 	require("Entitlements", c.Entitlements != nil)
+	require("Decider", c.Decider != nil)
 	require("Catalog", c.Catalog != nil)
 	require("Log", c.Log != nil)
 	if c.MaxWebhookBytes == 0 {

@@ -17,6 +17,7 @@ const (
 	eventsCursor        = "events"
 	streamCursor        = "stream"
 	subscriptionsCursor = "subscriptions"
+	waiversCursor       = "waivers"
 )
 
 // encodeCursor makes a cursor.

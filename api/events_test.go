@@ -214,6 +214,30 @@ func TestOneEventWithAllThatFollowed(t *testing.T) {
 	}
 }
 
+// TestWhatFollowedFromMoney: the answer is found in whichever stream the event
+// led to.
+func TestWhatFollowedFromMoney(t *testing.T) {
+	r := newRig(t)
+	events := map[string]struct{ kind, object, stream, fact string }{
+		"evt_charge":   {"charge.succeeded", `{"object":"charge","id":"ch_1","payment_intent":"pi_1","status":"succeeded","currency":"usd","amount":5}`, "payment-pi_1", "ChargeSucceeded"},
+		"evt_refund":   {"refund.created", `{"object":"refund","id":"re_1","charge":"ch_1","payment_intent":"pi_1","currency":"usd","amount":5}`, "payment-pi_1", "RefundCreated"},
+		"evt_note":     {"credit_note.created", `{"object":"credit_note","id":"cn_1","invoice":"in_1","status":"issued","currency":"usd","amount":5}`, "invoice-in_1", "CreditNoteIssued"},
+		"evt_customer": {"customer.deleted", `{"object":"customer","id":"cus_1"}`, "customer-cus_1", "CustomerDeleted"},
+		"evt_payout":   {"payout.paid", `{"object":"payout","id":"po_1","status":"paid","currency":"usd","amount":5}`, "payout-po_1", "PayoutTold"},
+		"evt_clock":    {"test_helpers.test_clock.ready", `{"object":"test_helpers.test_clock","id":"clock_1","frozen_time":5}`, "clock-clock_1", "ClockTold"},
+	}
+	for id, e := range events {
+		r.send(fmt.Appendf(nil, `{"id":%q,"object":"event","type":%q,"created":%d,"livemode":false,"data":{"object":%s}}`, id, e.kind, noon.Unix(), e.object))
+	}
+	r.settle()
+	for id, e := range events {
+		followed := r.get("/v1/events/" + id)["followed"].([]any)
+		if len(followed) != 1 || followed[0].(map[string]any)["type"] != e.fact || followed[0].(map[string]any)["stream"] != e.stream {
+			t.Errorf("%s: followed %v, want one %s in %s", id, followed, e.fact, e.stream)
+		}
+	}
+}
+
 func TestWhatCouldNotBePostedIsShown(t *testing.T) {
 	r := newRig(t)
 	r.send([]byte(`{"id":"evt_1","object":"event","type":"customer.subscription.created","created":1772452800,"livemode":false,"data":{"object":{"id":7}}}`))

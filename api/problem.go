@@ -109,9 +109,14 @@ func writeProblem(w http.ResponseWriter, p *Problem) {
 	_, _ = w.Write(body) // a client that left cannot be told
 }
 
-// writeJSON sends value with status 200. Encoding comes first, so that a value
-// that cannot be encoded becomes an error instead of half an answer.
+// writeJSON sends value with status 200.
 func writeJSON(w http.ResponseWriter, value any) error {
+	return writeJSONStatus(w, http.StatusOK, value)
+}
+
+// writeJSONStatus sends value with a status. Encoding comes first, so that a value
+// that cannot be encoded becomes an error instead of half an answer.
+func writeJSONStatus(w http.ResponseWriter, status int, value any) error {
 	var buf bytes.Buffer
 	enc := json.NewEncoder(&buf)
 	enc.SetEscapeHTML(false)
@@ -121,7 +126,7 @@ func writeJSON(w http.ResponseWriter, value any) error {
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("Content-Length", strconv.Itoa(buf.Len()))
-	w.WriteHeader(http.StatusOK)
+	w.WriteHeader(status)
 	_, _ = w.Write(buf.Bytes())
 	return nil
 }

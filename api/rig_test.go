@@ -17,6 +17,7 @@ import (
 	"github.com/stripe/stripe-go/v76/webhook"
 
 	"github.com/daybookhq/daybook/aggregate"
+	"github.com/daybookhq/daybook/decisions"
 	"github.com/daybookhq/daybook/eventstore/sqlite"
 	"github.com/daybookhq/daybook/intake"
 	"github.com/daybookhq/daybook/intake/posting"
@@ -109,7 +110,9 @@ func newRig(t *testing.T) *rig {
 		Journal:  intake.NewJournal(r.store, r.clock.Now),
 		Store:    r.store, StoreKind: "sqlite", Health: r.probe, Model: r.model,
 		Entitlements: projections.NewAnswers(r.model, "epoch-1", false),
-		Catalog:      aggregate.BuiltinCatalog,
+		Decider: decisions.NewBook(decisions.Config{Store: r.store, Catalogs: builtinCatalogs, Now: r.clock.Now,
+			AwaitModel: r.runner.WaitFor}),
+		Catalog: aggregate.BuiltinCatalog,
 		Keys: []Key{
 			keyFor(opsKey, "", Scopes()...),
 			keyFor(boundKey, "team-1", Scopes()...),
@@ -126,13 +129,17 @@ func newRig(t *testing.T) *rig {
 	return r
 }
 
+// builtinCatalogs is a history of the built-in catalog alone.
+func builtinCatalogs() aggregate.Catalogs {
+	builtin := aggregate.BuiltinCatalog()
+	return aggregate.Catalogs{}.With(aggregate.CatalogAdopted{Schema: 1, Hash: builtin.Hash(), Catalog: builtin})
+}
+
 // follow starts posting and the projection, and stops them with the test.
 func (r *rig) follow(logger logrus.FieldLogger) {
-	builtin := aggregate.BuiltinCatalog()
-	catalogs := aggregate.Catalogs{}.With(aggregate.CatalogAdopted{Schema: 1, Hash: builtin.Hash(), Catalog: builtin})
 	r.poster = posting.New(posting.Config{
 		Store: r.store, Translator: &intake.Translator{AccountKeys: []string{"account_id"}},
-		Catalogs: func() aggregate.Catalogs { return catalogs }, Epoch: "epoch-1", Now: r.clock.Now, Log: logger,
+		Catalogs: builtinCatalogs, Epoch: "epoch-1", Now: r.clock.Now, Log: logger,
 	})
 	r.runner = projections.NewRunner(projections.Options{
 		Store: r.store, Model: r.model, Epoch: "epoch-1", Now: r.clock.Now, Log: logger,

@@ -12,7 +12,7 @@ func TestEveryRouteAsksForItsScope(t *testing.T) {
 	r := newRig(t)
 	for _, rt := range r.server.routes() {
 		path := strings.NewReplacer("{account}", "team-9", "{feature}", "custom_nym", "{subscription}", "sub_9",
-			"{event}", "evt_9", "{stream}", "subscription-sub_9").Replace(rt.path)
+			"{event}", "evt_9", "{stream}", "subscription-sub_9", "{waiver}", "wvr_9").Replace(rt.path)
 		if rt.scope == open {
 			if a := r.do(rt.method, path, "", nil, nil); a.status == http.StatusUnauthorized || a.status == http.StatusForbidden {
 				t.Errorf("%s %s is open, but answers %d", rt.method, rt.path, a.status)
@@ -32,7 +32,7 @@ func TestEveryRouteAsksForItsScope(t *testing.T) {
 				t.Errorf("%s with scope %s: %s", rt.path, scope, a)
 			}
 			a = r.do(rt.method, path, "bound-"+string(scope), nil, nil)
-			list := path == "/v1/subscriptions" || path == "/v1/events"
+			list := path == "/v1/subscriptions" || path == "/v1/events" || path == "/v1/waivers"
 			if refused := a.status == http.StatusForbidden; refused != (scope != rt.scope || !list) || a.status == http.StatusUnauthorized {
 				t.Errorf("%s with scope %s, bound to another account: %s", rt.path, scope, a)
 			}
@@ -58,7 +58,7 @@ func TestWithoutKeysNothingIsRead(t *testing.T) {
 
 func TestUnknownRoutesAndMethods(t *testing.T) {
 	r := newRig(t)
-	for _, path := range []string{"/", "/v1", "/v1/waivers", "/v1/entitlements/", "/v1/entitlements/a/b", "/v1/accounts/a/timeline",
+	for _, path := range []string{"/", "/v1", "/v1/entitlements/", "/v1/entitlements/a/b", "/v1/accounts/a/timeline",
 		"//webhooks/stripe", "/webhooks/stripe/", "/metrics"} {
 		a := r.do(http.MethodGet, path, opsKey, nil, nil)
 		if a.status != http.StatusNotFound || a.header.Get("Content-Type") != "application/problem+json" {
@@ -106,7 +106,7 @@ func TestNewListsWhatIsMissing(t *testing.T) {
 	if err == nil {
 		t.Fatal("made of nothing")
 	}
-	for _, field := range []string{"Verifier", "Journal", "Store", "Health", "Model", "Entitlements", "Catalog", "Log"} {
+	for _, field := range []string{"Verifier", "Journal", "Store", "Health", "Model", "Entitlements", "Decider", "Catalog", "Log"} {
 		if !strings.Contains(err.Error(), "Config."+field+" ") {
 			t.Errorf("%s is not named in %v", field, err)
 		}

@@ -94,7 +94,7 @@ func (s *Server) subscription(w http.ResponseWriter, r *http.Request) error {
 // subscriptionThen answers from the record. A key that is bound to an account
 // sees only what belonged to it then, too.
 func (s *Server) subscriptionThen(w http.ResponseWriter, r *http.Request, id string, at projections.Moments) error {
-	truth, facts, err := projections.SubscriptionAt(r.Context(), s.Store, id, at)
+	then, facts, err := projections.SubscriptionAt(r.Context(), s.Store, id, at)
 	if errors.Is(err, eventstore.ErrStreamNotFound) {
 		return notFound("There is no such subscription.")
 	}
@@ -104,11 +104,8 @@ func (s *Server) subscriptionThen(w http.ResponseWriter, r *http.Request, id str
 	if facts == 0 {
 		return notFound("Nothing was known of this subscription then.")
 	}
-	if err := authorizeAccount(r.Context(), truth.Link.Account); err != nil {
+	if err := authorizeAccount(r.Context(), then.Account); err != nil {
 		return err
 	}
-	return writeJSON(w, pastSubscription{
-		SubscriptionRecord: projections.SubscriptionRecord{SubscriptionTruth: truth, Account: truth.Link.Account},
-		AsOf:               at.AsOf, KnownAt: at.KnownAt,
-	})
+	return writeJSON(w, pastSubscription{SubscriptionRecord: then, AsOf: at.AsOf, KnownAt: at.KnownAt})
 }

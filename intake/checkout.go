@@ -1,11 +1,6 @@
 package intake
 
 import (
-	"strings"
-
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
-
 	"github.com/daybookhq/daybook/aggregate"
 	"github.com/daybookhq/daybook/eventstore"
 )
@@ -21,32 +16,33 @@ type wireCheckout struct {
 	Mode            *string   `json:"mode"`
 	Status          *string   `json:"status"`
 	PaymentStatus   *string   `json:"payment_status"`
-	Currency        *string   `json:"currency"`
+	Currency        *word     `json:"currency"`
 	AmountTotal     *whole    `json:"amount_total"`
 }
 
-// checkout translates checkout.session.completed. A session that sells no
-// subscription gives no facts.
-func (t *Translator) checkout(object jsontext.Value) ([]StreamFact, error) {
-	var wire wireCheckout
-	if err := json.Unmarshal(object, &wire, decodeOptions); err != nil {
-		return nil, inField("data.object", err)
+func (c *wireCheckout) check(eventType string) error {
+	if err := checkObject(c.Object, "checkout.session", c.ID); err != nil {
+		return err
 	}
 	switch {
-	case wire.Object != nil && *wire.Object != "checkout.session":
-		return nil, unreadable("data.object.object", "not a checkout session")
-	case !wire.ID.named():
-		return nil, unreadable("data.object.id", "missing or malformed")
-	case wire.Subscription == "" && valueOf(wire.Mode) == "subscription":
-		return nil, unreadable("data.object.subscription", "missing")
-	case wire.Subscription == "":
-		return nil, nil
-	case !wire.Subscription.named():
-		return nil, unreadable("data.object.subscription", "malformed")
+	case c.Subscription == "" && valueOf(c.Mode) == "subscription" && eventType != checkoutExpired:
+		return unreadable("subscription", "missing")
+	case c.Subscription != "" && !c.Subscription.named():
+		return unreadable("subscription", "malformed")
 	}
+	return nil
+}
+
+// checkout translates the events of checkout sessions. One that sold no
+// subscription gives no facts.
+func (t *Translator) checkout(_ string, data *wireData[wireCheckout]) ([]StreamFact, error) {
+	if data.Object.Subscription == "" {
+		return nil, nil
+	}
+	snapshot := t.checkoutSnapshot(data.Object)
 	return []StreamFact{{
-		Stream: eventstore.NewStream(SubscriptionCategory, string(wire.Subscription)),
-		Fact:   aggregate.Fact{Checkout: t.checkoutSnapshot(&wire)},
+		Stream: eventstore.NewStream(SubscriptionCategory, snapshot.Subscription),
+		Fact:   aggregate.Fact{Checkout: snapshot},
 	}}, nil
 }
 
@@ -68,9 +64,10 @@ func (t *Translator) checkoutSnapshot(c *wireCheckout) *aggregate.CheckoutSnapsh
 		Mode:            valueOf(c.Mode),
 		Status:          valueOf(c.Status),
 		PaymentStatus:   valueOf(c.PaymentStatus),
-		Currency:        strings.ToLower(valueOf(c.Currency)),
+		Currency:        currency(c.Currency),
 		AmountTotal:     int64(valueOf(c.AmountTotal)),
 	}
+	snapshot.Flags = moneyFlags(c.Currency, snapshot.AmountTotal)
 	if invalid {
 		snapshot.Flags = append(snapshot.Flags, aggregate.FlagAccountInvalid)
 	}

@@ -43,3 +43,53 @@ func TestAConnectedAccountClaimsNothingOfOurs(t *testing.T) {
 		t.Errorf("account %q, customer %q, tier %q", truth.Link.Account, truth.Customer, truth.Tier)
 	}
 }
+
+// TestAConnectedAccountsCustomersAreItsOwn: their names, and the streams of what
+// is known of them, cannot be mistaken for those of our own customers.
+func TestAConnectedAccountsCustomersAreItsOwn(t *testing.T) {
+	connected := func(kind, object string) aggregate.Fact {
+		t.Helper()
+		body := []byte(`{"id":"evt_1","object":"event","created":1,"account":"acct_9","data":{"object":` + object + `}}`)
+		facts, err := translator.Translate(kind, body)
+		if err != nil || len(facts) != 1 {
+			t.Fatalf("%s: %v, %v", kind, facts, err)
+		}
+		if f := facts[0].Fact; (f.Customer != nil || f.Entitlements != nil) && facts[0].Stream != "customer-acct_9/cus_1" {
+			t.Errorf("%s: a fact of %s", kind, facts[0].Stream)
+		}
+		return facts[0].Fact
+	}
+	c := connected("customer.updated", `{"id":"cus_1","object":"customer","metadata":{"account_id":"victim"}}`).Customer
+	if c.ID != "acct_9/cus_1" || c.Account != "" || c.Flags != nil {
+		t.Errorf("customer %+v", c)
+	}
+	e := connected("entitlements.active_entitlement_summary.updated", `{"customer":"cus_1","entitlements":{"data":[{"lookup_key":"enterprise"}]}}`).Entitlements
+	if e.Customer != "acct_9/cus_1" || e.Features != nil {
+		t.Errorf("entitlements %+v: lookup keys are the owner's to write", e)
+	}
+	i := connected("invoice.paid", inv(`"customer":"cus_1","parent":{"subscription_details":{"subscription":"sub_1","metadata":{"account_id":"victim"}}}`)).Invoice
+	if i.Customer != "acct_9/cus_1" || i.Account != "" {
+		t.Errorf("invoice %+v", i)
+	}
+	for kind, object := range map[string]string{
+		"charge.succeeded":         `{"id":"ch_1","customer":"cus_1","status":"succeeded","currency":"usd","amount":5}`,
+		"payment_intent.succeeded": `{"id":"pi_1","customer":"cus_1","status":"succeeded","currency":"usd","amount":5,"amount_received":5}`,
+	} {
+		if p := connected(kind, object).Payment; p.Customer != "acct_9/cus_1" {
+			t.Errorf("%s: customer %q", kind, p.Customer)
+		}
+	}
+	n := connected("credit_note.created", `{"id":"cn_1","invoice":"in_1","customer":"cus_1","status":"issued","currency":"usd","amount":5}`).CreditNote
+	if n.Customer != "acct_9/cus_1" {
+		t.Errorf("credit note %+v", n)
+	}
+}
+
+func TestAMalformedConnectedAccount(t *testing.T) {
+	for _, account := range []string{`"acct 9"`, `"acct_\u0000"`, `7`, `{}`} {
+		facts, err := translator.Translate("customer.updated", []byte(`{"id":"evt_1","created":1,"account":`+account+`,"data":{"object":{"id":"cus_1"}}}`))
+		if err == nil || facts != nil {
+			t.Errorf("%s: %v", account, facts)
+		}
+	}
+}

@@ -49,10 +49,21 @@ func objectFixtures(t testing.TB) []fixture {
 		"subscription":     "customer.subscription.updated",
 		"invoice":          "invoice.paid",
 		"checkout.session": "checkout.session.completed",
+		"charge":           "charge.succeeded",
+		"payment_intent":   "payment_intent.payment_failed",
+		"refund":           "refund.created",
+		"dispute":          "charge.dispute.created",
+		"credit_note":      "credit_note.created",
+		"invoice_payment":  "invoice_payment.paid",
+		"customer":         "customer.created",
+		"entitlements.active_entitlement_summary": "entitlements.active_entitlement_summary.updated",
 	}
 	var fixtures []fixture
 	for _, path := range fixtureFiles(t, "objects") {
 		name, _, _ := strings.Cut(filepath.Base(path), "--")
+		if kinds[name] == "" {
+			t.Fatalf("%s: of no known kind", path)
+		}
 		fixtures = append(fixtures, fixture{path, kinds[name], event(kinds[name], string(readFixture(t, path)))})
 	}
 	return fixtures

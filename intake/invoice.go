@@ -3,9 +3,6 @@ package intake
 import (
 	"strings"
 
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
-
 	"github.com/daybookhq/daybook/aggregate"
 	"github.com/daybookhq/daybook/eventstore"
 )
@@ -19,7 +16,7 @@ type wireInvoice struct {
 	Status             *string             `json:"status"`
 	BillingReason      *string             `json:"billing_reason"`
 	CollectionMethod   *string             `json:"collection_method"`
-	Currency           string              `json:"currency"`
+	Currency           *word               `json:"currency"`
 	AmountDue          *whole              `json:"amount_due"`
 	AmountPaid         *whole              `json:"amount_paid"`
 	AmountRemaining    *whole              `json:"amount_remaining"`
@@ -85,16 +82,17 @@ func (l *wireLine) ofSubscription() bool {
 	return valueOf(l.Type) == "subscription"
 }
 
+// statusOf tells, for types of event whose name says it, what an invoice is.
+// Versions before 2018-11-08 show neither word; a deleted invoice has none.
+var statusOf = map[string]string{
+	invoiceVoided:        "void",
+	invoiceUncollectible: "uncollectible",
+	invoiceDeleted:       "deleted",
+}
+
 // invoice translates the invoice events.
-func (t *Translator) invoice(object jsontext.Value) ([]StreamFact, error) {
-	var wire wireInvoice
-	if err := json.Unmarshal(object, &wire, decodeOptions); err != nil {
-		return nil, inField("data.object", err)
-	}
-	if err := wire.check(); err != nil {
-		return nil, inField("data.object", err)
-	}
-	snapshot := t.invoiceSnapshot(&wire)
+func (t *Translator) invoice(eventType string, data *wireData[wireInvoice]) ([]StreamFact, error) {
+	snapshot := t.invoiceSnapshot(eventType, data.Object)
 	stream := eventstore.NewStream(InvoiceCategory, snapshot.ID)
 	if snapshot.Subscription != "" {
 		stream = eventstore.NewStream(SubscriptionCategory, snapshot.Subscription)
@@ -102,34 +100,36 @@ func (t *Translator) invoice(object jsontext.Value) ([]StreamFact, error) {
 	return []StreamFact{{Stream: stream, Fact: aggregate.Fact{Invoice: snapshot}}}, nil
 }
 
-func (i *wireInvoice) check() error {
-	switch {
-	case i.Object != nil && *i.Object != "invoice":
-		return unreadable("object", "not an invoice")
-	case !i.ID.named():
-		return unreadable("id", "missing or malformed")
-	case i.subscription() != "" && !i.subscription().named():
+func (i *wireInvoice) check(eventType string) error {
+	if err := checkObject(i.Object, "invoice", i.ID); err != nil {
+		return err
+	}
+	switch subscription := i.subscription(); {
+	case subscription != "" && !subscription.named():
 		return unreadable("subscription", "malformed")
-	case i.status() == "":
+	case i.status(eventType) == "":
 		return unreadable("status", "missing, and paid too")
-	case i.Currency == "":
-		return unreadable("currency", "missing")
-	case i.AmountDue == nil:
-		return unreadable("amount_due", "missing")
+	case eventType == invoiceDeleted:
+		return nil // it was a draft, and of what is gone no more need be shown
 	case i.Total == nil:
 		return unreadable("total", "missing")
 	case first(i.Created, i.Date) == nil:
 		return unreadable("created", "missing")
 	}
-	return nil
+	return checkMoney(i.Currency, i.AmountDue, "amount_due")
 }
 
-// status is Stripe's, or what the fields say that stood for it until
-// 2018-11-08. An invoice that was then closed unpaid was still owed.
-func (i *wireInvoice) status() string {
+// status is Stripe's, or what the event's name or the fields say that stood for
+// it until 2018-11-08. An invoice that was then closed unpaid was still owed.
+func (i *wireInvoice) status(eventType string) string {
+	named := statusOf[eventType]
 	switch {
+	case eventType == invoiceDeleted:
+		return named // whatever moment the object shows
 	case valueOf(i.Status) != "":
 		return *i.Status
+	case named != "":
+		return named
 	case i.Paid == nil:
 		return ""
 	case *i.Paid:
@@ -140,17 +140,17 @@ func (i *wireInvoice) status() string {
 	return "open"
 }
 
-func (t *Translator) invoiceSnapshot(i *wireInvoice) *aggregate.InvoiceSnapshot {
+func (t *Translator) invoiceSnapshot(eventType string, i *wireInvoice) *aggregate.InvoiceSnapshot {
 	account, invalid := t.account(i.subscriptionMetadata())
 	snapshot := &aggregate.InvoiceSnapshot{
 		ID:                 string(i.ID),
 		Subscription:       string(i.subscription()),
 		Customer:           t.customer(i.Customer),
 		Account:            account,
-		Status:             i.status(),
+		Status:             i.status(eventType),
 		BillingReason:      valueOf(i.BillingReason),
 		CollectionMethod:   valueOf(first(i.CollectionMethod, i.Billing)),
-		Currency:           strings.ToLower(i.Currency),
+		Currency:           currency(i.Currency),
 		AmountDue:          int64(valueOf(i.AmountDue)),
 		Total:              int64(valueOf(i.Total)),
 		AttemptCount:       int64(valueOf(i.AttemptCount)),
@@ -165,7 +165,9 @@ func (t *Translator) invoiceSnapshot(i *wireInvoice) *aggregate.InvoiceSnapshot 
 		PaymentIntent:      string(i.PaymentIntent),
 		Charge:             string(i.Charge),
 	}
-	snapshot.AmountPaid, snapshot.AmountRemaining = i.amounts()
+	snapshot.AmountPaid, snapshot.AmountRemaining = i.amounts(snapshot.Status)
+	// A total below zero is a credit, and nothing odd.
+	snapshot.Flags = moneyFlags(i.Currency, snapshot.AmountDue, snapshot.AmountPaid, snapshot.AmountRemaining)
 	if invalid {
 		snapshot.Flags = append(snapshot.Flags, aggregate.FlagAccountInvalid)
 	}
@@ -174,9 +176,9 @@ func (t *Translator) invoiceSnapshot(i *wireInvoice) *aggregate.InvoiceSnapshot 
 
 // amounts returns what was paid and what is still owed. Until 2017 neither was
 // told: an invoice was paid in full or not at all.
-func (i *wireInvoice) amounts() (paid, remaining int64) {
+func (i *wireInvoice) amounts(status string) (paid, remaining int64) {
 	due := int64(valueOf(i.AmountDue))
-	if i.status() == "paid" {
+	if status == "paid" {
 		paid = due
 	}
 	if i.AmountPaid != nil {

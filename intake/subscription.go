@@ -3,13 +3,11 @@ package intake
 import (
 	"time"
 
-	"github.com/go-json-experiment/json"
-
 	"github.com/daybookhq/daybook/aggregate"
 	"github.com/daybookhq/daybook/eventstore"
 )
 
-// FlagItemsTruncated marks a subscription with more items than its event held.
+// FlagItemsTruncated marks an object with more items than its event held.
 const FlagItemsTruncated = "items_truncated"
 
 // wireSubscription holds every place, of any API version, that we read in a
@@ -72,16 +70,9 @@ type wireStatusDetails struct {
 }
 
 // subscription translates the customer.subscription events.
-func (t *Translator) subscription(eventType string, data *wireData) ([]StreamFact, error) {
-	var wire wireSubscription
-	if err := json.Unmarshal(data.Object, &wire, decodeOptions); err != nil {
-		return nil, inField("data.object", err)
-	}
-	if err := wire.check(eventType); err != nil {
-		return nil, inField("data.object", err)
-	}
-	snapshot := t.snapshotOf(&wire)
-	before, err := t.before(&wire, data.Previous) // nothing of wire is in the snapshot
+func (t *Translator) subscription(eventType string, data *wireData[wireSubscription]) ([]StreamFact, error) {
+	snapshot := t.snapshotOf(data.Object)
+	before, err := t.before(data)
 	if err != nil {
 		return nil, err
 	}
@@ -97,12 +88,10 @@ func (t *Translator) subscription(eventType string, data *wireData) ([]StreamFac
 }
 
 func (s *wireSubscription) check(eventType string) error {
-	switch {
-	case s.Object != nil && *s.Object != "subscription":
-		return unreadable("object", "not a subscription")
-	case !s.ID.named():
-		return unreadable("id", "missing or malformed")
-	case valueOf(s.Status) == "" && eventType != subscriptionDeleted:
+	if err := checkObject(s.Object, "subscription", s.ID); err != nil {
+		return err
+	}
+	if valueOf(s.Status) == "" && eventType != subscriptionDeleted {
 		return unreadable("status", "missing")
 	}
 	return nil

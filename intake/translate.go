@@ -13,40 +13,10 @@ import (
 	"github.com/daybookhq/daybook/eventstore"
 )
 
-// The categories of the streams that facts go to.
-const (
-	SubscriptionCategory = "subscription"
-	InvoiceCategory      = "invoice"
-)
-
-// The types of Stripe event that are posted. All others are recorded only.
-const (
-	checkoutCompleted       = "checkout.session.completed"
-	subscriptionCreated     = "customer.subscription.created"
-	subscriptionUpdated     = "customer.subscription.updated"
-	subscriptionDeleted     = "customer.subscription.deleted"
-	invoicePaid             = "invoice.paid"
-	invoicePaymentSucceeded = "invoice.payment_succeeded"
-	invoicePaymentFailed    = "invoice.payment_failed"
-)
-
 // Posted reports whether events of a Stripe type are posted.
 func Posted(eventType string) bool {
-	_, posted := factTypes[eventType]
+	_, posted := translations[eventType]
 	return posted
-}
-
-// factTypes says what a Stripe event of a type is a statement of.
-// invoice.payment_succeeded tells of the same money as invoice.paid, and Stripe
-// sends either or both: both give facts, and an invoice counts once.
-var factTypes = map[string]aggregate.FactType{
-	checkoutCompleted:       aggregate.CheckoutCompleted,
-	subscriptionCreated:     aggregate.SubscriptionStarted,
-	subscriptionUpdated:     aggregate.SubscriptionChanged,
-	subscriptionDeleted:     aggregate.SubscriptionCanceled,
-	invoicePaid:             aggregate.PaymentSucceeded,
-	invoicePaymentSucceeded: aggregate.PaymentSucceeded,
-	invoicePaymentFailed:    aggregate.PaymentFailed,
 }
 
 // Translator turns Stripe events into facts. It has no state: one event gives
@@ -80,31 +50,6 @@ func (e *TranslationError) Error() string {
 	return fmt.Sprintf("translate %s (%s): %s: %s", e.StripeEventID, e.EventType, e.Field, e.Reason)
 }
 
-// wireEvent is a Stripe event, its object still unread.
-type wireEvent struct {
-	ID      string    `json:"id"`
-	Created *moment   `json:"created"`
-	Data    *wireData `json:"data"`
-	Account string    `json:"account"`
-}
-
-type wireData struct {
-	Object   unread `json:"object"`
-	Previous unread `json:"previous_attributes"`
-}
-
-// unread is a value that is yet to be decoded. Unlike a jsontext.Value it is no
-// copy: it stays valid because the decoder reads from the body itself.
-type unread []byte
-
-func (u *unread) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
-	value, err := dec.ReadValue()
-	*u = unread(value)
-	return err
-}
-
-func (u unread) absent() bool { return absent(jsontext.Value(u)) }
-
 // Translate returns the facts that an event states. It returns none for types
 // that are not posted, and for checkout sessions that sell no subscription.
 // Every error is a *TranslationError.
@@ -114,52 +59,20 @@ func (u unread) absent() bool { return absent(jsontext.Value(u)) }
 // products and lookup keys. Which mode an event belongs to makes no difference
 // here.
 func (t *Translator) Translate(eventType string, body []byte) ([]StreamFact, error) {
-	factType, posted := factTypes[eventType]
+	translation, posted := translations[eventType]
 	if !posted {
 		return nil, nil
 	}
-	var event wireEvent
-	err := json.Unmarshal(body, &event, decodeOptions)
-	if err == nil {
-		err = event.check()
-	}
-	var out []StreamFact
-	if err == nil {
-		out, err = t.of(event.Account).translate(eventType, &event)
-	}
+	head, out, err := translation.read(t, eventType, body)
 	if err != nil {
-		return nil, translationError(event.ID, eventType, err)
+		return nil, translationError(eventID(body), eventType, err)
 	}
 	for i := range out {
-		out[i].Fact.Type = factType
-		out[i].Fact.Key.StripeEventID = event.ID
-		out[i].Fact.OccurredAt = event.Created.time()
+		out[i].Fact.Type = translation.fact
+		out[i].Fact.Key.StripeEventID = head.id
+		out[i].Fact.OccurredAt = head.created
 	}
 	return out, nil
-}
-
-func (e *wireEvent) check() error {
-	switch {
-	case !printable(e.ID):
-		return unreadable("id", "missing or malformed")
-	case e.Created == nil:
-		return unreadable("created", "missing")
-	case e.Data == nil || e.Data.Object.absent():
-		return unreadable("data.object", "missing")
-	}
-	return nil
-}
-
-func (t *Translator) translate(eventType string, event *wireEvent) ([]StreamFact, error) {
-	switch eventType {
-	case subscriptionCreated, subscriptionUpdated, subscriptionDeleted:
-		return t.subscription(eventType, event.Data)
-	case invoicePaid, invoicePaymentSucceeded, invoicePaymentFailed:
-		return t.invoice(jsontext.Value(event.Data.Object))
-	case checkoutCompleted:
-		return t.checkout(jsontext.Value(event.Data.Object))
-	}
-	return nil, unreadable("type", "posted, but without a translation")
 }
 
 // fieldError is a fault at a place; Translate adds which event it was.

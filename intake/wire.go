@@ -36,16 +36,43 @@ func (r *reference) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 		}
 		*r = reference(object.ID)
 	case '"', 'n':
-		var id string
-		if err := json.UnmarshalDecode(dec, &id); err != nil {
+		value, err := dec.ReadValue()
+		if err != nil {
 			return err
 		}
+		id, _ := text(value)
 		*r = reference(id)
 	default:
 		return &valueError{"neither an id nor an object"}
 	}
 	if len(*r) > maxReference || strings.ContainsFunc(string(*r), unicode.IsControl) {
 		return &valueError{"not an id"}
+	}
+	return nil
+}
+
+// maxWord bounds a word of Stripe's, in bytes.
+const maxWord = 100
+
+// word is one of Stripe's own words: a status, a reason, a code, a currency.
+// Null is the empty word, and so is anything that is no single word: prose, and
+// whom it may name, has no place in a fact.
+type word string
+
+func (w *word) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+	value, err := dec.ReadValue()
+	if err != nil {
+		return err
+	}
+	*w = ""
+	switch value.Kind() {
+	case 'n':
+	case '"':
+		if s, _ := text(value); len(s) <= maxWord && printable(s) {
+			*w = word(s)
+		}
+	default:
+		return &valueError{"not a word"}
 	}
 	return nil
 }

@@ -70,12 +70,7 @@ func (a *Answers) derive(ctx context.Context, account string, now time.Time) (ag
 	if err != nil {
 		return aggregate.Entitlement{}, fmt.Errorf("evaluate an entitlement: %w", err)
 	}
-	truths := make([]aggregate.SubscriptionTruth, len(record.Subscriptions))
-	for i, s := range record.Subscriptions {
-		truths[i] = s.SubscriptionTruth
-	}
-	e, _ := aggregate.Entitle(account, truths, OrBuiltin(catalogs), now)
-	return a.stamp(e), nil
+	return a.stamp(record.Entitle(OrBuiltin(catalogs), now)), nil
 }
 
 func (a *Answers) stamp(e aggregate.Entitlement) aggregate.Entitlement {

@@ -1,6 +1,7 @@
 package projections
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,13 +26,14 @@ type applier struct {
 	cache *foldedCache
 
 	// What follows is as the model has it.
+	evaluator
 	checkpoint Checkpoint
-	catalogs   aggregate.Catalogs
 	parked     map[eventstore.Stream]bool
 }
 
 func newApplier(opts Options, model Model) *applier {
-	return &applier{opts: opts, model: model, cache: newFoldedCache(opts.CachedFacts)}
+	return &applier{opts: opts, model: model, cache: newFoldedCache(opts.CachedFacts),
+		evaluator: evaluator{epoch: opts.Epoch, livemode: opts.Livemode, marks: newMarks()}}
 }
 
 // load takes over what the model has.
@@ -49,7 +51,11 @@ func (a *applier) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.checkpoint, a.catalogs = checkpoint, OrBuiltin(catalogs)
+	marks := newMarks()
+	if err := a.model.Update(ctx, marks.load); err != nil {
+		return err
+	}
+	a.checkpoint, a.catalogs, a.marks = checkpoint, OrBuiltin(catalogs), marks
 	a.parked = make(map[eventstore.Stream]bool, len(parked))
 	for _, p := range parked {
 		a.parked[p.Stream] = true
@@ -61,6 +67,7 @@ func (a *applier) load(ctx context.Context) error {
 type changes struct {
 	mu            sync.Mutex
 	subscriptions []SubscriptionRow
+	objects       []ObjectRow
 	failed        []Failure
 	repaired      []string
 	parked        []Parked
@@ -114,6 +121,9 @@ func (a *applier) fold(ctx context.Context, events []eventstore.RecordedEvent) (
 	}
 	// The order of the rows in the file does not depend on the scheduler.
 	slices.SortFunc(c.subscriptions, func(x, y SubscriptionRow) int { return strings.Compare(x.Truth.ID, y.Truth.ID) })
+	slices.SortFunc(c.objects, func(x, y ObjectRow) int {
+		return cmp.Or(strings.Compare(string(x.Kind), string(y.Kind)), strings.Compare(x.ID, y.ID))
+	})
 	return c, nil
 }
 
@@ -137,17 +147,17 @@ func (a *applier) byStream(events []eventstore.RecordedEvent) [][]eventstore.Rec
 }
 
 func (a *applier) foldStream(ctx context.Context, c *changes, stream eventstore.Stream, events []eventstore.RecordedEvent) error {
-	switch stream.Category() {
-	case "subscription":
+	if makesRows(stream) {
 		return a.foldOne(ctx, c, stream, events)
+	}
+	switch stream.Category() {
 	case "posting":
 		out := foldPosting(stream, events)
 		c.addPosting(stream, out)
 		c.park(stream, out.fault, a.opts.Now())
 	case "catalog":
 		// One that can be read never comes here: it makes the model be folded anew.
-		_, err := decodeCatalog(&events[0])
-		c.park(stream, &fault{position: events[0].Position, revision: events[0].Revision, err: err}, a.opts.Now())
+		c.park(stream, &fault{position: events[0].Position, revision: events[0].Revision, err: checkCatalog(&events[0])}, a.opts.Now())
 	default:
 		c.park(stream, checkOther(events), a.opts.Now())
 	}
@@ -174,12 +184,15 @@ func (c *changes) addPosting(stream eventstore.Stream, out postingOutcome) {
 	}
 }
 
-// foldOne folds one subscription's events on top of those before them.
+// foldOne folds the events of one stream on top of those before them.
 func (a *applier) foldOne(ctx context.Context, c *changes, stream eventstore.Stream, events []eventstore.RecordedEvent) error {
 	first, last := events[0].Revision, events[len(events)-1].Revision
 	f := a.cache.take(stream)
 	if f == nil || f.next < first {
 		f = newFolded(stream)
+		if first == 0 {
+			f.invoices = []string{}
+		}
 		before, err := a.read(ctx, stream, first)
 		if err != nil {
 			return err
@@ -189,7 +202,7 @@ func (a *applier) foldOne(ctx context.Context, c *changes, stream eventstore.Str
 			return nil
 		}
 	}
-	row, fault, err := foldSubscription(f, events, a.catalogs, func() (*folded, []eventstore.RecordedEvent, error) {
+	row, fault, err := foldStream(f, events, a.catalogs, func() (*folded, []eventstore.RecordedEvent, error) {
 		all, err := a.read(ctx, stream, last+1)
 		return newFolded(stream), all, err
 	})
@@ -198,16 +211,26 @@ func (a *applier) foldOne(ctx context.Context, c *changes, stream eventstore.Str
 	}
 	c.park(stream, fault, a.opts.Now())
 	if row != nil {
-		keys := row.Keys()
-		row.Before, f.written = f.written, &keys // if it cannot be written, f is forgotten
-		c.mu.Lock()
-		c.subscriptions = append(c.subscriptions, *row)
-		c.mu.Unlock()
+		c.addRow(*row, f)
 	}
 	if fault == nil {
 		a.cache.put(stream, f)
 	}
 	return nil
+}
+
+// addRow adds what a stream folded into.
+func (c *changes) addRow(made row, f *folded) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if made.object != nil {
+		c.objects = append(c.objects, *made.object)
+		return
+	}
+	s := *made.subscription
+	s.invoices, f.invoices = f.invoices, invoiceIDs(s.Truth)
+	s.Before, s.from = f.written, f
+	c.subscriptions = append(c.subscriptions, s)
 }
 
 // read returns the events of a stream before a revision. What comes behind it
@@ -239,12 +262,12 @@ func (a *applier) write(ctx context.Context, c *changes, upTo eventstore.Positio
 	next := Checkpoint{Position: upTo, Epoch: a.opts.Epoch, Schema: Schema, Filter: Prefixes, At: now.UTC()}
 	err := a.model.Update(ctx, func(tx Tx) error {
 		c.due = time.Time{}
-		affected, err := c.writeRows(tx)
+		affected, err := c.writeRows(tx, a.marks, a.forgetPlace, now)
 		if err != nil {
 			return err
 		}
 		written := c.truths()
-		for _, account := range affected {
+		for _, account := range affected.sorted() {
 			until, err := a.evaluate(tx, account, written, now)
 			if err != nil {
 				return err
@@ -259,46 +282,58 @@ func (a *applier) write(ctx context.Context, c *changes, upTo eventstore.Positio
 	return err
 }
 
-// writeRows writes what events say, and returns the accounts that subscriptions
-// belong to or belonged to before.
-func (c *changes) writeRows(tx Tx) ([]string, error) {
-	var affected []string
-	for _, row := range c.subscriptions {
-		before, err := accountBefore(tx, &row)
-		if err != nil {
+// forgetPlace drops what is remembered of where the model has a subscription,
+// because something else than its own events has moved it.
+func (a *applier) forgetPlace(subscription string) {
+	a.cache.moved(eventstore.NewStream(string(KindSubscription), subscription))
+}
+
+// writeRows writes what events say, and what follows from it by the joins. It
+// returns the accounts that must be evaluated: those to which anything that
+// changed belongs, or belonged before.
+func (c *changes) writeRows(tx Tx, marks *marks, forget func(subscription string), now time.Time) (affected, error) {
+	j := &rejoin{tx: tx, marks: marks, affected: affected{}, due: c.dueAt, forget: forget}
+	before := make([]ObjectRow, len(c.objects))
+	for i, row := range c.objects {
+		var err error
+		if before[i], err = j.object(row); err != nil {
 			return nil, err
 		}
-		if err := tx.PutSubscription(row); err != nil {
-			return nil, err
-		}
-		c.dueAt(row.Due)
-		affected = append(affected, before, row.Account)
 	}
+	for _, row := range c.subscriptions {
+		if err := j.subscription(row); err != nil {
+			return nil, err
+		}
+	}
+	if err := j.joined(); err != nil {
+		return nil, err
+	}
+	for i, row := range c.objects {
+		if err := j.follow(before[i], row, now); err != nil {
+			return nil, err
+		}
+	}
+	return j.affected, c.writeLists(tx)
+}
+
+// writeLists writes what a person should look at.
+func (c *changes) writeLists(tx Tx) error {
 	for _, f := range c.failed {
 		if err := tx.PutFailure(f); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	for _, id := range c.repaired {
 		if err := tx.DropFailure(id); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	for _, p := range c.parked {
 		if err := tx.Park(p); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	slices.Sort(affected)
-	affected = slices.Compact(affected)
-	return slices.DeleteFunc(affected, func(account string) bool { return account == "" }), nil
-}
-
-func accountBefore(tx Tx, row *SubscriptionRow) (string, error) {
-	if row.Before != nil {
-		return row.Before.Account, nil
-	}
-	return tx.AccountOf(row.Truth.ID)
+	return nil
 }
 
 // truths are those of the subscriptions that changed, by id.
@@ -314,21 +349,4 @@ func (c *changes) dueAt(t time.Time) {
 	if !t.IsZero() && (c.due.IsZero() || t.Before(c.due)) {
 		c.due = t
 	}
-}
-
-// evaluate writes an account's entitlement at now, and returns when time will
-// change it.
-func (a *applier) evaluate(tx Tx, account string, written map[string]aggregate.SubscriptionTruth, now time.Time) (time.Time, error) {
-	truths, err := tx.SubscriptionsOf(account, written)
-	if err != nil {
-		return time.Time{}, err
-	}
-	if len(truths) == 0 {
-		return time.Time{}, tx.DropEntitlement(account)
-	}
-	row, err := entitlementRow(account, truths, a.catalogs, now, a.opts.Epoch, a.opts.Livemode)
-	if err != nil {
-		return time.Time{}, err
-	}
-	return row.Until, tx.PutEntitlement(row)
 }

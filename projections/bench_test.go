@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/sirupsen/logrus"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/daybookhq/daybook/aggregate"
@@ -78,6 +80,84 @@ func BenchmarkRebuild(b *testing.B) {
 	b.ReportMetric(float64(peakRSS(b))/1024, "peak-MB")
 	if err := model.Close(); err != nil {
 		b.Fatal(err)
+	}
+}
+
+// BenchmarkLive follows a log that is there already: what the live path costs
+// per event, in batches as large as they come. With objects, every account also
+// has a payment, a claim and a waiver.
+func BenchmarkLive(b *testing.B) {
+	for _, objects := range []bool{false, true} {
+		b.Run(fmt.Sprintf("objects=%v", objects), func(b *testing.B) { benchmarkLive(b, objects) })
+	}
+}
+
+func benchmarkLive(b *testing.B, objects bool) {
+	const accounts = 2000
+	store := benchStore(b, accounts)
+	if objects {
+		fillBenchObjects(b, store, accounts)
+	}
+	head, err := store.Head(b.Context())
+	if err != nil {
+		b.Fatal(err)
+	}
+	log := logrus.New()
+	log.SetOutput(io.Discard)
+	for b.Loop() {
+		model, err := sqlite.Open(b.Context(), filepath.Join(b.TempDir(), "model.db"))
+		if err != nil {
+			b.Fatal(err)
+		}
+		// A model that claims to be up with the log's beginning is followed, not rebuilt.
+		err = model.Update(b.Context(), func(tx projections.Tx) error {
+			return tx.SetCheckpoint(projections.Checkpoint{Epoch: epoch, Schema: projections.Schema, Filter: projections.Prefixes})
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+		runner := projections.NewRunner(projections.Options{Store: store, Model: model, Epoch: epoch, Log: log,
+			Now: func() time.Time { return begin.Add(time.Hour) }})
+		ctx, cancel := context.WithCancel(b.Context())
+		done := make(chan error, 1)
+		go func() { done <- runner.Run(ctx) }()
+		if err := runner.WaitFor(ctx, head); err != nil {
+			b.Fatal(err)
+		}
+		cancel()
+		<-done
+		if err := model.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(uint64(head)*uint64(b.N))/b.Elapsed().Seconds(), "events/s")
+}
+
+// fillBenchObjects gives every account a payment, a claim and a waiver.
+func fillBenchObjects(b *testing.B, store *storesqlite.Store, accounts int) {
+	put := func(kind projections.Kind, id string, e aggregate.Event) {
+		data, err := aggregate.Encode(e)
+		if err != nil {
+			b.Fatal(err)
+		}
+		_, err = store.Append(b.Context(), eventstore.NewStream(string(kind), id), eventstore.Any,
+			eventstore.ProposedEvent{ID: uuid.New(), Type: e.Type(), Data: data, Metadata: []byte(`{}`)})
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	for i := range accounts {
+		account, customer := fmt.Sprintf("community-%07d", i), fmt.Sprintf("cus_NSoQ%07d", i)
+		key := func(what string) aggregate.FactKey {
+			return aggregate.FactKey{StripeEventID: fmt.Sprintf("evt_%s%07d", what, i)}
+		}
+		put(projections.KindCustomer, customer, aggregate.Event{Fact: &aggregate.Fact{Type: aggregate.CustomerCreated, Key: key("c"),
+			OccurredAt: begin, Customer: &aggregate.CustomerSnapshot{ID: customer, Account: account}}})
+		put(projections.KindPayment, fmt.Sprintf("pi_%07d", i), aggregate.Event{Fact: &aggregate.Fact{Type: aggregate.ChargeSucceeded,
+			Key: key("p"), OccurredAt: begin, Payment: &aggregate.PaymentSnapshot{ID: fmt.Sprintf("ch_%07d", i), Customer: customer,
+				Invoice: fmt.Sprintf("in_%d_8", i), Status: "succeeded", Currency: "usd", Amount: 9900, AmountReceived: 9900}}})
+		put(projections.KindAccount, account, aggregate.Event{Decision: &aggregate.Decision{Type: aggregate.WaiverGranted,
+			DecidedAt: begin, Actor: "ann", Reason: "as agreed", Waiver: "wv_1", Tier: "elite"}})
 	}
 }
 

@@ -66,6 +66,15 @@ func (c *foldedCache) told(stream eventstore.Stream, end time.Time) {
 	}
 }
 
+// moved forgets where the model has a stream's row, if the stream is kept.
+func (c *foldedCache) moved(stream eventstore.Stream) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if f, found := c.lru.Peek(stream); found {
+		f.written = nil
+	}
+}
+
 func (c *foldedCache) purge() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

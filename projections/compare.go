@@ -14,8 +14,8 @@ import (
 
 // Difference is one thing that two read models say differently.
 type Difference struct {
-	// Kind is "checkpoint", "catalogs", "subscription", "entitlement",
-	// "counts", "failures", "parked" or "unmapped"; Key names the one.
+	// Kind is "checkpoint", "catalogs", "subscription", "entitlement", "counts",
+	// "failures", "parked" or "unmapped", or the Kind of an object; Key names the one.
 	Kind string `json:"kind"`
 	Key  string `json:"key,omitempty"`
 	// A and B are what the models say, as JSON, null for nothing.
@@ -40,14 +40,14 @@ const MaxDifferences = 1000
 
 // Compare says what two read models of one log say differently at now, nothing
 // if they say the same. It is what "rebuild = live" means. It covers the place
-// in the log, catalogs, subscriptions, the accounts they belong to, what the
-// accounts may do, failures, parked streams and unmapped prices. It leaves
+// in the log, catalogs, subscriptions, the accounts they belong to, every other
+// object, what the accounts may do, failures, parked streams and unmapped prices. It leaves
 // aside when rows were written and evaluated, and how long an answer may be
 // kept.
 func Compare(ctx context.Context, a, b Reader, now time.Time) ([]Difference, error) {
 	c := &comparison{a: a, b: b, now: now, accounts: map[string]bool{}}
 	for _, step := range []func(context.Context) error{
-		c.checkpoints, c.catalogs, c.subscriptions, c.entitlements, c.lists, c.counts,
+		c.checkpoints, c.catalogs, c.subscriptions, c.objects, c.entitlements, c.lists, c.counts,
 	} {
 		if len(c.found) >= MaxDifferences {
 			break

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/daybookhq/daybook/aggregate"
 	"github.com/daybookhq/daybook/eventstore"
 )
 
@@ -35,7 +36,8 @@ func (r *Runner) watchDues(ctx context.Context) error {
 		if err != nil {
 			return r.afterDamage(ctx, err)
 		}
-		if err := r.tellExpiries(ctx, now); err != nil {
+		held, err := r.tellExpiries(ctx, now)
+		if next = earliest(next, held); err != nil {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
@@ -103,28 +105,55 @@ func (r *Runner) update(ctx context.Context, fn func(Tx) error) error {
 }
 
 // tellExpiries tells of every grace that has ended and was not told of. One
-// that cannot be told holds up no other.
-func (r *Runner) tellExpiries(ctx context.Context, now time.Time) error {
+// that cannot be told holds up no other. It returns when the first of those
+// ends that operators have extended, zero if there is none.
+func (r *Runner) tellExpiries(ctx context.Context, now time.Time) (held time.Time, failed error) {
 	if r.opts.OnDue == nil {
-		return nil
+		return held, nil
 	}
-	var failed error
 	var after Expiry
 	for {
 		var page []Expiry
+		more := false
 		err := r.update(ctx, func(tx Tx) (err error) {
 			page, err = tx.Expiries(now, after, pageOfDues)
+			if more = len(page) > 0; err != nil || !more {
+				return err
+			}
+			after = page[len(page)-1]
+			var until time.Time
+			page, until, err = r.live.ended(tx, page, now)
+			held = earliest(held, until)
 			return err
 		})
-		if err != nil {
-			return err
+		if err != nil || !more {
+			return held, errors.Join(err, failed)
 		}
-		if len(page) == 0 {
-			return failed
-		}
-		after = page[len(page)-1]
 		failed = errors.Join(failed, r.tellPage(ctx, page, now))
 	}
+}
+
+// ended leaves out the graces that an operator has extended, and tells when the
+// first of them ends; and those of subscriptions on a test clock that has not
+// come so far, whose next event wakes the watch.
+func (v *evaluator) ended(tx Tx, page []Expiry, now time.Time) (ended []Expiry, held time.Time, err error) {
+	l := screened{tx, v.marks}
+	for _, e := range page {
+		var decisions aggregate.AccountTruth
+		var clock aggregate.ClockTruth
+		err := errors.Join(decodeObject(l, KindAccount, e.Account, &decisions), decodeObject(l, KindClock, e.Clock, &clock))
+		if err != nil {
+			return nil, held, err
+		}
+		switch {
+		case !clock.Now.IsZero() && clock.Now.Before(e.At):
+		case decisions.GraceUntil.After(now):
+			held = earliest(held, decisions.GraceUntil)
+		default:
+			ended = append(ended, e)
+		}
+	}
+	return ended, held, nil
 }
 
 // tellPage tells account by account, and records what was told.

@@ -2,6 +2,7 @@ package projections
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -17,14 +18,27 @@ import (
 const (
 	postingFailed   = "PostingFailed"
 	postingRepaired = "PostingRepaired"
+	eventRepudiated = "EventRepudiated"
 )
 
 // postingSchema is the newest stored shape of those events that is understood.
 const postingSchema = 1
 
-// folded is what the events of one subscription stream fold into.
+// errNoRows is the fault of a stream of which no rows are made.
+var errNoRows = errors.New("no row is made of such a stream")
+
+// folded is what the events of one stream fold into.
 type folded struct {
+	kind Kind
+	id   string
+	// state takes the events in: subscription, facts or account, by kind.
+	state interface {
+		Evolve(aggregate.Event, aggregate.Place)
+	}
 	subscription *aggregate.Subscription
+	facts        *aggregate.FactSet
+	account      *aggregate.Account
+
 	// next is the revision behind the last event that was folded.
 	next eventstore.Revision
 	// told holds the ends of grace that notes tell of, in Unix nanoseconds.
@@ -35,10 +49,34 @@ type folded struct {
 	written *SubscriptionKeys
 	// decoder may be nil.
 	decoder *aggregate.Decoder
+	// invoices are those that the model has under a subscription, nil if that
+	// must be looked up.
+	invoices []string
 }
 
 func newFolded(stream eventstore.Stream) *folded {
-	return &folded{subscription: aggregate.NewSubscription(stream.ID())}
+	f := &folded{kind: Kind(stream.Category()), id: stream.ID()}
+	switch f.kind {
+	case KindSubscription:
+		f.subscription = aggregate.NewSubscription(f.id)
+		f.state = f.subscription
+	case KindAccount:
+		f.account = aggregate.NewAccount(f.id)
+		f.state = f.account
+	default:
+		f.facts = &aggregate.FactSet{}
+		f.state = f.facts
+	}
+	return f
+}
+
+// makesRows reports whether a stream becomes a row of the model.
+func makesRows(stream eventstore.Stream) bool {
+	switch Kind(stream.Category()) {
+	case KindSubscription, KindAccount, KindClock, KindCustomer, KindBill, KindPayment:
+		return true
+	}
+	return false
 }
 
 // fault is the first event of a stream that cannot be applied.
@@ -77,7 +115,7 @@ func (f *folded) takeOne(e *eventstore.RecordedEvent) (err error) {
 	}
 	// When we recorded the event is left out: no truth rests on it, and reading
 	// metadata would make up a tenth of a rebuild.
-	f.subscription.Evolve(event, aggregate.Place{Position: uint64(e.Position)})
+	f.state.Evolve(event, aggregate.Place{Position: uint64(e.Position)})
 	if n := event.Note; n != nil && n.Type == aggregate.GracePeriodExpired {
 		f.tell(n.Until)
 	}
@@ -91,10 +129,26 @@ func (f *folded) tell(end time.Time) {
 	f.told[end.UnixNano()] = true
 }
 
-// row derives what a model stores of the subscription.
-func (f *folded) row(c aggregate.Catalogs) (row SubscriptionRow, err error) {
+// row is what one stream becomes: one of the two is set.
+type row struct {
+	subscription *SubscriptionRow
+	object       *ObjectRow
+}
+
+// row derives what a model stores.
+func (f *folded) row(c aggregate.Catalogs) (r row, err error) {
 	defer recovered(&err)
-	return newSubscriptionRow(f.subscription.Derive(c), f.told)
+	if f.kind == KindSubscription {
+		s, err := newSubscriptionRow(f.subscription.Derive(c), f.told)
+		return row{subscription: &s}, err
+	}
+	var o ObjectRow
+	if f.kind == KindAccount {
+		o, err = ObjectRow{Kind: KindAccount, ID: f.id}.withDoc(f.account.Truth())
+	} else {
+		o, err = newObjectRow(f.kind, f.id, f.facts)
+	}
+	return row{object: &o}, err
 }
 
 // recovered turns a panic into an error, so that a fault that one stream's
@@ -105,17 +159,17 @@ func recovered(err *error) {
 	}
 }
 
-// foldSubscription folds events into f and derives. Where an event cannot be
+// foldStream folds events into f and derives. Where an event cannot be
 // applied, or nothing can be derived any more, the row is that of the events
 // before, and the fault is returned. There is no row if not one event is left.
-func foldSubscription(f *folded, events []eventstore.RecordedEvent, c aggregate.Catalogs, fresh func() (*folded, []eventstore.RecordedEvent, error)) (*SubscriptionRow, *fault, error) {
+func foldStream(f *folded, events []eventstore.RecordedEvent, c aggregate.Catalogs, fresh func() (*folded, []eventstore.RecordedEvent, error)) (*row, *fault, error) {
 	fault := f.take(events)
 	if f.events == 0 {
 		return nil, fault, nil
 	}
-	row, err := f.row(c)
+	made, err := f.row(c)
 	if err == nil {
-		return &row, fault, nil
+		return &made, fault, nil
 	}
 	begin, all, err := fresh()
 	if err != nil {
@@ -128,33 +182,25 @@ func foldSubscription(f *folded, events []eventstore.RecordedEvent, c aggregate.
 // lastDerivable folds events one by one and returns the row before the first
 // after which nothing can be derived. It is slow, and there for faults of ours
 // only; the answer does not depend on how events came in batches.
-func lastDerivable(f *folded, events []eventstore.RecordedEvent, c aggregate.Catalogs) (*SubscriptionRow, *fault) {
-	var last *SubscriptionRow
+func lastDerivable(f *folded, events []eventstore.RecordedEvent, c aggregate.Catalogs) (*row, *fault) {
+	var last *row
 	for i := range events {
 		if fault := f.take(events[i : i+1]); fault != nil {
 			return last, fault
 		}
-		row, err := f.row(c)
+		made, err := f.row(c)
 		if err != nil {
 			return last, &fault{position: events[i].Position, revision: events[i].Revision, err: err}
 		}
-		last = &row
+		last = &made
 	}
 	return last, nil
-}
-
-// entitlementRow evaluates an account at now. Truths are in the order of their
-// ids, so that the answer does not depend on who asks.
-func entitlementRow(account string, truths []aggregate.SubscriptionTruth, c aggregate.Catalogs, now time.Time, epoch string, livemode bool) (EntitlementRow, error) {
-	e, until := aggregate.Entitle(account, truths, c, now)
-	e.Epoch, e.Livemode = epoch, livemode
-	return newEntitlementRow(e, until)
 }
 
 // postingOutcome is what one posting- stream says.
 type postingOutcome struct {
 	known   bool     // at least one event could be read
-	failure *Failure // nil: it was repaired
+	failure *Failure // nil: it was repaired, or repudiated
 	fault   *fault
 }
 
@@ -180,7 +226,7 @@ func decodePosting(stream eventstore.Stream, e *eventstore.RecordedEvent) (*Fail
 		Reason    string    `json:"reason"`
 		FailedAt  time.Time `json:"failed_at"`
 	}
-	if e.Type != postingFailed && e.Type != postingRepaired {
+	if e.Type != postingFailed && e.Type != postingRepaired && e.Type != eventRepudiated {
 		return nil, fmt.Errorf("decode %q: %w", e.Type, aggregate.ErrUnknownType)
 	}
 	if err := json.Unmarshal(e.Data, &stored); err != nil {
@@ -189,7 +235,7 @@ func decodePosting(stream eventstore.Stream, e *eventstore.RecordedEvent) (*Fail
 	if stored.Schema > postingSchema {
 		return nil, fmt.Errorf("decode %s: schema %d, this build reads up to %d", e.Type, stored.Schema, postingSchema)
 	}
-	if e.Type == postingRepaired {
+	if e.Type != postingFailed {
 		return nil, nil
 	}
 	return &Failure{
@@ -198,9 +244,10 @@ func decodePosting(stream eventstore.Stream, e *eventstore.RecordedEvent) (*Fail
 	}, nil
 }
 
-// decodeCatalog reads an event of the catalog's stream.
-func decodeCatalog(e *eventstore.RecordedEvent) (aggregate.CatalogAdopted, error) {
-	return aggregate.DecodeCatalogAdopted(e.Type, e.Data)
+// checkCatalog reports an event of the catalogs' stream that cannot be applied.
+func checkCatalog(e *eventstore.RecordedEvent) error {
+	_, err := aggregate.Catalogs{}.Evolve(e.Type, e.Data)
+	return err
 }
 
 // checkOther reads an event of a stream that adds nothing to the model yet: one

@@ -46,14 +46,14 @@ func TestEventsThatWereFoldedArePassedOver(t *testing.T) {
 func TestAFaultLeavesWhatCameBefore(t *testing.T) {
 	events := []eventstore.RecordedEvent{recorded(t, 0, aggregate.Active), recorded(t, 1, aggregate.Canceled), recorded(t, 2, aggregate.Active)}
 	events[1].Data = []byte(`{`)
-	row, fault, err := foldSubscription(newFolded("subscription-sub_1"), events, OrBuiltin(aggregate.Catalogs{}), nil)
+	row, fault, err := foldStream(newFolded("subscription-sub_1"), events, OrBuiltin(aggregate.Catalogs{}), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if fault == nil || fault.revision != 1 || fault.position != 11 {
 		t.Errorf("fault %+v", fault)
 	}
-	if row == nil || row.Truth.Status != aggregate.Active || row.Truth.Position != 10 {
+	if row == nil || row.subscription.Truth.Status != aggregate.Active || row.subscription.Truth.Position != 10 {
 		t.Errorf("row %+v", row)
 	}
 }
@@ -66,14 +66,14 @@ func TestAPanicIsAFaultOfOneStream(t *testing.T) {
 	broken := func(next eventstore.Revision) *folded { // its methods panic
 		return &folded{next: next, events: int(next)}
 	}
-	row, fault, err := foldSubscription(broken(2), events, catalogs,
+	row, fault, err := foldStream(broken(2), events, catalogs,
 		func() (*folded, []eventstore.RecordedEvent, error) {
 			return newFolded("subscription-sub_1"), events, nil
 		})
-	if err != nil || fault != nil || row == nil || row.Truth.Status != aggregate.Canceled {
+	if err != nil || fault != nil || row == nil || row.subscription.Truth.Status != aggregate.Canceled {
 		t.Errorf("row %+v, fault %+v, %v", row, fault, err)
 	}
-	row, fault, err = foldSubscription(broken(2), events, catalogs,
+	row, fault, err = foldStream(broken(2), events, catalogs,
 		func() (*folded, []eventstore.RecordedEvent, error) { return broken(0), events, nil })
 	if err != nil || row != nil || fault == nil || fault.revision != 0 || !strings.Contains(fault.err.Error(), "panic") {
 		t.Errorf("row %+v, fault %+v, %v", row, fault, err)

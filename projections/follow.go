@@ -112,7 +112,7 @@ func (r *Runner) afterDamage(ctx context.Context, err error) error {
 // receive takes one message in, and returns the batch as it then is.
 func (r *Runner) receive(ctx context.Context, batch []eventstore.RecordedEvent, m eventstore.Message) ([]eventstore.RecordedEvent, error) {
 	if m.Event != nil {
-		if r.adoptsCatalog(m.Event) {
+		if r.changesCatalogs(m.Event) {
 			return batch[:0], r.refold(ctx)
 		}
 		batch = append(batch, *m.Event)
@@ -172,10 +172,11 @@ func (r *Runner) gather(ctx context.Context, events int, at eventstore.Position)
 	return false, nil
 }
 
-// adoptsCatalog reports an event that changes what every other one means. The
-// model is then folded from zero, beside the one that keeps answering: every
-// subscription must be derived again, and that is the fastest way.
-func (r *Runner) adoptsCatalog(e *eventstore.RecordedEvent) bool {
+// changesCatalogs reports an event that changes what every other one means: a
+// catalog that was adopted, or a price that was mapped. The model is then folded
+// from zero, beside the one that keeps answering: every subscription must be
+// derived again that ever held one of the prices, and that is the fastest way.
+func (r *Runner) changesCatalogs(e *eventstore.RecordedEvent) bool {
 	if e.Stream.Category() != "catalog" {
 		return false
 	}
@@ -184,8 +185,7 @@ func (r *Runner) adoptsCatalog(e *eventstore.RecordedEvent) bool {
 	if e.Position <= r.live.checkpoint.Position || r.live.parked[e.Stream] {
 		return false
 	}
-	_, err := decodeCatalog(e)
-	return err == nil
+	return checkCatalog(e) == nil
 }
 
 // flush folds a batch. Nothing is written while nothing happens.

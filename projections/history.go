@@ -26,30 +26,79 @@ func (m Moments) reach(t time.Time) bool {
 // catalogStream holds the catalogs that were adopted.
 const catalogStream = eventstore.Stream("catalog-main")
 
-// SubscriptionAt folds a subscription's stream as far as the moments allow. It
-// returns what was true then, and from how many facts. A stream that is not
-// there gives eventstore.ErrStreamNotFound.
-func SubscriptionAt(ctx context.Context, store eventstore.Reader, id string, at Moments) (aggregate.SubscriptionTruth, int, error) {
-	recorded, err := readKnown(ctx, store, eventstore.NewStream("subscription", id), at.KnownAt)
-	if err != nil {
-		return aggregate.SubscriptionTruth{}, 0, err
-	}
+// SubscriptionAt folds a subscription's stream as far as the moments allow, and
+// its customer's. It returns what was true then, and from how many facts. A
+// stream that is not there gives eventstore.ErrStreamNotFound.
+func SubscriptionAt(ctx context.Context, store eventstore.Reader, id string, at Moments) (SubscriptionRecord, int, error) {
 	sub := aggregate.NewSubscription(id)
-	for _, ev := range recorded {
-		event, err := aggregate.Decode(ev.Type, ev.Data)
-		if err != nil {
-			return aggregate.SubscriptionTruth{}, 0, fmt.Errorf("fold %s at revision %d: %w", ev.Stream, ev.Revision, err)
-		}
-		sub.Evolve(event, aggregate.Place{Position: uint64(ev.Position)})
+	if err := foldKnown(ctx, store, eventstore.NewStream("subscription", id), at.KnownAt, sub.Evolve); err != nil {
+		return SubscriptionRecord{}, 0, err
 	}
 	catalogs, err := CatalogsAt(ctx, store, at)
 	if err != nil {
-		return aggregate.SubscriptionTruth{}, 0, err
+		return SubscriptionRecord{}, 0, err
 	}
 	if !at.AsOf.IsZero() {
 		sub = sub.AsOf(at.AsOf)
 	}
-	return sub.Derive(catalogs), sub.Len(), nil
+	truth := sub.Derive(catalogs)
+	customer, _, err := objectAt(ctx, store, KindCustomer, customerOf(truth), at)
+	return SubscriptionRecord{SubscriptionTruth: truth, Account: accountByClaim(truth.Link, customer.Account)}, sub.Len(), err
+}
+
+// objectAt folds the stream of anything but a subscription as far as the moments
+// allow, and tells whether anything was known of it then.
+func objectAt(ctx context.Context, store eventstore.Reader, kind Kind, id string, at Moments) (row ObjectRow, known bool, err error) {
+	if id == "" {
+		return row, false, nil
+	}
+	stream := eventstore.NewStream(string(kind), id)
+	f := newFolded(stream)
+	err = foldKnown(ctx, store, stream, at.KnownAt, func(e aggregate.Event, place aggregate.Place) {
+		if happened := happenedAt(e); at.AsOf.IsZero() || !happened.After(at.AsOf) {
+			f.state.Evolve(e, place)
+			known = true
+		}
+	})
+	if errors.Is(err, eventstore.ErrStreamNotFound) || err == nil && !known {
+		return row, false, nil
+	}
+	if err != nil {
+		return row, false, err
+	}
+	made, err := f.row(aggregate.Catalogs{})
+	if err != nil {
+		return row, false, err
+	}
+	return *made.object, true, nil
+}
+
+// happenedAt is when what an event tells of came about: by Stripe's clock, or,
+// for a decision, by ours.
+func happenedAt(e aggregate.Event) time.Time {
+	switch {
+	case e.Fact != nil:
+		return e.Fact.OccurredAt
+	case e.Decision != nil:
+		return e.Decision.DecidedAt
+	}
+	return time.Time{}
+}
+
+// foldKnown folds what was known of a stream at a time.
+func foldKnown(ctx context.Context, store eventstore.Reader, stream eventstore.Stream, knownAt time.Time, evolve func(aggregate.Event, aggregate.Place)) error {
+	recorded, err := readKnown(ctx, store, stream, knownAt)
+	if err != nil {
+		return err
+	}
+	for _, ev := range recorded {
+		event, err := aggregate.Decode(ev.Type, ev.Data)
+		if err != nil {
+			return fmt.Errorf("fold %s at revision %d: %w", ev.Stream, ev.Revision, err)
+		}
+		evolve(event, aggregate.Place{Position: uint64(ev.Position)})
+	}
+	return nil
 }
 
 // readKnown reads a stream as it was known at a time: up to the last event that
@@ -88,13 +137,25 @@ func CatalogsAt(ctx context.Context, store eventstore.Reader, at Moments) (aggre
 		return catalogs, err
 	}
 	for _, ev := range events {
-		adopted, err := decodeCatalog(&ev)
+		next, err := catalogs.Evolve(ev.Type, ev.Data)
 		if err != nil {
 			return catalogs, fmt.Errorf("read %s at revision %d: %w", ev.Stream, ev.Revision, err)
 		}
-		if catalogs.Current() == nil || at.reach(adopted.AdoptedAt) {
-			catalogs = catalogs.With(adopted)
+		if changed, err := catalogChangedAt(&ev); err != nil {
+			return catalogs, err
+		} else if catalogs.Current() == nil && next.Current() != nil || at.reach(changed) {
+			catalogs = next
 		}
 	}
 	return OrBuiltin(catalogs), nil
+}
+
+// catalogChangedAt is our clock when an event of the catalogs' stream was recorded.
+func catalogChangedAt(e *eventstore.RecordedEvent) (time.Time, error) {
+	if e.Type == aggregate.PriceMappedType {
+		m, err := aggregate.DecodePriceMapped(e.Type, e.Data)
+		return m.MappedAt, err
+	}
+	a, err := aggregate.DecodeCatalogAdopted(e.Type, e.Data)
+	return a.AdoptedAt, err
 }

@@ -146,6 +146,16 @@ func TestAFailureStandsUntilItIsRepaired(t *testing.T) {
 		t.Errorf("after the repair: %+v, %v", failures, err)
 	}
 	r.sameAsRebuilt()
+	r.appendRaw("posting-evt_1", "PostingFailed", failed)
+	r.appendRaw("posting-evt_1", "EventRepudiated", []byte(`{"schema":1,"stripe_event_id":"evt_1","actor":"ann","reason":"forged by hand"}`))
+	r.settle()
+	if failures, err = r.model.Failures(t.Context()); err != nil || len(failures) != 0 {
+		t.Errorf("after the repudiation: %+v, %v", failures, err)
+	}
+	if parked, err := r.model.Parked(t.Context()); err != nil || len(parked) != 0 {
+		t.Errorf("parked %+v, %v", parked, err)
+	}
+	r.sameAsRebuilt()
 }
 
 func TestOneStreamThatCannotBeAppliedStopsNoOther(t *testing.T) {

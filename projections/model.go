@@ -13,7 +13,7 @@ import (
 
 // Schema is the version of the read model's content and of the projectors that
 // make it. A model of another schema is rebuilt.
-const Schema = 1
+const Schema = 2
 
 // Checkpoint tells how far a model has been folded, and by what.
 type Checkpoint struct {
@@ -43,14 +43,6 @@ type SubscriptionDoc struct {
 	Account string
 	// Doc is the subscription's truth as JSON.
 	Doc []byte
-}
-
-// AccountRecord is an account and the subscriptions that belong to it.
-type AccountRecord struct {
-	Account       string               `json:"account"`
-	Customers     []string             `json:"customers"`
-	Subscriptions []SubscriptionRecord `json:"subscriptions"`
-	Entitlement   EntitlementRecord    `json:"-"`
 }
 
 // EntitlementRecord is an entitlement and how long it stays as it is.
@@ -120,8 +112,11 @@ type Reader interface {
 	// account.
 	SubscriptionDocs(ctx context.Context, after string, limit int) ([]SubscriptionDoc, error)
 	EntitlementDocs(ctx context.Context, after string, limit int) ([]EntitlementRow, error)
-	// Account returns an account with all that belongs to it, and whether it is known.
+	// Account returns an account with all that belongs to it, and whether anything
+	// is known of it.
 	Account(ctx context.Context, account string) (AccountRecord, bool, error)
+	// Objects lists up to limit objects of a kind behind an id, in order.
+	Objects(ctx context.Context, kind Kind, after string, limit int) ([]ObjectRow, error)
 	// Catalogs returns the history of catalogs that the model was folded with:
 	// the built-in one alone if none was adopted.
 	Catalogs(ctx context.Context) (aggregate.Catalogs, error)

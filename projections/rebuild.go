@@ -51,7 +51,8 @@ func Rebuild(ctx context.Context, from Source, into Model, progress func(done, t
 	if err != nil {
 		return Checkpoint{}, fmt.Errorf("rebuild: %w", err)
 	}
-	b := &rebuild{Source: from, into: into, head: head, now: from.Now(), report: progress}
+	b := &rebuild{Source: from, into: into, head: head, now: from.Now(), report: progress,
+		evaluator: evaluator{epoch: from.Epoch, livemode: from.Livemode, marks: newMarks()}}
 	b.parts = newPartitions(uint64(head), from.MemoryBytes, from.Dir)
 	err = b.run(ctx)
 	if err = errors.Join(err, b.parts.close()); err != nil {
@@ -61,8 +62,9 @@ func Rebuild(ctx context.Context, from Source, into Model, progress func(done, t
 }
 
 // rebuild is one run of Rebuild. It goes over the log once, setting the events
-// apart by stream; then folds every stream, part by part; and last evaluates
-// the accounts that have more than one subscription.
+// apart by stream; then folds every stream, part by part, and evaluates its
+// account as if nothing else belonged to it; and last joins, and evaluates again
+// the accounts to which more belongs.
 type rebuild struct {
 	Source
 	into  Model
@@ -76,8 +78,8 @@ type rebuild struct {
 	reported uint64
 	done     atomic.Uint64
 
-	catalogs aggregate.Catalogs
-	history  []aggregate.CatalogAdopted
+	evaluator
+	history []eventstore.RecordedEvent // what the catalogs were folded of
 }
 
 func (b *rebuild) run(ctx context.Context) error {
@@ -97,12 +99,12 @@ func (b *rebuild) run(ctx context.Context) error {
 	if err := b.into.Seal(ctx); err != nil {
 		return err
 	}
-	if err := b.joinCrowded(ctx); err != nil {
+	if err := b.join(ctx); err != nil {
 		return err
 	}
 	err = b.into.Update(ctx, func(tx Tx) error {
-		for _, a := range b.history {
-			if err := tx.AddCatalog(a); err != nil {
+		for _, e := range b.history {
+			if err := tx.AddCatalog(e.Type, e.Data); err != nil {
 				return err
 			}
 		}
@@ -179,15 +181,15 @@ func (b *rebuild) foldCatalogs() (Rows, error) {
 		if parked[e.Stream] {
 			continue
 		}
-		a, err := decodeCatalog(e)
+		next, err := b.catalogs.Evolve(e.Type, e.Data)
 		if err != nil {
 			parked[e.Stream] = true
 			f := fault{position: e.Position, revision: e.Revision, err: err}
 			rows.Parked = append(rows.Parked, f.park(e.Stream, b.now))
 			continue
 		}
-		b.history = append(b.history, a)
-		b.catalogs = b.catalogs.With(a)
+		b.history = append(b.history, *e)
+		b.catalogs = next
 	}
 	b.catalogs = OrBuiltin(b.catalogs)
 	return rows, nil
@@ -257,21 +259,19 @@ func (b *rebuild) foldStream(rows *Rows, decoder *aggregate.Decoder, s streamEve
 		return f
 	}
 	var found *fault
-	switch stream.Category() {
-	case "subscription":
-		row, fault, err := foldSubscription(fresh(), events, b.catalogs, func() (*folded, []eventstore.RecordedEvent, error) {
+	switch {
+	case makesRows(stream):
+		row, fault, err := foldStream(fresh(), events, b.catalogs, func() (*folded, []eventstore.RecordedEvent, error) {
 			return fresh(), events, nil
 		})
 		if err != nil {
 			return err
 		}
-		found = fault
-		if row != nil {
-			if err := b.addSubscription(rows, *row); err != nil {
-				return err
-			}
+		if err := b.addRow(rows, row); err != nil {
+			return err
 		}
-	case "posting":
+		found = fault
+	case stream.Category() == "posting":
 		out := foldPosting(stream, events)
 		if found = out.fault; out.failure != nil {
 			rows.Failures = append(rows.Failures, *out.failure)
@@ -285,53 +285,23 @@ func (b *rebuild) foldStream(rows *Rows, decoder *aggregate.Decoder, s streamEve
 	return nil
 }
 
-// addSubscription adds a row, and the entitlement as it is if the account has
-// no other subscription; those that have are seen to at the end.
-func (b *rebuild) addSubscription(rows *Rows, row SubscriptionRow) error {
-	rows.Subscriptions = append(rows.Subscriptions, row)
-	if row.Account == "" {
+// addRow adds a row, and the entitlement of a subscription's account as it is if
+// nothing else belongs to it; the others are seen to at the end.
+func (b *rebuild) addRow(rows *Rows, made *row) error {
+	switch {
+	case made == nil:
+		return nil
+	case made.object != nil:
+		rows.Objects = append(rows.Objects, *made.object)
 		return nil
 	}
-	truths := []aggregate.SubscriptionTruth{row.Truth}
-	e, err := entitlementRow(row.Account, truths, b.catalogs, b.now, b.Epoch, b.Livemode)
+	s := *made.subscription
+	rows.Subscriptions = append(rows.Subscriptions, s)
+	if s.Account == "" {
+		return nil
+	}
+	alone := &holding{Holding: aggregate.Holding{Subscriptions: []aggregate.SubscriptionTruth{s.Truth}}}
+	e, err := b.row(s.Account, alone, b.now)
 	rows.Entitlements = append(rows.Entitlements, e)
 	return err
-}
-
-// joinCrowded evaluates the accounts with more than one subscription.
-func (b *rebuild) joinCrowded(ctx context.Context) error {
-	const page = 1000
-	after := ""
-	for more := true; more; {
-		err := b.into.Update(ctx, func(tx Tx) error {
-			accounts, err := tx.Crowded(after, page)
-			if err != nil {
-				return err
-			}
-			for _, account := range accounts {
-				if err := b.evaluate(tx, account); err != nil {
-					return err
-				}
-				after = account
-			}
-			more = len(accounts) == page
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (b *rebuild) evaluate(tx Tx, account string) error {
-	truths, err := tx.SubscriptionsOf(account, nil)
-	if err != nil {
-		return err
-	}
-	row, err := entitlementRow(account, truths, b.catalogs, b.now, b.Epoch, b.Livemode)
-	if err != nil {
-		return err
-	}
-	return tx.PutEntitlement(row)
 }

@@ -23,6 +23,10 @@ type story struct {
 func pick[T any](s *story, from ...T) T { return from[s.IntN(len(from))] }
 
 func (s *story) step() {
+	if s.IntN(2) == 0 {
+		s.object()
+		return
+	}
 	id := fmt.Sprintf("sub_%d", s.IntN(25))
 	account := fmt.Sprintf("account-%d", s.IntN(12))
 	at := begin.Add(time.Duration(s.IntN(200)-100) * time.Hour)
@@ -54,7 +58,53 @@ func (s *story) step() {
 	if s.IntN(100) == 0 {
 		catalog := aggregate.BuiltinCatalog()
 		catalog.GracePeriod = aggregate.Span(time.Duration(s.IntN(72)) * time.Hour)
+		catalog.OnDispute, catalog.OnFullRefund = pick(s, "", aggregate.PolicyDeny), pick(s, "", aggregate.PolicyDeny)
 		s.adopt(catalog)
+	}
+}
+
+// object tells something of a customer, a payment, a bill, a clock, or of what
+// an operator decided. Few names make for many joins.
+func (s *story) object() {
+	subscription := fmt.Sprintf("sub_%d", s.IntN(25))
+	account := fmt.Sprintf("account-%d", s.IntN(12))
+	payment, invoice := fmt.Sprintf("pi_%d", s.IntN(20)), fmt.Sprintf("in_%d", s.IntN(20))
+	clock := fmt.Sprintf("clock_%d", s.IntN(3))
+	at := begin.Add(time.Duration(s.IntN(200)-100) * time.Hour)
+	switch s.IntN(13) {
+	case 0, 1:
+		s.customer("cus_"+subscription, pick(s, account, account, ""), at)
+	case 2:
+		s.fact(projections.KindCustomer, "cus_"+subscription, aggregate.Fact{Type: aggregate.CustomerDeleted, OccurredAt: at,
+			Customer: &aggregate.CustomerSnapshot{ID: "cus_" + subscription, Deleted: true}})
+	case 3, 4:
+		s.invoicePaid(subscription, invoice, at)
+	case 5:
+		s.charged(payment, pick(s, "cus_"+subscription, ""), pick(s, invoice, ""), 2900, at)
+	case 6:
+		s.paysFor(payment, invoice, at)
+	case 7:
+		s.disputed(payment, pick(s, "needs_response", "won", "lost"), at)
+	case 8:
+		s.refunded(payment, pick[int64](s, 100, 2900, 9900, -5), at)
+	case 9:
+		s.frozen(clock, at, at)
+	case 10:
+		s.onClock(subscription, account, clock, pick(s, aggregate.Active, aggregate.PastDue), at)
+	case 11:
+		s.decided(account, pick(s,
+			aggregate.Decision{Type: aggregate.WaiverGranted, Waiver: fmt.Sprint("wv_", s.IntN(3)), Tier: "elite", Until: at},
+			aggregate.Decision{Type: aggregate.WaiverRevoked, Waiver: fmt.Sprint("wv_", s.IntN(3))},
+			aggregate.Decision{Type: aggregate.AccountBlocked}, aggregate.Decision{Type: aggregate.AccountUnblocked},
+			aggregate.Decision{Type: aggregate.GraceExtended, Until: at}))
+	case 12:
+		s.fact(projections.KindBill, invoice, aggregate.Fact{Type: aggregate.CreditNoteIssued, OccurredAt: at,
+			CreditNote: &aggregate.CreditNoteSnapshot{ID: "cn_" + invoice, Invoice: invoice, Customer: "cus_" + subscription,
+				Status: "issued", Currency: pick(s, "usd", "gold"), Amount: 100, CreatedAt: at}})
+	}
+	if s.IntN(100) == 0 {
+		s.appendRaw(pick(s, eventstore.NewStream("customer", "cus_"+subscription), eventstore.NewStream("payment", payment),
+			eventstore.NewStream("account", account)), "SomethingNewer", []byte(`{}`))
 	}
 }
 
@@ -144,6 +194,11 @@ func TestARebuildThatDoesNotFitInMemory(t *testing.T) {
 	}
 }
 
+// object is a row of a model.
+func object(kind projections.Kind, id string) projections.ObjectRow {
+	return projections.ObjectRow{Kind: kind, ID: id, Doc: []byte(`{}`)}
+}
+
 // The comparison is what every other test of the rebuild rests on: it must find
 // each kind of difference.
 func TestCompareFindsEveryKindOfDifference(t *testing.T) {
@@ -172,8 +227,17 @@ func TestCompareFindsEveryKindOfDifference(t *testing.T) {
 		"failures": func(tx projections.Tx) error { return tx.PutFailure(projections.Failure{StripeEventID: "evt_1"}) },
 		"parked":   func(tx projections.Tx) error { return tx.Park(projections.Parked{Stream: "subscription-x"}) },
 		"catalogs": func(tx projections.Tx) error {
-			return tx.AddCatalog(aggregate.CatalogAdopted{Schema: 1, Hash: "h", Catalog: aggregate.BuiltinCatalog()})
+			data, err := json.Marshal(aggregate.CatalogAdopted{Schema: 1, Hash: "h", Catalog: aggregate.BuiltinCatalog()})
+			if err != nil {
+				return err
+			}
+			return tx.AddCatalog(aggregate.CatalogAdoptedType, data)
 		},
+		"account":  func(tx projections.Tx) error { return tx.PutObject(object(projections.KindAccount, "a")) },
+		"clock":    func(tx projections.Tx) error { return tx.PutObject(object(projections.KindClock, "clock_1")) },
+		"customer": func(tx projections.Tx) error { return tx.PutObject(object(projections.KindCustomer, "cus_1")) },
+		"invoice":  func(tx projections.Tx) error { return tx.PutObject(object(projections.KindBill, "in_1")) },
+		"payment":  func(tx projections.Tx) error { return tx.PutObject(object(projections.KindPayment, "pi_1")) },
 		"unmapped": func(tx projections.Tx) error {
 			truth := aggregate.SubscriptionTruth{ID: "sub_9", Status: aggregate.Active, Flags: []string{aggregate.FlagUnmappedPrice},
 				Items: []aggregate.Item{{Price: "price_odd"}}}
@@ -189,6 +253,9 @@ func TestCompareFindsEveryKindOfDifference(t *testing.T) {
 			common := func(tx projections.Tx) error {
 				other := row
 				other.Account, other.Truth.ID, other.Doc = "b", "sub_2", []byte(`{"id":"sub_2"}`)
+				if err := tx.PutObject(object(projections.KindPayment, "pi_0")); err != nil {
+					return err
+				}
 				return tx.PutSubscription(other)
 			}
 			for _, m := range []*sqlite.Model{a, b} {

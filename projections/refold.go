@@ -164,7 +164,7 @@ func (r *Runner) bringUp(ctx context.Context, a *applier, to Checkpoint) error {
 		return err
 	}
 	err = eventsBetween(ctx, r.opts.Store, a.checkpoint.Position, to.Position, func(e eventstore.RecordedEvent) error {
-		if _, err := decodeCatalog(&e); err == nil && e.Stream.Category() == "catalog" && !a.parked[e.Stream] {
+		if e.Stream.Category() == "catalog" && !a.parked[e.Stream] && checkCatalog(&e) == nil {
 			return errCatalogAdopted
 		}
 		batch = append(batch, e)

@@ -97,13 +97,16 @@ func newRig(t *testing.T) *rig {
 		t.Fatal(err)
 	}
 	r.openModel()
-	t.Cleanup(func() {
-		r.stop()
-		if err := errors.Join(r.model.Close(), r.store.Close()); err != nil {
-			t.Error(err)
-		}
-	})
+	t.Cleanup(r.close)
 	return r
+}
+
+// close lets go of everything; a second close does nothing.
+func (r *rig) close() {
+	r.stop()
+	if err := errors.Join(r.model.Close(), r.store.Close()); err != nil {
+		r.t.Error(err)
+	}
 }
 
 func (r *rig) modelPath() string { return filepath.Join(r.dir, "model.db") }

@@ -43,12 +43,19 @@ type Model interface {
 
 // Tx is one transaction on a model. Its reads see its own writes.
 type Tx interface {
-	// AccountOf returns the account that a subscription is recorded under,
-	// empty if there is none.
-	AccountOf(subscription string) (string, error)
-	// SubscriptionsOf returns the subscriptions of an account, ordered by id.
-	// Those in known, by id, were just written, and are not read again.
-	SubscriptionsOf(account string, known map[string]aggregate.SubscriptionTruth) ([]aggregate.SubscriptionTruth, error)
+	Lookup
+
+	// Place returns where a subscription is recorded, the zero Place if nowhere.
+	Place(subscription string) (Place, error)
+	// Subscription returns what is recorded of one, and whether anything is.
+	Subscription(id string) (aggregate.SubscriptionTruth, bool, error)
+	// SubscriptionsOfCustomer lists the subscriptions of a customer, by id.
+	SubscriptionsOfCustomer(customer string) ([]SubscriptionRow, error)
+	// AccountsOnClock lists the accounts of subscriptions that live by a clock.
+	AccountsOnClock(clock string) ([]string, error)
+	// Objects lists up to limit objects of a kind behind an id, in order,
+	// without their documents.
+	Objects(kind Kind, which Which, after string, limit int) ([]ObjectRow, error)
 	// Lapsed lists up to limit accounts whose entitlement time alone has
 	// changed by now, earliest first.
 	Lapsed(now time.Time, limit int) ([]string, error)
@@ -63,6 +70,13 @@ type Tx interface {
 	NextDue(now time.Time) (time.Time, error)
 
 	PutSubscription(SubscriptionRow) error
+	// MoveSubscription records a subscription under another account.
+	MoveSubscription(id, account string) error
+	// PutInvoices and DropInvoice record that subscriptions have invoices, and
+	// that one has it no more.
+	PutInvoices([]InvoiceRow) error
+	DropInvoice(InvoiceRow) error
+	PutObject(ObjectRow) error
 	// Told records that the end of a subscription's grace was told of.
 	Told(Expiry) error
 	PutEntitlement(EntitlementRow) error
@@ -70,53 +84,95 @@ type Tx interface {
 	PutFailure(Failure) error
 	DropFailure(stripeEventID string) error
 	Park(Parked) error
-	// AddCatalog extends the history of catalogs.
-	AddCatalog(aggregate.CatalogAdopted) error
+	// AddCatalog extends the history of catalogs by an event of its stream, as
+	// aggregate.Catalogs evolves.
+	AddCatalog(eventType string, data []byte) error
 	SetCheckpoint(Checkpoint) error
 }
 
 // Rows are what Load adds.
 type Rows struct {
 	Subscriptions []SubscriptionRow
+	Objects       []ObjectRow
 	Entitlements  []EntitlementRow
 	Failures      []Failure
 	Parked        []Parked
 }
 
+// Invoices are those of the subscriptions.
+func (r Rows) Invoices() []InvoiceRow {
+	var invoices []InvoiceRow
+	for _, s := range r.Subscriptions {
+		for _, invoice := range s.Truth.Invoices {
+			invoices = append(invoices, InvoiceRow{invoice.ID, s.Truth.ID})
+		}
+	}
+	return invoices
+}
+
 // SubscriptionRow is a subscription as a model stores it.
 type SubscriptionRow struct {
 	Truth aggregate.SubscriptionTruth
-	// Account is where the join puts the subscription, empty if nowhere.
-	Account string
+	// Account is where the join puts the subscription, empty if nowhere, and
+	// Customer what it is joined by.
+	Account  string
+	Customer string
 	// Due is when its grace ends, zero if there is none or its end was told of.
 	Due time.Time
 	// Doc is Truth as JSON.
 	Doc []byte
-	// Before is what the model is searched by for the subscription so far; nil
-	// where that is not known, and the model has to look.
+	// Before is what the model finds the subscription by so far; nil where that
+	// is not known, and the model has to look.
 	Before *SubscriptionKeys
+	// invoices are those that the model has under the subscription, nil if it
+	// must be asked.
+	invoices []string
+	// from is what the row was folded from, nil if that is not kept.
+	from *folded
 }
 
 // SubscriptionKeys are what a model finds a subscription by, besides its id.
 type SubscriptionKeys struct {
-	Account  string
-	Customer string
-	Status   aggregate.Status
-	Flags    []string
+	Place
+	Status aggregate.Status
+	Clock  string
+	Flags  []string
 }
 
 // Keys returns what the row is found by.
 func (r *SubscriptionRow) Keys() SubscriptionKeys {
-	return SubscriptionKeys{Account: r.Account, Customer: r.Truth.Customer, Status: r.Truth.Status, Flags: r.Truth.Flags}
+	return SubscriptionKeys{Place: Place{Account: r.Account, Customer: r.Customer},
+		Status: r.Truth.Status, Clock: r.Truth.TestClock, Flags: r.Truth.Flags}
 }
 
 // StaysInPlace reports whether the model is known to find the row where it
 // found the one before.
 func (r *SubscriptionRow) StaysInPlace() bool {
-	b := r.Before
-	return b != nil && b.Account == r.Account && b.Customer == r.Truth.Customer &&
-		b.Status == r.Truth.Status && slices.Equal(b.Flags, r.Truth.Flags)
+	b, now := r.Before, r.Keys()
+	return b != nil && b.Place == now.Place && b.Status == now.Status && b.Clock == now.Clock && slices.Equal(b.Flags, now.Flags)
 }
+
+// InvoiceRow says that a subscription has an invoice.
+type InvoiceRow struct{ Invoice, Subscription string }
+
+// Place is where a subscription is recorded.
+type Place struct {
+	Account  string
+	Customer string
+}
+
+// Which chooses among the objects of a kind.
+type Which int
+
+// The choices.
+const (
+	// Every is all of them.
+	Every Which = iota
+	// Claiming are the customers that claim an account.
+	Claiming
+	// Noted are those that show in entitlements.
+	Noted
+)
 
 // EntitlementRow is an entitlement as a model stores it.
 type EntitlementRow struct {
@@ -131,7 +187,9 @@ type EntitlementRow struct {
 type Expiry struct {
 	Subscription string
 	Account      string
-	At           time.Time
+	// Clock is the Stripe test clock that the subscription lives by, if any.
+	Clock string
+	At    time.Time
 }
 
 // newSubscriptionRow encodes a truth. Due is set only where no note tells of
@@ -141,7 +199,7 @@ func newSubscriptionRow(truth aggregate.SubscriptionTruth, told map[int64]bool) 
 	if err != nil {
 		return SubscriptionRow{}, err
 	}
-	row := SubscriptionRow{Truth: truth, Account: truth.Link.Account, Doc: doc}
+	row := SubscriptionRow{Truth: truth, Account: truth.Link.Account, Customer: customerOf(truth), Doc: doc}
 	if d := truth.Delinquency; d != nil && !told[d.GraceUntil.UnixNano()] {
 		row.Due = d.GraceUntil
 	}
@@ -157,6 +215,8 @@ func newEntitlementRow(e aggregate.Entitlement, until time.Time) (EntitlementRow
 }
 
 // Prefixes are the streams that the projection follows.
-var Prefixes = []string{"subscription-", "catalog-", "account-", "customer-", "posting-"}
+var Prefixes = []string{
+	"subscription-", "catalog-", "account-", "customer-", "posting-", "payment-", "invoice-", "clock-",
+}
 
 func filter() eventstore.Filter { return eventstore.Filter{Prefixes: Prefixes} }

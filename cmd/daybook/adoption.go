@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -13,10 +15,14 @@ import (
 
 const catalogStream eventstore.Stream = "catalog-main"
 
-// catalogBook holds the history of the catalogs in force, and adopts new ones.
+// catalogBook holds the history of the catalogs in force and of the prices
+// mapped beside them, adopts new catalogs, and records new mappings.
 type catalogBook struct {
 	store   eventstore.Store
 	history atomic.Pointer[aggregate.Catalogs]
+	// writing lets one change at a time happen here, so that an older history
+	// never takes the place of a newer one; other processes are told by the store.
+	writing sync.Mutex
 }
 
 // History returns the catalogs that were in force, up to the present one.
@@ -37,6 +43,8 @@ func (b *catalogBook) load(ctx context.Context) (bool, error) {
 
 // adopt puts a catalog in force, by recording it, unless it is already.
 func (b *catalogBook) adopt(ctx context.Context, catalog *aggregate.Catalog, now time.Time) (adopted bool, err error) {
+	b.writing.Lock()
+	defer b.writing.Unlock()
 	for {
 		history, expected, err := readCatalogs(ctx, b.store)
 		if err != nil {
@@ -64,6 +72,72 @@ func (b *catalogBook) adopt(ctx context.Context, catalog *aggregate.Catalog, now
 	}
 }
 
+// mapPrices records what prices were first matched to by their lookup key,
+// unless somebody has recorded something of them before.
+func (b *catalogBook) mapPrices(ctx context.Context, mappings []aggregate.PriceMapping, now time.Time) error {
+	b.writing.Lock()
+	defer b.writing.Unlock()
+	for part := range slices.Chunk(mappings, mappingsAtOnce) {
+		if err := b.mapSome(ctx, part, now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mappingsAtOnce bounds an append well below what a store takes.
+const mappingsAtOnce = 200
+
+func (b *catalogBook) mapSome(ctx context.Context, mappings []aggregate.PriceMapping, now time.Time) error {
+	for {
+		history, expected, err := readCatalogs(ctx, b.store)
+		if err != nil {
+			return err
+		}
+		events, next, err := newMappings(history, mappings, now)
+		if err != nil {
+			return err
+		}
+		if len(events) == 0 {
+			b.history.Store(&history)
+			return nil
+		}
+		_, err = b.store.Append(ctx, catalogStream, expected, events...)
+		switch {
+		case err == nil:
+			b.history.Store(&next)
+			return nil
+		case !eventstore.IsConflict(err): // with a conflict, somebody else wrote: look again
+			return fmt.Errorf("record mappings of prices: %w", err)
+		}
+	}
+}
+
+// newMappings makes the events that a history lacks, and the history with them.
+// Their IDs follow from the price, of which one mapping is ever recorded.
+func newMappings(history aggregate.Catalogs, mappings []aggregate.PriceMapping, now time.Time) ([]eventstore.ProposedEvent, aggregate.Catalogs, error) {
+	mapped := map[string]bool{}
+	for _, m := range history.Mappings() {
+		mapped[m.Price] = true
+	}
+	var events []eventstore.ProposedEvent
+	for _, m := range mappings {
+		if mapped[m.Price] {
+			continue
+		}
+		mapped[m.Price] = true
+		m.MappedAt = now.UTC()
+		event, err := ownEvent(aggregate.PriceMappedType, m, now)
+		if err != nil {
+			return nil, history, err
+		}
+		event.ID = eventstore.DeriveID(catalogStream, aggregate.PriceMappedType, m.Price)
+		events = append(events, event)
+		history = history.WithMapping(m)
+	}
+	return events, history, nil
+}
+
 func readCatalogs(ctx context.Context, store eventstore.Reader) (aggregate.Catalogs, eventstore.ExpectedRevision, error) {
 	var history aggregate.Catalogs
 	expected := eventstore.NoStream
@@ -75,11 +149,9 @@ func readCatalogs(ctx context.Context, store eventstore.Reader) (aggregate.Catal
 			return history, expected, fmt.Errorf("read the catalogs: %w", err)
 		}
 		expected = eventstore.Exactly(e.Revision)
-		a, err := aggregate.DecodeCatalogAdopted(e.Type, e.Data)
-		if err != nil {
+		if history, err = history.Evolve(e.Type, e.Data); err != nil {
 			return history, expected, fmt.Errorf("read the catalogs: revision %d: %w", e.Revision, err)
 		}
-		history = history.With(a)
 	}
 	return history, expected, nil
 }

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"fmt"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -82,4 +84,49 @@ func count(t *testing.T, store eventstore.Reader, stream eventstore.Stream) int 
 		n++
 	}
 	return n
+}
+
+func TestPricesAreMappedOnceWhileCatalogsAreAdopted(t *testing.T) {
+	store := openTestStore(t)
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	first := &catalogBook{store: store}
+	if _, err := first.adopt(t.Context(), aggregate.BuiltinCatalog(), now); err != nil {
+		t.Fatal(err)
+	}
+	second := &catalogBook{store: store} // as another process has one
+	if _, err := second.load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var running sync.WaitGroup
+	for i := range 12 {
+		running.Go(func() {
+			book := []*catalogBook{first, second}[i%2]
+			mapping := aggregate.PriceMapping{Schema: aggregate.Schema, Price: fmt.Sprintf("price_%d", i%6), LookupKey: "basic", Tier: "basic"}
+			if err := book.mapPrices(t.Context(), []aggregate.PriceMapping{mapping, mapping}, now); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	longer := aggregate.BuiltinCatalog()
+	longer.GracePeriod = aggregate.Span(48 * time.Hour)
+	running.Go(func() {
+		if _, err := first.adopt(t.Context(), longer, now); err != nil {
+			t.Error(err)
+		}
+	})
+	running.Wait()
+	if n := count(t, store, catalogStream); n != 8 {
+		t.Errorf("%d events recorded, want 2 catalogs and 6 mappings", n)
+	}
+	again := &catalogBook{store: store}
+	if found, err := again.load(t.Context()); err != nil || !found {
+		t.Fatal(found, err)
+	}
+	if len(again.History().Mappings()) != 6 || again.History().CurrentHash() != longer.Hash() {
+		t.Errorf("read back %d mappings, catalog %.8s", len(again.History().Mappings()), again.History().CurrentHash())
+	}
+	item := aggregate.Item{Price: "price_3", LookupKey: "premium"}
+	if tier, _ := again.Current().TierOfItem(item); tier.ID != "basic" {
+		t.Errorf("a price whose key was moved maps to %q, want what was recorded", tier.ID)
+	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/daybookhq/daybook/aggregate"
 	"github.com/daybookhq/daybook/cmd/daybook/config"
 )
 
@@ -29,8 +30,10 @@ type controlLine struct {
 	Total int64 `json:"total,omitempty"`
 	// Result ends a call that was carried out.
 	Result json.RawMessage `json:"result,omitempty"`
-	// Error ends a call that was not.
-	Error string `json:"error,omitempty"`
+	// Error ends a call that was not. Refused says that it cannot be carried out
+	// as it was given.
+	Error   string `json:"error,omitempty"`
+	Refused bool   `json:"refused,omitempty"`
 }
 
 // controlWork is what a control route does. It calls tell as it gets on.
@@ -40,6 +43,9 @@ func (n *node) controlRoutes() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("POST /ingest", controlHandler(n.ingest))
 	mux.Handle("POST /rebuild", controlHandler(n.rebuild))
+	mux.Handle("POST /repost", controlHandler(n.repost))
+	mux.Handle("POST /repudiate", controlHandler(n.repudiate))
+	mux.Handle("POST /decide", controlHandler(n.decide))
 	return mux
 }
 
@@ -64,7 +70,7 @@ func controlHandler(work controlWork) http.Handler {
 		}
 		result, err := work(r, func(done, total int64) { send(controlLine{Done: done, Total: total}) })
 		if err != nil {
-			send(controlLine{Error: err.Error()})
+			send(controlLine{Error: err.Error(), Refused: len(aggregate.CommandErrors(err)) > 0})
 			return
 		}
 		raw, err := json.Marshal(result)
@@ -74,6 +80,20 @@ func controlHandler(work controlWork) http.Handler {
 		}
 		send(controlLine{Result: raw})
 	})
+}
+
+// maxCallBytes bounds the content of a control call that has any.
+const maxCallBytes = 16 << 20
+
+// readCall reads the content of a control call. A field that is not known is a
+// fault: the command and the server may be of different builds.
+func readCall(r *http.Request, into any) error {
+	decoder := json.NewDecoder(io.LimitReader(r.Body, maxCallBytes))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(into); err != nil {
+		return fmt.Errorf("read the call: %w", err)
+	}
+	return nil
 }
 
 // maxSocketPath is the least that systems allow for the path of a socket; the
@@ -173,6 +193,8 @@ func readControl(body io.Reader, tell func(done, total int64), result any) error
 			return fmt.Errorf("read the server's answer: %w", err)
 		}
 		switch {
+		case line.Refused:
+			return &usageError{errors.New(line.Error)}
 		case line.Error != "":
 			return errors.New(line.Error)
 		case line.Result != nil:

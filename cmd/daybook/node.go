@@ -11,8 +11,10 @@ import (
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/daybookhq/daybook/aggregate"
 	"github.com/daybookhq/daybook/api"
 	"github.com/daybookhq/daybook/cmd/daybook/config"
+	"github.com/daybookhq/daybook/decisions"
 	"github.com/daybookhq/daybook/eventstore"
 	storesqlite "github.com/daybookhq/daybook/eventstore/sqlite"
 	"github.com/daybookhq/daybook/intake"
@@ -40,12 +42,13 @@ type node struct {
 	about    founded
 	catalogs *catalogBook
 
-	verifier *intake.Verifier
-	journal  *intake.Journal
-	poster   *posting.Poster
-	runner   *projections.Runner
-	answers  *projections.Answers
-	probe    *api.Probe
+	verifier  *intake.Verifier
+	journal   *intake.Journal
+	poster    *posting.Poster
+	runner    *projections.Runner
+	decisions *decisions.Book
+	answers   *projections.Answers
+	probe     *api.Probe
 }
 
 // openNode opens the data dir, founding the store if it is new. The configured
@@ -98,7 +101,7 @@ func (n *node) assemble() {
 	n.journal = intake.NewJournal(n.store, systemClock)
 	n.poster = posting.New(posting.Config{
 		Store: n.store, Translator: &intake.Translator{AccountKeys: n.cfg.AccountKeys},
-		Catalogs: n.catalogs.History, Livemode: n.cfg.Livemode, ConnectAccounts: n.cfg.ConnectAccounts,
+		Catalogs: n.catalogs.History, MapPrices: n.mapPrices, Livemode: n.cfg.Livemode, ConnectAccounts: n.cfg.ConnectAccounts,
 		Epoch: n.about.Epoch, Now: systemClock, Log: n.log,
 	})
 	n.runner = projections.NewRunner(projections.Options{
@@ -108,8 +111,14 @@ func (n *node) assemble() {
 		// read several parts of the log at once.
 		Rebuild: projections.RebuildOptions{Dir: n.cfg.DataDir, Readers: 2},
 	})
+	n.decisions = decisions.NewBook(decisions.Config{Store: n.store, Catalogs: n.catalogs.History, Now: systemClock, AwaitModel: n.runner.WaitFor})
 	n.answers = projections.NewAnswers(n.model, n.about.Epoch, n.cfg.Livemode)
 	n.probe = api.NewProbe(n.store, systemClock)
+}
+
+// mapPrices records what posting first matched prices to.
+func (n *node) mapPrices(ctx context.Context, mappings []aggregate.PriceMapping) error {
+	return n.catalogs.mapPrices(ctx, mappings, systemClock())
 }
 
 // noteGraceEnd has posting note, in the streams of subscriptions, that their
@@ -151,7 +160,13 @@ func (n *node) settle(ctx context.Context) error {
 	if err := n.poster.WaitFor(ctx, last); err != nil {
 		return fmt.Errorf("wait for posting: %w", err)
 	}
-	if last, err = n.lastOf(ctx, projections.Prefixes...); err != nil {
+	return n.awaitProjected(ctx)
+}
+
+// awaitProjected waits until the read model has everything posted so far.
+func (n *node) awaitProjected(ctx context.Context) error {
+	last, err := n.lastOf(ctx, projections.Prefixes...)
+	if err != nil {
 		return err
 	}
 	if err := n.runner.WaitFor(ctx, last); err != nil {

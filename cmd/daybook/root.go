@@ -28,6 +28,8 @@ func newRoot() *cobra.Command {
 	root.AddCommand(
 		serveCommand(), simulateCommand(), ingestCommand(), rebuildCommand(),
 		eventsCommand(), showCommand(), failuresCommand(),
+		repostCommand(), repudiateCommand(),
+		waiverCommand(), blockCommand(), unblockCommand(), graceCommand(), catalogCommand(),
 		configCommand(), keysCommand(), versionCommand(),
 	)
 	return root
@@ -49,6 +51,16 @@ func exactArgs(names ...string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != len(names) {
 			return usagef("%s wants %v (see %s --help)", cmd.CommandPath(), names, cmd.CommandPath())
+		}
+		return nil
+	}
+}
+
+// oneArgAtMost takes the argument of that name, or none.
+func oneArgAtMost(name string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) > 1 {
+			return usagef("%s wants %s or nothing (see %s --help)", cmd.CommandPath(), name, cmd.CommandPath())
 		}
 		return nil
 	}

@@ -127,7 +127,7 @@ func (n *node) awaitModel(ctx context.Context) {
 func (n *node) newAPI() (*api.Server, error) {
 	return api.New(api.Config{
 		Verifier: n.verifier, Journal: n.journal, Store: n.store, Health: n.probe, Model: n.model,
-		Entitlements: n.answers, Catalog: func() *aggregate.Catalog { return n.catalogs.Current() },
+		Entitlements: n.answers, Decider: n.decisions, Catalog: func() *aggregate.Catalog { return n.catalogs.Current() },
 		Progress: []api.Follower{postingProgress{n}, projectionProgress{n}},
 		Keys:     n.cfg.APIKeys, MaxWebhookBytes: n.cfg.WebhookMaxBytes, Version: version, StoreKind: "sqlite",
 		Clock: systemClock, Log: n.log,

@@ -9,7 +9,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/daybookhq/daybook/aggregate"
 	"github.com/daybookhq/daybook/eventstore"
 	"github.com/daybookhq/daybook/projections"
 )
@@ -67,7 +66,7 @@ func (q *showQuery) parse() error {
 }
 
 func (q *showQuery) subscription(ctx context.Context, cmd *cobra.Command, r *record, id string) error {
-	truth, facts, err := projections.SubscriptionAt(ctx, r.store, id, q.at)
+	then, facts, err := projections.SubscriptionAt(ctx, r.store, id, q.at)
 	if errors.Is(err, eventstore.ErrStreamNotFound) || err == nil && facts == 0 {
 		return fmt.Errorf("nothing is known of subscription %s%s", id, q.bounds())
 	}
@@ -75,9 +74,9 @@ func (q *showQuery) subscription(ctx context.Context, cmd *cobra.Command, r *rec
 		return err
 	}
 	if q.output == outputJSON {
-		return writeJSON(cmd.OutOrStdout(), projections.SubscriptionRecord{SubscriptionTruth: truth, Account: truth.Link.Account})
+		return writeJSON(cmd.OutOrStdout(), then)
 	}
-	return printSubscription(cmd, truth, facts, q.now())
+	return printSubscription(cmd, then, facts, q.now())
 }
 
 // bounds says in words which past was asked for.
@@ -103,10 +102,10 @@ func (q *showQuery) now() time.Time {
 	return systemClock()
 }
 
-func printSubscription(cmd *cobra.Command, t aggregate.SubscriptionTruth, facts int, now time.Time) error {
+func printSubscription(cmd *cobra.Command, t projections.SubscriptionRecord, facts int, now time.Time) error {
 	access := t.Access(now)
 	rows := newTable(cmd.OutOrStdout(), "subscription", t.ID)
-	rows.row("account", orDash(t.Link.Account))
+	rows.row("account", orDash(t.Account))
 	rows.row("customer", orDash(t.Customer))
 	rows.row("status", orDash(string(t.Status)))
 	rows.row("tier", orDash(t.Tier))
@@ -125,60 +124,6 @@ func printSubscription(cmd *cobra.Command, t aggregate.SubscriptionTruth, facts 
 	rows.row("flags", orDash(strings.Join(t.Flags, ", ")))
 	rows.row("rests on", strings.Join(t.Sources, ", "))
 	rows.row("facts", facts)
-	return rows.flush()
-}
-
-func (q *showQuery) account(ctx context.Context, cmd *cobra.Command, r *record, account string) error {
-	known, found, err := r.model.Account(ctx, account)
-	if err != nil {
-		return err
-	}
-	if !found {
-		return fmt.Errorf("nothing is known of account %s", account)
-	}
-	truths, err := q.truthsOf(ctx, r, known)
-	if err != nil {
-		return err
-	}
-	catalogs, err := projections.CatalogsAt(ctx, r.store, q.at)
-	if err != nil {
-		return err
-	}
-	e, _ := aggregate.Entitle(account, truths, catalogs, q.now())
-	e.Epoch, e.Livemode = r.about.Epoch, r.about.Livemode
-	if q.output == outputJSON {
-		return writeJSON(cmd.OutOrStdout(), map[string]any{"account": account, "entitlement": e, "subscriptions": truths})
-	}
-	return printAccount(cmd, e, truths)
-}
-
-// truthsOf folds the account's subscriptions as far as the moments allow.
-func (q *showQuery) truthsOf(ctx context.Context, r *record, account projections.AccountRecord) ([]aggregate.SubscriptionTruth, error) {
-	truths := []aggregate.SubscriptionTruth{}
-	for _, s := range account.Subscriptions {
-		truth, facts, err := projections.SubscriptionAt(ctx, r.store, s.ID, q.at)
-		if err != nil {
-			return nil, err
-		}
-		if facts > 0 && truth.Link.Account == account.Account {
-			truths = append(truths, truth)
-		}
-	}
-	return truths, nil
-}
-
-func printAccount(cmd *cobra.Command, e aggregate.Entitlement, truths []aggregate.SubscriptionTruth) error {
-	rows := newTable(cmd.OutOrStdout(), "account", e.Account)
-	rows.row("tier", fmt.Sprintf("%s (%s)", e.Tier, e.Reason))
-	rows.row("status", orDash(string(e.Status)))
-	rows.row("features", strings.Join(e.Features, ", "))
-	if e.InGrace {
-		rows.row("in grace until", moment(e.GraceUntil))
-	}
-	rows.row("flags", orDash(strings.Join(e.Flags, ", ")))
-	for _, t := range truths {
-		rows.row("subscription", fmt.Sprintf("%s  %s  %s", t.ID, t.Status, orDash(t.Tier)))
-	}
 	return rows.flush()
 }
 

@@ -38,10 +38,19 @@ func (p *Poster) post(ctx context.Context, batch []eventstore.RecordedEvent) (ta
 	if err != nil {
 		return tally{}, err
 	}
-	jobs := jobsOf(readings)
-	if err := p.runJobs(ctx, jobs); err != nil {
+	if err := p.mapPrices(ctx, readings); err != nil {
 		return tally{}, err
 	}
+	jobs := jobsOf(readings)
+	if err := p.runJobs(ctx, p.ledgers, jobs); err != nil {
+		return tally{}, err
+	}
+	passFailures(jobs)
+	return p.settle(ctx, readings)
+}
+
+// passFailures fails the entries whose facts found no place.
+func passFailures(jobs []*job) {
 	for _, j := range jobs {
 		for _, source := range j.sources {
 			if j.failure != nil {
@@ -49,7 +58,6 @@ func (p *Poster) post(ctx context.Context, batch []eventstore.RecordedEvent) (ta
 			}
 		}
 	}
-	return p.settle(ctx, readings)
 }
 
 // settle records the failures and counts.
@@ -63,12 +71,23 @@ func (p *Poster) settle(ctx context.Context, readings []reading) (tally, error) 
 			}
 			done.failed++
 		case len(r.facts) > 0:
+			if p.mayRepair(r) {
+				if _, err := p.recordRepair(ctx, r); err != nil {
+					return tally{}, err
+				}
+			}
 			done.posted++
 		default:
 			done.skipped++
 		}
 	}
 	return done, nil
+}
+
+// mayRepair reports an entry whose Stripe event may have failed before: an
+// earlier variant of it, or the same entry in an earlier build.
+func (p *Poster) mayRepair(r *reading) bool {
+	return r.entry.Revision > 0 || p.outcomes[r.entry.Stream.ID()] == FailedType
 }
 
 // readAll translates entries, and keeps their order.
@@ -116,7 +135,7 @@ func (p *Poster) read(ctx context.Context, entry eventstore.RecordedEvent, r *re
 		return nil
 	}
 	r.receipt = receipt
-	if !p.concerns(entry, receipt) {
+	if !p.concerns(entry, receipt) || p.isRepudiated(entry.Stream.ID()) {
 		return nil
 	}
 	if entry.Revision > 0 {
@@ -125,12 +144,17 @@ func (p *Poster) read(ctx context.Context, entry eventstore.RecordedEvent, r *re
 			return err
 		}
 	}
-	r.facts, r.failure = p.translate(entry)
-	for i := range r.facts {
-		// A later entry supersedes what an earlier one of the same event said.
-		r.facts[i].Fact.Epoch = int(entry.Revision)
-	}
+	r.takeFacts(p.translate(entry))
 	return nil
+}
+
+// takeFacts takes what an entry was translated to. A later entry supersedes
+// what an earlier one of the same Stripe event said.
+func (r *reading) takeFacts(facts []intake.StreamFact, failure error) {
+	r.facts, r.failure = facts, failure
+	for i := range r.facts {
+		r.facts[i].Fact.Epoch = int(r.entry.Revision)
+	}
 }
 
 // concerns reports whether an entry is one to post: of the store's mode, of our
@@ -170,13 +194,24 @@ type job struct {
 	stream  eventstore.Stream
 	facts   []aggregate.Fact
 	sources []*reading // of each fact
-	failure error
+	manner  manner
+	// rehearsed says that nothing is to be appended.
+	rehearsed bool
+	changes   []change
+	failure   error
 
 	// decided says that proposed is what follows from the facts for the ledger
 	// to, and is yet to be appended.
 	decided  bool
 	to       *ledger
 	proposed []eventstore.ProposedEvent
+}
+
+// change is a fact that a job brought into its stream.
+type change struct {
+	source *reading
+	// corrects says that it took the place of another.
+	corrects bool
 }
 
 // jobsOf groups facts by the stream they belong to, in order of the entries.
@@ -201,18 +236,18 @@ func jobsOf(readings []reading) []*job {
 // runJobs posts to many streams at once, to each in order. All is decided
 // first, on few goroutines, so that the appends reach the store together and
 // are committed together.
-func (p *Poster) runJobs(ctx context.Context, jobs []*job) (err error) {
+func (p *Poster) runJobs(ctx context.Context, cache *ledgers, jobs []*job) (err error) {
 	defer func() {
 		if err != nil {
 			for _, j := range jobs {
-				p.ledgers.forget(j.stream) // it may be ahead of the store
+				cache.forget(j.stream) // it may be ahead of the store
 			}
 		}
 	}()
 	err = share(ctx, len(jobs), func(ctx context.Context, i int) error {
 		// What fails here is tried again, one by one, below.
-		if p.decideJob(ctx, p.ledgers, jobs[i]) != nil {
-			p.ledgers.forget(jobs[i].stream)
+		if p.decideJob(ctx, cache, jobs[i]) != nil {
+			cache.forget(jobs[i].stream)
 		}
 		return nil
 	})
@@ -223,7 +258,7 @@ func (p *Poster) runJobs(ctx context.Context, jobs []*job) (err error) {
 	group.SetLimit(parallelStreams)
 	for _, j := range jobs {
 		group.Go(func() error {
-			err := p.postTo(ctx, p.ledgers, j)
+			err := p.postTo(ctx, cache, j)
 			var unpostable *unpostableError
 			if errors.As(err, &unpostable) {
 				j.failure = err

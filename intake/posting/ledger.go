@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"time"
 
@@ -24,6 +23,8 @@ const cachedLedgers = 8192
 type decider interface {
 	Evolve(e aggregate.Event, at aggregate.Place)
 	Decide(facts []aggregate.Fact, c aggregate.Catalogs, now time.Time) []aggregate.Event
+	Held(key aggregate.FactKey) (aggregate.Fact, bool)
+	KeysOf(stripeEventID string) []aggregate.FactKey
 }
 
 // ledger is a folded domain stream and the revision it was folded to.
@@ -79,6 +80,8 @@ func (l *ledgers) load(ctx context.Context, stream eventstore.Stream) (*ledger, 
 
 func (l *ledgers) forget(stream eventstore.Stream) { l.cache.Remove(stream) }
 
+// newDecider returns the aggregate of a stream's category: most objects are just
+// what Stripe said of them, and their truth is derived where it is asked for.
 func newDecider(stream eventstore.Stream) decider {
 	if stream.Category() == intake.SubscriptionCategory {
 		return aggregate.NewSubscription(stream.ID())
@@ -133,6 +136,9 @@ func (p *Poster) tryPost(ctx context.Context, cache *ledgers, j *job) error {
 		}
 	}
 	j.decided = false // what follows holds for one attempt
+	if j.rehearsed {
+		return nil
+	}
 	for _, portion := range portions(j.proposed) {
 		result, err := p.Store.Append(ctx, j.stream, j.to.expected, portion...)
 		if err != nil {
@@ -152,8 +158,9 @@ func (p *Poster) decideJob(ctx context.Context, cache *ledgers, j *job) error {
 		return err
 	}
 	now, catalogs := p.Now(), p.Catalogs()
-	j.to, j.proposed = to, nil
-	for _, facts := range j.steps() {
+	j.to, j.proposed, j.changes = to, nil, nil
+	for _, facts := range j.steps(to) {
+		j.count(to, facts)
 		events, err := decide(to, facts, catalogs, now)
 		if err != nil {
 			return &unpostableError{Stream: j.stream, Err: err}
@@ -169,14 +176,6 @@ func (p *Poster) decideJob(ctx context.Context, cache *ledgers, j *job) error {
 	}
 	j.decided = true
 	return nil
-}
-
-// steps are the facts one by one; without any, one step that only concludes.
-func (j *job) steps() [][]aggregate.Fact {
-	if len(j.facts) == 0 {
-		return [][]aggregate.Fact{nil}
-	}
-	return slices.Collect(slices.Chunk(j.facts, 1))
 }
 
 // portionBytes bounds what is appended at once, well below what a store takes.

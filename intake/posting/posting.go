@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -29,6 +30,9 @@ type Config struct {
 	Translator *intake.Translator
 	// Catalogs returns the history of catalogs in force.
 	Catalogs func() aggregate.Catalogs
+	// MapPrices records what prices were first matched to by their lookup key, so
+	// that Catalogs then knows it. Nil records nothing.
+	MapPrices func(ctx context.Context, mappings []aggregate.PriceMapping) error
 	// Livemode is the mode of the store: events of the other are not posted.
 	Livemode bool
 	// ConnectAccounts are the connected accounts whose events are posted.
@@ -71,6 +75,12 @@ type Poster struct {
 	// written only then, for it moves the log itself.
 	unwritten bool
 	lastWrite time.Time
+
+	// outcomes are those filed when following began; Run's alone.
+	outcomes map[string]string
+	// repudiated holds the Stripe events that are never posted. It is replaced,
+	// under mu, and never changed.
+	repudiated atomic.Pointer[map[string]bool]
 }
 
 // Progress tells how far posting is.
@@ -163,6 +173,9 @@ func (p *Poster) Run(ctx context.Context) error {
 func (p *Poster) follow(ctx context.Context) error {
 	from, err := p.start(ctx)
 	if err != nil {
+		return err
+	}
+	if p.outcomes, err = p.loadOutcomes(ctx); err != nil {
 		return err
 	}
 	batch, size := make([]eventstore.RecordedEvent, 0, batchSize), 0

@@ -12,99 +12,18 @@ import (
 	"github.com/daybookhq/daybook/eventstore"
 )
 
-// The streams that posting keeps for itself.
+// How far posting is.
 const (
-	// CheckpointStream holds how far posting is.
+	// CheckpointStream holds it.
 	CheckpointStream = eventstore.Stream("checkpoint-posting")
 	checkpointType   = "PostingCheckpointed"
-	// FailureCategory is the category of the streams "posting-<evt id>", which
-	// tell what could not be posted.
-	FailureCategory = "posting"
-	// FailedType is the type of an event that records a failure.
-	FailedType = "PostingFailed"
 )
-
-// Failed is the content of a PostingFailed event.
-type Failed struct {
-	Schema        int       `json:"schema"`
-	StripeEventID string    `json:"stripe_event_id"`
-	EventType     string    `json:"event_type"`
-	Reason        string    `json:"reason"`
-	FailedAt      time.Time `json:"failed_at"`
-}
 
 // checkpointed is the content of a PostingCheckpointed event.
 type checkpointed struct {
 	Schema   int                 `json:"schema"`
 	Epoch    string              `json:"epoch"`
 	Position eventstore.Position `json:"position"`
-}
-
-// recordFailure makes a failure visible. Told again it is the same event.
-func (p *Poster) recordFailure(ctx context.Context, r *reading) error {
-	now := p.Now().UTC()
-	stream := eventstore.NewStream(FailureCategory, r.entry.Stream.ID())
-	data, err := json.Marshal(Failed{Schema: 1, StripeEventID: r.entry.Stream.ID(), EventType: r.entry.Type,
-		Reason: r.failure.Error(), FailedAt: now})
-	if err != nil {
-		return fmt.Errorf("encode failure: %w", err)
-	}
-	metadata, err := eventstore.EncodeMetadata(eventstore.Metadata{RecordedAt: now,
-		CausationID: r.entry.ID.String(), CorrelationID: r.receipt.CorrelationID})
-	if err != nil {
-		return err
-	}
-	p.Log.WithFields(logrusFields(r)).Error("a Stripe event could not be posted")
-	return p.appendOnce(ctx, stream, eventstore.ProposedEvent{
-		ID:   eventstore.DeriveID(stream, FailedType, r.entry.ID.String(), r.failure.Error()),
-		Type: FailedType, Data: data, Metadata: metadata})
-}
-
-func logrusFields(r *reading) map[string]any {
-	return map[string]any{"stripe_event_id": r.entry.Stream.ID(), "event_type": r.entry.Type,
-		"reason": r.failure.Error()}
-}
-
-// appendOnce appends an event to the end of a stream, unless it is in it.
-func (p *Poster) appendOnce(ctx context.Context, stream eventstore.Stream, event eventstore.ProposedEvent) error {
-	wait := newBackOff()
-	for {
-		expected, held, err := p.endOf(ctx, stream, event.ID)
-		if err == nil && held {
-			return nil
-		}
-		if err == nil {
-			_, err = p.Store.Append(ctx, stream, expected, event)
-		}
-		switch {
-		case err == nil, errors.Is(err, eventstore.ErrClosed):
-			return err
-		case errors.Is(err, eventstore.ErrTooLarge), errors.Is(err, eventstore.ErrInvalid), errors.Is(err, eventstore.ErrStreamDeleted):
-			p.Log.WithError(err).WithField("stream", stream).Error("a failure could not be recorded")
-			return nil // the log has it; to try again would stop all posting
-		}
-		if !sleep(ctx, wait.NextBackOff()) {
-			return ctx.Err()
-		}
-	}
-}
-
-// endOf finds where a stream ends, and whether it holds an event.
-func (p *Poster) endOf(ctx context.Context, stream eventstore.Stream, id uuid.UUID) (eventstore.ExpectedRevision, bool, error) {
-	expected := eventstore.NoStream
-	for e, err := range p.Store.ReadStream(ctx, stream, 0, eventstore.Forwards, 0) {
-		if errors.Is(err, eventstore.ErrStreamNotFound) {
-			break
-		}
-		if err != nil {
-			return expected, false, fmt.Errorf("read %s: %w", stream, err)
-		}
-		if e.ID == id {
-			return expected, true, nil
-		}
-		expected = eventstore.Exactly(e.Revision)
-	}
-	return expected, false, nil
 }
 
 // start finds where to go on: where this process stopped, else the checkpoint.

@@ -19,7 +19,7 @@ func (m *Model) Catalogs(ctx context.Context) (aggregate.Catalogs, error) {
 		return h, nil
 	}
 	err := m.use(func(f *file) error {
-		rows, err := f.read.QueryContext(ctx, `SELECT doc FROM catalogs ORDER BY ordinal`)
+		rows, err := f.read.QueryContext(ctx, `SELECT type, doc FROM catalogs ORDER BY ordinal`)
 		if err == nil {
 			h, err = decodeHistory(rows)
 		}

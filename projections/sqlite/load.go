@@ -3,8 +3,6 @@ package sqlite
 import (
 	"context"
 	"database/sql/driver"
-	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/daybookhq/daybook/projections"
@@ -15,6 +13,12 @@ func (m *Model) Load(ctx context.Context, rows projections.Rows) error {
 	w := m.file.write
 	if err := w.insert(ctx, subscriptionRows(rows.Subscriptions)); err != nil {
 		return wrap("load subscriptions", err)
+	}
+	if err := w.insert(ctx, invoiceRows(rows.Invoices())); err != nil {
+		return wrap("load invoices", err)
+	}
+	if err := w.insert(ctx, objectRows(rows.Objects)); err != nil {
+		return wrap("load objects", err)
 	}
 	if err := w.insert(ctx, entitlementRows(rows.Entitlements)); err != nil {
 		return wrap("load entitlements", err)
@@ -46,11 +50,18 @@ type insertion struct {
 }
 
 func subscriptionRows(rows []projections.SubscriptionRow) insertion {
-	return insertion{into: "INSERT INTO subscriptions (id, account, customer, status, tier, due, doc)", columns: 7, rows: len(rows),
-		values: func(row int) []driver.Value {
-			r := &rows[row]
-			return []driver.Value{r.Truth.ID, r.Account, r.Truth.Customer, string(r.Truth.Status), r.Truth.Tier, nanos(r.Due), r.Doc}
-		}}
+	return insertion{into: "INSERT INTO subscriptions (id, account, customer, status, tier, clock, due, doc)", columns: 8, rows: len(rows),
+		values: func(row int) []driver.Value { return subscriptionArgs(&rows[row]) }}
+}
+
+func invoiceRows(rows []projections.InvoiceRow) insertion {
+	return insertion{into: "INSERT OR IGNORE INTO invoices (id, subscription)", columns: 2, rows: len(rows),
+		values: func(row int) []driver.Value { return []driver.Value{rows[row].Invoice, rows[row].Subscription} }}
+}
+
+func objectRows(rows []projections.ObjectRow) insertion {
+	return insertion{into: "INSERT INTO objects (kind, id, account, customer, invoice, noted, doc)", columns: 7, rows: len(rows),
+		values: func(row int) []driver.Value { return objectArgs(&rows[row]) }}
 }
 
 func entitlementRows(rows []projections.EntitlementRow) insertion {
@@ -61,58 +72,33 @@ func entitlementRows(rows []projections.EntitlementRow) insertion {
 		}}
 }
 
-// rowsAtOnce go into one statement: what a statement costs beside its rows, and
-// what database/sql would add, is then small.
+// rowsAtOnce go into one statement: what a statement costs beside its rows is
+// then small.
 const rowsAtOnce = 16
 
 // insert adds rows, many with each statement.
 func (w *writer) insert(ctx context.Context, in insertion) error {
-	if err := ctx.Err(); err != nil {
+	many := in.rows / rowsAtOnce * rowsAtOnce
+	if err := w.insertRange(ctx, in, 0, many, rowsAtOnce); err != nil {
 		return err
 	}
-	var failed error // stays ours: database/sql would take some for its own
-	err := w.conn.Raw(func(conn any) error {
-		preparer, able := conn.(driver.ConnPrepareContext)
-		if !able {
-			failed = fmt.Errorf("the driver's %T prepares no statements", conn)
-			return nil
-		}
-		many := in.rows / rowsAtOnce * rowsAtOnce
-		failed = in.run(ctx, preparer, 0, many, rowsAtOnce)
-		if failed == nil {
-			failed = in.run(ctx, preparer, many, in.rows, 1)
-		}
-		return nil
-	})
-	return errors.Join(failed, err)
+	return w.insertRange(ctx, in, many, in.rows, 1)
 }
 
-// run inserts the rows from from up to to, so many with each statement.
-func (in *insertion) run(ctx context.Context, conn driver.ConnPrepareContext, from, to, atOnce int) (err error) {
+// insertRange inserts the rows from from up to to, so many with each statement.
+func (w *writer) insertRange(ctx context.Context, in insertion, from, to, atOnce int) error {
 	if from == to {
 		return nil
 	}
 	row := ", (?" + strings.Repeat(", ?", in.columns-1) + ")"
-	// A context that can end would cost a goroutine for each statement.
-	ctx = context.WithoutCancel(ctx)
-	stmt, err := conn.PrepareContext(ctx, in.into+" VALUES "+strings.Repeat(row, atOnce)[2:])
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, stmt.Close()) }()
-	execer, able := stmt.(driver.StmtExecContext)
-	if !able {
-		return fmt.Errorf("the driver's %T executes nothing", stmt)
-	}
-	args := make([]driver.NamedValue, 0, atOnce*in.columns)
+	statement := in.into + " VALUES " + strings.Repeat(row, atOnce)[2:]
+	args := make([]driver.Value, 0, atOnce*in.columns)
 	for ; from < to; from += atOnce {
 		args = args[:0]
 		for i := range atOnce {
-			for _, v := range in.values(from + i) {
-				args = append(args, driver.NamedValue{Ordinal: len(args) + 1, Value: v})
-			}
+			args = append(args, in.values(from+i)...)
 		}
-		if _, err := execer.ExecContext(ctx, args); err != nil {
+		if err := w.exec(ctx, statement, args...); err != nil {
 			return err
 		}
 	}

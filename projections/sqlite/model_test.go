@@ -213,6 +213,9 @@ func TestARowIsFoundByItsKeysWhateverIsKnownOfItBefore(t *testing.T) {
 		{Truth: aggregate.SubscriptionTruth{ID: "sub_1", Customer: "cus_1", Status: "active", Tier: "elite", Flags: []string{"odd"}}, Account: "a"},
 		{Truth: aggregate.SubscriptionTruth{ID: "sub_1", Customer: "cus_2", Status: "past_due", Tier: "elite"}, Account: "b"},
 	}
+	for i := range versions {
+		versions[i].Customer = versions[i].Truth.Customer
+	}
 	absent := versions[0].Keys() // the model has no such row yet
 	before := &absent
 	for _, row := range versions {

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/daybookhq/daybook/aggregate"
@@ -116,51 +115,39 @@ func filterQuery(f projections.SubscriptionFilter) (string, []any) {
 	return query + " ORDER BY id LIMIT ?", append(args, limit)
 }
 
-// Account implements projections.Reader. Subscriptions and entitlement are of
-// one snapshot.
-func (m *Model) Account(ctx context.Context, account string) (projections.AccountRecord, bool, error) {
-	a := projections.AccountRecord{Account: account, Customers: []string{}, Subscriptions: []projections.SubscriptionRecord{}}
-	var known bool
-	err := m.use(func(f *file) error {
+// Account implements projections.Reader. What belongs to the account, and its
+// entitlement, are of one snapshot.
+func (m *Model) Account(ctx context.Context, account string) (a projections.AccountRecord, known bool, err error) {
+	err = m.use(func(f *file) error {
 		tx, err := f.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 		if err != nil {
 			return err
 		}
 		defer func() { _ = tx.Rollback() }() // nothing was written
+		if a, known, err = projections.AccountOf(lookupIn(ctx, tx), account); err != nil || !known {
+			return err
+		}
 		var until int64
+		var evaluated bool
 		e := &a.Entitlement
 		row := tx.StmtContext(ctx, f.entitlement).QueryRowContext(ctx, account) //nolint:sqlclosecheck // ends with the transaction
-		if err := found(row.Scan(&until, &e.JSON), &known); err != nil || !known {
+		if err := found(row.Scan(&until, &e.JSON), &evaluated); err != nil || !evaluated {
 			return err
 		}
 		e.Until = moment(until)
-		if err := json.Unmarshal(e.JSON, &e.Entitlement); err != nil {
-			return err
-		}
-		a.Subscriptions, err = subscriptionsOf(ctx, tx, account)
-		return err
+		return json.Unmarshal(e.JSON, &e.Entitlement)
 	})
-	for _, s := range a.Subscriptions {
-		if s.Customer != "" && !slices.Contains(a.Customers, s.Customer) {
-			a.Customers = append(a.Customers, s.Customer)
-		}
-	}
-	slices.Sort(a.Customers)
 	return a, known, wrap("read an account", err)
 }
 
-func subscriptionsOf(ctx context.Context, tx *sql.Tx, account string) ([]projections.SubscriptionRecord, error) {
-	rows, err := tx.QueryContext(ctx, `SELECT doc FROM subscriptions WHERE account = ? ORDER BY id`, account)
-	if err != nil {
-		return nil, err
-	}
-	records := []projections.SubscriptionRecord{}
-	return records, eachRow(rows, func() error {
-		r := projections.SubscriptionRecord{Account: account}
-		err := scanDoc(rows, &r.SubscriptionTruth)
-		records = append(records, r)
+// Objects implements projections.Reader.
+func (m *Model) Objects(ctx context.Context, kind projections.Kind, after string, limit int) (rows []projections.ObjectRow, err error) {
+	err = m.use(func(f *file) error {
+		rows, err = lookupIn(ctx, f.read).objects(`SELECT kind, id, account, customer, invoice, noted, doc FROM objects
+			WHERE kind = ? AND id > ? ORDER BY id LIMIT ?`, string(kind), after, int64(limit))
 		return err
 	})
+	return rows, wrap("list objects", err)
 }
 
 // wrap says what was being done when err happened.
@@ -220,12 +207,13 @@ func nanos(t time.Time) int64 {
 // history returns the catalogs in the order in which they were recorded.
 func decodeHistory(rows *sql.Rows) (aggregate.Catalogs, error) {
 	var h aggregate.Catalogs
-	return h, eachRow(rows, func() error {
-		var a aggregate.CatalogAdopted
-		if err := scanDoc(rows, &a); err != nil {
+	return h, eachRow(rows, func() (err error) {
+		var eventType string
+		var data []byte
+		if err := rows.Scan(&eventType, &data); err != nil {
 			return err
 		}
-		h = h.With(a)
-		return nil
+		h, err = h.Evolve(eventType, data)
+		return err
 	})
 }

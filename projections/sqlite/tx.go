@@ -6,12 +6,12 @@ import (
 	"encoding/json"
 	"time"
 
-	"github.com/daybookhq/daybook/aggregate"
 	"github.com/daybookhq/daybook/projections"
 )
 
 // transaction implements projections.Tx on the writing connection.
 type transaction struct {
+	lookup
 	ctx context.Context
 	w   *writer
 	// accounts and catalogs say what a cache must forget after the commit.
@@ -29,6 +29,9 @@ func (m *Model) Update(ctx context.Context, fn func(projections.Tx) error) error
 	}
 	return m.use(func(f *file) error {
 		tx := &transaction{ctx: ctx, w: f.write}
+		tx.query = func(query string, each func(row []driver.Value) error, args ...driver.Value) error {
+			return f.write.query(ctx, query, each, args...)
+		}
 		if err := f.write.in(ctx, func() error { return fn(tx) }); err != nil {
 			return wrap("update the read model", err)
 		}
@@ -37,38 +40,46 @@ func (m *Model) Update(ctx context.Context, fn func(projections.Tx) error) error
 	})
 }
 
-func (t *transaction) AccountOf(subscription string) (string, error) {
-	accounts, err := t.texts(`SELECT account FROM subscriptions WHERE id = ?`, subscription)
-	if len(accounts) == 0 {
-		return "", err
-	}
-	return accounts[0], err
+func (t *transaction) Place(subscription string) (p projections.Place, err error) {
+	return p, t.query(`SELECT account, customer FROM subscriptions WHERE id = ?`, func(row []driver.Value) error {
+		p.Account, _ = row[0].(string)
+		p.Customer, _ = row[1].(string)
+		return nil
+	}, subscription)
 }
 
-func (t *transaction) SubscriptionsOf(account string, known map[string]aggregate.SubscriptionTruth) ([]aggregate.SubscriptionTruth, error) {
-	ids, err := t.texts(`SELECT id FROM subscriptions WHERE account = ? ORDER BY id`, account)
-	if err != nil {
-		return nil, err
-	}
-	truths := make([]aggregate.SubscriptionTruth, len(ids))
-	for i, id := range ids {
-		truth, found := known[id]
-		if !found {
-			if truth, err = t.truth(id); err != nil {
-				return nil, err
-			}
-		}
-		truths[i] = truth
-	}
-	return truths, nil
+func (t *transaction) SubscriptionsOfCustomer(customer string) (subs []projections.SubscriptionRow, err error) {
+	err = t.query(`SELECT account, customer, due, doc FROM subscriptions WHERE customer = ? ORDER BY id`,
+		func(row []driver.Value) error {
+			var r projections.SubscriptionRow
+			r.Account, _ = row[0].(string)
+			r.Customer, _ = row[1].(string)
+			due, _ := row[2].(int64)
+			r.Due = moment(due)
+			r.Doc, _ = row[3].([]byte)
+			err := json.Unmarshal(r.Doc, &r.Truth)
+			subs = append(subs, r)
+			return err
+		}, customer)
+	return subs, err
 }
 
-func (t *transaction) truth(id string) (truth aggregate.SubscriptionTruth, err error) {
-	err = t.w.query(t.ctx, `SELECT doc FROM subscriptions WHERE id = ?`, func(row []driver.Value) error {
-		doc, _ := row[0].([]byte)
-		return json.Unmarshal(doc, &truth)
-	}, id)
-	return truth, err
+func (t *transaction) AccountsOnClock(clock string) ([]string, error) {
+	if clock == "" {
+		return nil, nil
+	}
+	return t.texts(`SELECT DISTINCT account FROM subscriptions WHERE clock = ? AND clock > '' AND account > ''`, clock)
+}
+
+func (t *transaction) Objects(kind projections.Kind, which projections.Which, after string, limit int) ([]projections.ObjectRow, error) {
+	query := `SELECT kind, id, account, customer, invoice, noted, x'' FROM objects WHERE kind = ? AND id > ?`
+	switch which {
+	case projections.Claiming:
+		query += ` AND account > ''`
+	case projections.Noted:
+		query += ` AND noted > 0`
+	}
+	return t.objects(query+` ORDER BY id LIMIT ?`, string(kind), after, int64(limit))
 }
 
 func (t *transaction) Lapsed(now time.Time, limit int) ([]string, error) {
@@ -82,13 +93,16 @@ func (t *transaction) Crowded(after string, limit int) ([]string, error) {
 
 func (t *transaction) Expiries(now time.Time, after projections.Expiry, limit int) ([]projections.Expiry, error) {
 	var expiries []projections.Expiry
-	err := t.w.query(t.ctx, `SELECT id, account, due FROM subscriptions
+	err := t.query(`SELECT id, account, clock, due FROM subscriptions
 		WHERE due > 0 AND due <= ? AND (due, id) > (?, ?) ORDER BY due, id LIMIT ?`,
 		func(row []driver.Value) error {
-			id, _ := row[0].(string)
-			account, _ := row[1].(string)
-			due, _ := row[2].(int64)
-			expiries = append(expiries, projections.Expiry{Subscription: id, Account: account, At: moment(due)})
+			var e projections.Expiry
+			for i, text := range []*string{&e.Subscription, &e.Account, &e.Clock} {
+				*text, _ = row[i].(string)
+			}
+			due, _ := row[3].(int64)
+			e.At = moment(due)
+			expiries = append(expiries, e)
 			return nil
 		}, nanos(now), nanos(after.At), after.Subscription, int64(limit))
 	return expiries, err
@@ -96,7 +110,7 @@ func (t *transaction) Expiries(now time.Time, after projections.Expiry, limit in
 
 func (t *transaction) NextDue(now time.Time) (time.Time, error) {
 	var due int64
-	err := t.w.query(t.ctx, `SELECT coalesce(min(at), 0) FROM (
+	err := t.query(`SELECT coalesce(min(at), 0) FROM (
 		SELECT min(due) AS at FROM subscriptions WHERE due > 0 AND due > ?1
 		UNION ALL SELECT min(until) FROM entitlements WHERE until > 0 AND until > ?1)`,
 		func(row []driver.Value) error {
@@ -104,16 +118,6 @@ func (t *transaction) NextDue(now time.Time) (time.Time, error) {
 			return nil
 		}, nanos(now))
 	return moment(due), err
-}
-
-func (t *transaction) texts(query string, args ...driver.Value) ([]string, error) {
-	var texts []string
-	err := t.w.query(t.ctx, query, func(row []driver.Value) error {
-		text, _ := row[0].(string)
-		texts = append(texts, text)
-		return nil
-	}, args...)
-	return texts, err
 }
 
 func (t *transaction) PutSubscription(r projections.SubscriptionRow) error {
@@ -125,10 +129,10 @@ func (t *transaction) PutSubscription(r projections.SubscriptionRow) error {
 			return err
 		}
 	}
-	err := t.w.exec(t.ctx, `INSERT INTO subscriptions (id, account, customer, status, tier, due, doc)
-		VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET account = excluded.account,
+	err := t.w.exec(t.ctx, `INSERT INTO subscriptions (id, account, customer, status, tier, clock, due, doc)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET account = excluded.account,
 		customer = excluded.customer, status = excluded.status, tier = excluded.tier,
-		due = excluded.due, doc = excluded.doc`, subscriptionArgs(r)...)
+		clock = excluded.clock, due = excluded.due, doc = excluded.doc`, subscriptionArgs(&r)...)
 	if err != nil {
 		return err
 	}
@@ -138,8 +142,8 @@ func (t *transaction) PutSubscription(r projections.SubscriptionRow) error {
 	return t.w.putFlags(t.ctx, r)
 }
 
-func subscriptionArgs(r projections.SubscriptionRow) []driver.Value {
-	return []driver.Value{r.Truth.ID, r.Account, r.Truth.Customer, string(r.Truth.Status), r.Truth.Tier, nanos(r.Due), r.Doc}
+func subscriptionArgs(r *projections.SubscriptionRow) []driver.Value {
+	return []driver.Value{r.Truth.ID, r.Account, r.Customer, string(r.Truth.Status), r.Truth.Tier, r.Truth.TestClock, nanos(r.Due), r.Doc}
 }
 
 func (w *writer) putFlags(ctx context.Context, r projections.SubscriptionRow) error {
@@ -199,13 +203,32 @@ func (w *writer) park(ctx context.Context, p projections.Parked) error {
 		string(p.Stream), int64(p.Position), doc)
 }
 
-func (t *transaction) AddCatalog(a aggregate.CatalogAdopted) error {
+func (t *transaction) AddCatalog(eventType string, data []byte) error {
 	t.catalogs = true
-	doc, err := encode("a catalog", a)
-	if err != nil {
-		return err
-	}
-	return t.w.exec(t.ctx, `INSERT INTO catalogs (doc) VALUES (?)`, doc)
+	return t.w.exec(t.ctx, `INSERT INTO catalogs (type, doc) VALUES (?, ?)`, eventType, data)
+}
+
+func (t *transaction) MoveSubscription(id, account string) error {
+	return t.w.exec(t.ctx, `UPDATE subscriptions SET account = ? WHERE id = ?`, account, id)
+}
+
+func (t *transaction) PutInvoices(rows []projections.InvoiceRow) error {
+	return t.w.insert(t.ctx, invoiceRows(rows))
+}
+
+func (t *transaction) DropInvoice(r projections.InvoiceRow) error {
+	return t.w.exec(t.ctx, `DELETE FROM invoices WHERE id = ? AND subscription = ?`, r.Invoice, r.Subscription)
+}
+
+func (t *transaction) PutObject(r projections.ObjectRow) error { return t.w.putObject(t.ctx, r) }
+
+func (w *writer) putObject(ctx context.Context, r projections.ObjectRow) error {
+	return w.exec(ctx, `INSERT OR REPLACE INTO objects (kind, id, account, customer, invoice, noted, doc)
+		VALUES (?, ?, ?, ?, ?, ?, ?)`, objectArgs(&r)...)
+}
+
+func objectArgs(r *projections.ObjectRow) []driver.Value {
+	return []driver.Value{string(r.Kind), r.ID, r.Account, r.Customer, r.Invoice, r.Noted, r.Doc}
 }
 
 func (t *transaction) SetCheckpoint(cp projections.Checkpoint) error {

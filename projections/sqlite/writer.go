@@ -72,6 +72,9 @@ func (w *writer) in(ctx context.Context, fn func() error) error {
 	}
 	err := fn()
 	if err == nil {
+		err = ctx.Err()
+	}
+	if err == nil {
 		if err = w.exec(ctx, "COMMIT"); err == nil {
 			return nil
 		}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/daybookhq/daybook/aggregate"
 	"github.com/daybookhq/daybook/api"
 	"github.com/daybookhq/daybook/cmd/daybook/config"
 )
@@ -255,5 +256,32 @@ func TestWhatIsPrintedIsMasked(t *testing.T) {
 	var decoded struct{ Settings []config.Setting }
 	if err := json.Unmarshal(jsonText.Bytes(), &decoded); err != nil || !reflect.DeepEqual(decoded.Settings, c.Settings()) {
 		t.Errorf("JSON does not read back: %v\n%s", err, &jsonText)
+	}
+}
+
+func TestACatalogFileSetsPolicies(t *testing.T) {
+	const rest = "\nfree_tier: a\ntiers: [{id: a}]\n"
+	load := func(policies string) *aggregate.Catalog {
+		t.Helper()
+		catalog, err := config.ReadCatalog(writeFile(t, "catalog.yaml", policies+rest))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return catalog
+	}
+	c := load("on_dispute: deny\non_full_refund: deny\non_pause_collection: deny\nasync_payment: wait")
+	if c.OnDispute != aggregate.PolicyDeny || c.OnFullRefund != aggregate.PolicyDeny ||
+		c.OnPauseCollection != aggregate.PolicyDeny || c.AsyncPayment != aggregate.PolicyWait {
+		t.Errorf("policies %+v", c)
+	}
+	said := load("on_dispute: keep\non_full_refund: keep\non_pause_collection: keep\nasync_payment: grant")
+	if said.Hash() != load("").Hash() {
+		t.Error("a default that is said is another catalog than one that is not")
+	}
+	for _, bad := range []string{"on_dispute: never", "on_full_refund:", "on_pause_collection: no", "async_payment: 1"} {
+		_, err := config.ReadCatalog(writeFile(t, "bad.yaml", bad+rest))
+		if key, _, _ := strings.Cut(bad, ":"); err == nil || !strings.Contains(err.Error(), key) {
+			t.Errorf("%s: %v, want a fault of it", bad, err)
+		}
 	}
 }

@@ -13,11 +13,15 @@ type generation struct {
 	details bool
 	// flexible says that new subscriptions have flexible billing.
 	flexible bool
+	// pauseReasons says that subscriptions tell why they are paused.
+	pauseReasons bool
+	// inlineRefunds says that charges hold their refunds.
+	inlineRefunds bool
 }
 
 var (
 	olderGenerations = []generation{
-		{version: "2022-11-15"},
+		{version: "2022-11-15", inlineRefunds: true},
 		{version: "2023-10-16", details: true},
 		{version: "2024-06-20", details: true},
 	}
@@ -25,6 +29,7 @@ var (
 		{version: "2025-03-31.basil", modern: true},
 		{version: "2025-07-30.basil", modern: true},
 		{version: "2025-11-17.clover", modern: true, flexible: true},
+		{version: "2026-09-30.endive", modern: true, flexible: true, pauseReasons: true},
 	}
 )
 
@@ -62,6 +67,21 @@ type subscription struct {
 	latestInvoice, pauses    string
 	setupIntent, missingCard string
 	sendInvoice              bool
+	// resumesAt ends a pause of collection, schedule is the schedule's id,
+	// pending the plan of an upgrade that waits for its payment.
+	resumesAt int64
+	schedule  string
+	pending   *plan
+	// pendingExpires is when it is given up.
+	pendingExpires int64
+	// clock is the test clock that it lives under, nil for none.
+	clock *clock
+	// pausedFor is why it is paused, where that is told.
+	pausedFor string
+	// percentOff is a coupon's.
+	percentOff int64
+	// extras are the items beside the first.
+	extras []extra
 	// cycles counts the periods since the anchor.
 	cycles int
 
@@ -82,18 +102,38 @@ type Money struct {
 	Currency string `json:"currency"`
 }
 
-// setPlan changes the price.
+// extra is a further item of a subscription, with a period of its own if start
+// is set.
+type extra struct {
+	item       string
+	plan       plan
+	quantity   int64
+	start, end int64
+}
+
+// setPlan changes the price of the first item.
 func (s *subscription) setPlan(p plan) {
 	s.plan = p
-	if p.tier != "" {
-		s.mapped = p.tier
+	s.remap()
+}
+
+// remap finds the tier of the best item; where none has one, the last stays.
+func (s *subscription) remap() {
+	best := s.plan.tier
+	for _, x := range s.extras {
+		if tierRank(x.plan.tier) > tierRank(best) {
+			best = x.plan.tier
+		}
+	}
+	if best != "" {
+		s.mapped = best
 	}
 	s.settle()
 }
 
 // settle notes the tier while the subscription is in good standing.
 func (s *subscription) settle() {
-	if s.status == "active" || s.status == "trialing" {
+	if s.delinquent == 0 && (s.status == "active" || s.status == "trialing") {
 		s.goodTier = s.mapped
 	}
 }
@@ -107,17 +147,29 @@ func (s *subscription) owe(at int64) {
 
 // become changes the status; leaving past_due ends what was owed.
 func (s *subscription) become(status string) {
-	s.status = status
+	s.status, s.pausedFor = status, ""
 	if status != "past_due" {
 		s.delinquent = 0
 	}
 	s.settle()
 }
 
+// clear ends what was owed, ahead of the status.
+func (s *subscription) clear() {
+	s.delinquent = 0
+	s.settle()
+}
+
+// owing reports a status that grace keeps alive: past_due, or a pause for a
+// first failed payment.
+func (s *subscription) owing() bool {
+	return s.status == "past_due" || s.status == "paused" && s.pausedFor != ""
+}
+
 // tier is what the subscription pays for; while it owes, never more than in
 // good standing. Empty if no price of it was ever known.
 func (s *subscription) tier() string {
-	if s.status == "past_due" && s.delinquent != 0 {
+	if s.delinquent != 0 {
 		return lowerTier(s.mapped, s.goodTier)
 	}
 	return s.mapped
@@ -125,17 +177,16 @@ func (s *subscription) tier() string {
 
 // addPaid counts a paid invoice.
 func (s *subscription) addPaid(amount int64, currency string) {
-	for i := range s.paid {
-		if s.paid[i].Currency == currency {
-			s.paid[i].Amount += amount
-			return
-		}
-	}
-	s.paid = append(s.paid, Money{Amount: amount, Currency: currency})
+	s.paid = plus(s.paid, amount, currency)
 }
 
-// price is what one period costs.
-func (s *subscription) price() int64 { return s.plan.unit * s.quantity }
+// periodOf is the period of a further item.
+func (s *subscription) periodOf(x extra) (start, end int64) {
+	if x.start == 0 {
+		return s.periodStart, s.periodEnd
+	}
+	return x.start, x.end
+}
 
 // startPeriods begins the billing periods at a moment.
 func (s *subscription) startPeriods(at int64) {
@@ -179,9 +230,16 @@ type invoice struct {
 	created           int64
 	finalized, paidAt int64
 	dueDate           int64
+	voided, givenUp   int64
 	attempts          int
 	nextAttempt       int64
-	intent, charge    string
+	// percentOff is the coupon's.
+	percentOff int64
+	// oneOff says that it bills no subscription; then subscription only tells
+	// who pays. outOfBand says that the money did not come through Stripe.
+	oneOff, outOfBand bool
+	// payment is nil before the first attempt.
+	payment *payment
 	// metadata is the subscription's when the invoice was made.
 	metadata metadata
 }
@@ -193,9 +251,11 @@ type line struct {
 	quantity, amount      int64
 	start, end            int64
 	proration             bool
+	// subscriptionItem is empty for the first item.
+	subscriptionItem string
 }
 
-func (i *invoice) total() int64 {
+func (i *invoice) subtotal() int64 {
 	var sum int64
 	for _, l := range i.lines {
 		sum += l.amount
@@ -203,10 +263,29 @@ func (i *invoice) total() int64 {
 	return sum
 }
 
-// amountPaid is all of it or nothing: partial payments do not occur here.
-func (i *invoice) amountPaid() int64 {
-	if i.status == "paid" {
+func (i *invoice) discount() int64 { return i.subtotal() * i.percentOff / 100 }
+
+func (i *invoice) total() int64 { return i.subtotal() - i.discount() }
+
+// amountPaid is all of it or nothing: partial payments do not occur here. What
+// was paid out of band is told since 2025-03-31.basil.
+func (i *invoice) amountPaid(g generation) int64 {
+	if i.status == "paid" && (g.modern || !i.outOfBand) {
 		return i.total()
 	}
 	return 0
+}
+
+func (i *invoice) intentID() string {
+	if i.payment == nil {
+		return ""
+	}
+	return i.payment.intent
+}
+
+func (i *invoice) chargeID() string {
+	if i.payment == nil {
+		return ""
+	}
+	return i.payment.charge
 }

@@ -219,7 +219,7 @@ func firstCause(faults []error) error {
 	return cancelled
 }
 
-// account compares one account and its subscriptions.
+// account compares one account, its money and its subscriptions.
 func (c *checker) account(ctx context.Context, i int) ([]Mismatch, error) {
 	want := c.expected(i)
 	var got entitlement
@@ -232,6 +232,9 @@ func (c *checker) account(ctx context.Context, i int) ([]Mismatch, error) {
 		d.text("entitlement", "200", fault)
 	} else {
 		d.entitlement(want, got)
+	}
+	if err := c.payments(ctx, d, want); err != nil {
+		return nil, err
 	}
 	for _, sub := range want.Subscriptions {
 		if err := c.subscription(ctx, d, sub); err != nil {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -29,6 +30,9 @@ func newOracle(t *testing.T, run *Run, now time.Time) (*oracle, string) {
 	o := &oracle{answers: map[string]map[string]any{}}
 	for _, x := range run.ExpectAt(now) {
 		o.answers["/v1/entitlements/"+x.Account] = entitlementAnswer(x)
+		if len(x.Subscriptions) > 0 {
+			o.answers["/v1/accounts/"+x.Account] = map[string]any{"account": x.Account, "payments": x.Payments}
+		}
 		for _, s := range x.Subscriptions {
 			o.answers["/v1/subscriptions/"+s.ID] = map[string]any{
 				"id": s.ID, "account": s.Account, "status": s.Status, "tier": s.Tier, "paid": s.Paid,
@@ -117,6 +121,7 @@ func TestCheckFindsEachFault(t *testing.T) {
 		t.Fatalf("the second account is not in grace: %+v", grace)
 	}
 	e, s := "/v1/entitlements/"+grace.Account, "/v1/subscriptions/"+grace.SubscriptionID
+	a := "/v1/accounts/" + grace.Account
 	late := grace.GraceUntil.Add(time.Second)
 	for _, fault := range []struct {
 		path, member string
@@ -129,6 +134,10 @@ func TestCheckFindsEachFault(t *testing.T) {
 		{e, "subscription_id", "sub_2", "subscription_id"}, {e, "features", []string{"discord_bot"}, "features"},
 		{e, "limits", map[string]any{"members": nil}, "limits.members"},
 		{e, "limits", map[string]any{}, "limits.members"},
+		{a, "account", "other", "account record"}, {a, "payments", nil, "payments.received"},
+		{a, "payments", PaymentTotals{Received: twice(grace.Payments.Received)}, "payments.received"},
+		{a, "payments", PaymentTotals{Received: grace.Payments.Received, Refunded: grace.Payments.Received}, "payments.refunded"},
+		{a, "payments", PaymentTotals{Received: grace.Payments.Received, Lost: grace.Payments.Received}, "payments.lost"},
 		{s, "status", "canceled", "status"}, {s, "tier", "none", "tier"}, {s, "account", "other", "account"},
 		{s, "paid", []Money{{Amount: 1, Currency: "usd"}}, "paid"}, {s, "paid", nil, "paid"},
 		{s, "delinquency", nil, "delinquency.anchor"},
@@ -151,6 +160,14 @@ func TestCheckFindsEachFault(t *testing.T) {
 			}
 		})
 	}
+}
+
+func twice(sums []Money) []Money {
+	doubled := slices.Clone(sums)
+	for i := range doubled {
+		doubled[i].Amount *= 2
+	}
+	return doubled
 }
 
 func TestCheckWaitsUntilTheServiceHasCaughtUp(t *testing.T) {

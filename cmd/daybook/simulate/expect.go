@@ -14,12 +14,16 @@ const Grace = 24 * time.Hour
 //
 // The deciding subscription is the best accessible one: the highest tier, then
 // the newest, then the higher id. Active and trialing give access (reason
-// subscription), past_due gives it until grace ends (grace). An accessible one
+// subscription), past_due gives it until grace ends (grace), or for as long as
+// nothing is owed, because the payment is told and the status has yet to follow
+// (nothing_owed); a pause for a first failed payment is as past_due. A failed payment that left the status active is owed too, and
+// takes nothing away. An accessible one
 // none of whose prices was ever known gives the free tier (unmapped_price).
 // Where none is accessible the account is on the free tier, and the best of the
 // others decides status and reason: past_due (expired_grace) before unpaid
 // before paused before incomplete before canceled before incomplete_expired
 // (canceled); then the newest, then the higher id. No subscription at all: free.
+// A subscription under a test clock lives by the clock's time.
 type Expectation struct {
 	Account string `json:"account"`
 	// Lifecycle names the script that the account went through.
@@ -40,6 +44,8 @@ type Expectation struct {
 	Features []string `json:"features"`
 	// Members is the limit of that name: digits, or "unlimited".
 	Members string `json:"members"`
+	// Payments sum the account's money.
+	Payments PaymentTotals `json:"payments"`
 	// Subscriptions are all of the account, in the order of their making.
 	Subscriptions []SubscriptionExpectation `json:"subscriptions"`
 }
@@ -78,14 +84,23 @@ func (e accountEnd) at(now time.Time) Expectation {
 		x.Reason = best.reason(now)
 		if best.accessible(now) {
 			x.Source, x.Tier = "subscription", cmp.Or(best.tier(), freeTier)
-			x.InGrace = best.status == "past_due"
+			x.InGrace = best.delinquent != 0 && best.present(now).Before(best.graceUntil())
 		}
 	}
+	x.Payments = totals(e.payments)
 	x.Features, x.Members = featuresOf(x.Tier), membersOf(x.Tier)
 	for _, sub := range e.subscriptions {
 		x.Subscriptions = append(x.Subscriptions, sub.expectation())
 	}
 	return x
+}
+
+// present is the subscription's time: its test clock's, or the true one.
+func (s *subscription) present(now time.Time) time.Time {
+	if s.clock == nil {
+		return now
+	}
+	return time.Unix(s.clock.frozen, 0).UTC()
 }
 
 // deciding returns the subscription that decides, nil if there is none.
@@ -115,11 +130,11 @@ func (s *subscription) standing(now time.Time) int {
 }
 
 func (s *subscription) accessible(now time.Time) bool {
-	switch s.status {
-	case "active", "trialing":
+	switch {
+	case s.status == "active", s.status == "trialing":
 		return true
-	case "past_due":
-		return now.Before(s.graceUntil())
+	case s.owing():
+		return s.delinquent == 0 || s.present(now).Before(s.graceUntil())
 	}
 	return false
 }
@@ -137,11 +152,13 @@ func (s *subscription) reason(now time.Time) string {
 	switch {
 	case access && s.tier() == "":
 		return "unmapped_price"
-	case access && s.status == "past_due":
+	case access && s.owing() && s.delinquent == 0:
+		return "nothing_owed"
+	case access && s.owing():
 		return "grace"
 	case access:
 		return "subscription"
-	case s.status == "past_due":
+	case s.owing():
 		return "expired_grace"
 	case s.status == "incomplete_expired":
 		return "canceled"

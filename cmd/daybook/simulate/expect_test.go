@@ -1,6 +1,8 @@
 package simulate
 
 import (
+	"bytes"
+	"cmp"
 	"testing"
 	"time"
 )
@@ -14,6 +16,8 @@ func TestExpectationRules(t *testing.T) {
 	}
 	raised := sub("s", "past_due", "elite", 1, ago(time.Hour))
 	raised.goodTier = "basic"
+	pending := sub("s", "active", "basic", 1, ago(time.Hour))
+	pendingLong := sub("s", "active", "basic", 1, ago(2*Grace))
 	for name, c := range map[string]struct {
 		subs                             []*subscription
 		tier, status, reason, id, member string
@@ -25,6 +29,9 @@ func TestExpectationRules(t *testing.T) {
 		"in grace":          {[]*subscription{sub("s", "past_due", "premium", 1, ago(Grace-time.Second))}, "premium", "past_due", "grace", "s", "1000", true},
 		"grace over":        {[]*subscription{sub("s", "past_due", "premium", 1, ago(Grace))}, "starter", "past_due", "expired_grace", "s", "100", false},
 		"raised in grace":   {[]*subscription{raised}, "basic", "past_due", "grace", "s", "500", true},
+		"nothing owed":      {[]*subscription{sub("s", "past_due", "premium", 1, 0)}, "premium", "past_due", "nothing_owed", "s", "1000", false},
+		"owed while active": {[]*subscription{pending}, "basic", "active", "subscription", "s", "500", true},
+		"owed for long":     {[]*subscription{pendingLong}, "basic", "active", "subscription", "s", "500", false},
 		"unknown price":     {[]*subscription{sub("s", "active", "", 1, 0)}, "starter", "active", "unmapped_price", "s", "100", false},
 		"enterprise":        {[]*subscription{sub("s", "active", "enterprise", 1, 0)}, "enterprise", "active", "subscription", "s", "unlimited", false},
 		"expired beginning": {[]*subscription{sub("s", "incomplete_expired", "elite", 1, 0)}, "starter", "incomplete_expired", "canceled", "s", "100", false},
@@ -40,30 +47,58 @@ func TestExpectationRules(t *testing.T) {
 	}
 }
 
-// Retries and further invoices do not move the moment from which grace counts.
+// Retries and further invoices do not move the moment from which grace counts:
+// that of the first past_due, or, if the first failure was not told, that of
+// the invoice's finalization; or the due date.
 func TestGraceCountsFromTheFirstFailure(t *testing.T) {
 	for seed := range uint64(2) {
 		run := testRun(seed, len(lifecycles))
 		for _, x := range run.Expect {
-			if x.Status != "past_due" {
+			if x.Status != "past_due" || x.Reason == "nothing_owed" {
 				continue
 			}
-			var first time.Time
-			for _, d := range run.Deliveries {
-				if d.Type != "customer.subscription.updated" || !first.IsZero() {
-					continue
-				}
-				e := decodeEvent(t, d.Body)
-				if e.id() == x.SubscriptionID && e.text("data.object.status") == "past_due" {
-					first = d.Created
-				}
-			}
+			first := firstFailure(t, run, x)
 			anchor := x.GraceUntil.Add(-Grace)
 			if late := first.Sub(anchor); late < 0 || late > time.Second {
 				t.Errorf("seed %d, %s: grace counts from %s, first past_due at %s", seed, x.Lifecycle, anchor, first)
 			}
 		}
 	}
+}
+
+// firstFailure is when events first tell that the deciding subscription owes.
+func firstFailure(t *testing.T, run *Run, x Expectation) time.Time {
+	t.Helper()
+	attempted, due := false, 0.0
+	for _, d := range run.Deliveries {
+		if !bytes.Contains(d.Body, []byte(x.SubscriptionID)) {
+			continue
+		}
+		e := decodeEvent(t, d.Body)
+		switch {
+		case d.Type == "customer.subscription.updated" && e.id() == x.SubscriptionID && e.text("data.object.status") == "past_due":
+			if due != 0 {
+				return time.Unix(int64(due), 0).UTC()
+			}
+			return d.Created
+		case d.Type == "invoice.finalized" && x.Lifecycle == "invoice by mail overdue, told late":
+			at, _ := e.at("data.object.due_date")
+			due, _ = at.(float64)
+		case d.Type == "invoice.payment_failed" && x.Lifecycle == "first failure unseen" && !attempted:
+			finalized, _ := e.at("data.object.status_transitions.finalized_at")
+			attempts, _ := e.at("data.object.attempt_count")
+			if billedSubscription(e) == x.SubscriptionID && attempts.(float64) > 1 {
+				return time.Unix(int64(finalized.(float64)), 0).UTC()
+			}
+			attempted = attempted || billedSubscription(e) == x.SubscriptionID
+		}
+	}
+	return time.Time{}
+}
+
+// billedSubscription is the subscription that an invoice's event names.
+func billedSubscription(e decoded) string {
+	return cmp.Or(e.text("data.object.subscription"), e.text("data.object.parent.subscription_details.subscription"))
 }
 
 func TestCalendarMonths(t *testing.T) {

@@ -42,12 +42,14 @@ func accountName(seed uint64, i int) string {
 // customer is an invented buyer.
 type customer struct {
 	id, paymentMethod        string
+	number                   int
 	name, email, phone       string
 	line1, city, postal      string
 	country, currency, local string
 	invoicePrefix            string
-	invoices                 int
+	invoices, creditNotes    int
 	created                  int64
+	metadata                 metadata
 }
 
 var (
@@ -66,6 +68,7 @@ func newCustomer(rng *rand.Rand, number int, hash string) *customer {
 	family := familyNames[rng.IntN(len(familyNames))]
 	place := places[rng.IntN(len(places))]
 	return &customer{
+		number:        number,
 		id:            "cus_" + token(rng, 14),
 		paymentMethod: "pm_1" + token(rng, 23),
 		name:          fmt.Sprintf("%s %s %d", given, family, number),

@@ -12,9 +12,9 @@ func (s *story) newInvoice(sub *subscription, reason string) *invoice {
 		id:     "in_1" + token(s.rng, 23),
 		number: fmt.Sprintf("%s-%04d", s.customer.invoicePrefix, s.customer.invoices),
 		reason: reason, status: "draft", currency: sub.plan.currency,
-		subscription: sub, created: s.now, metadata: sub.metadata,
+		subscription: sub, created: s.now, metadata: sub.metadata, percentOff: sub.percentOff,
 	}
-	amount := sub.price()
+	amount := sub.plan.unit * sub.quantity
 	description := fmt.Sprintf("%d × %s (per %s)", sub.quantity, sub.plan.nickname, sub.plan.interval())
 	if sub.status == "trialing" {
 		amount, description = 0, "Trial period for "+sub.plan.nickname
@@ -23,6 +23,28 @@ func (s *story) newInvoice(sub *subscription, reason string) *invoice {
 		id: "il_1" + token(s.rng, 23), description: description, plan: sub.plan,
 		quantity: sub.quantity, amount: amount, start: sub.periodStart, end: sub.periodEnd,
 	}}
+	for _, x := range sub.extras {
+		if x.start == 0 || x.start == sub.periodStart {
+			inv.lines = append(inv.lines, s.extraLine(sub, x))
+		}
+	}
+	return inv
+}
+
+func (s *story) extraLine(sub *subscription, x extra) line {
+	start, end := sub.periodOf(x)
+	return line{
+		id: "il_1" + token(s.rng, 23), description: fmt.Sprintf("%d × %s", x.quantity, x.plan.nickname), plan: x.plan,
+		quantity: x.quantity, amount: x.plan.unit * x.quantity, start: start, end: end, subscriptionItem: x.item,
+	}
+}
+
+// oneOff makes the invoice of something beside the subscription.
+func (s *story) oneOff(sub *subscription) *invoice {
+	inv := s.newInvoice(sub, "manual")
+	inv.oneOff, inv.metadata = true, nil
+	inv.lines = inv.lines[:1]
+	inv.lines[0].item, inv.lines[0].description = "ii_1"+token(s.rng, 23), "Setup help"
 	return inv
 }
 
@@ -32,7 +54,7 @@ func (s *story) prorate(sub *subscription, from plan) *invoice {
 	left, whole := sub.periodEnd-s.now, sub.periodEnd-sub.periodStart
 	inv.lines = []line{
 		s.proratedLine("Unused time on "+from.nickname, from, -from.unit*sub.quantity*left/whole, sub),
-		s.proratedLine("Remaining time on "+sub.plan.nickname, sub.plan, sub.price()*left/whole, sub),
+		s.proratedLine("Remaining time on "+sub.plan.nickname, sub.plan, sub.plan.unit*sub.quantity*left/whole, sub),
 	}
 	return inv
 }
@@ -44,23 +66,27 @@ func (s *story) proratedLine(description string, p plan, amount int64, sub *subs
 	}
 }
 
-// settleInvoice pays an invoice now. invoice.paid always comes; of the others
-// that tell of the same money, some.
+// settleInvoice pays an invoice now. invoice.paid always comes, and where
+// invoices no longer name their payment, what ties the two together; of the
+// others that tell of the same money, some.
 func (s *story) settleInvoice(inv *invoice, who origin) {
 	if inv.finalized == 0 {
 		s.finalize(inv, who)
 	}
 	inv.status, inv.paidAt, inv.nextAttempt = "paid", s.now, 0
-	if inv.total() > 0 {
-		s.charge(inv)
+	if inv.total() > 0 && !inv.outOfBand {
+		inv.attempts++
+		s.take(s.paymentOf(inv))
 	}
-	inv.subscription.addPaid(inv.total(), inv.currency)
+	if !inv.oneOff {
+		inv.subscription.addPaid(inv.total(), inv.currency)
+	}
 	shown := s.showInvoice(inv)
 	s.emit("invoice.paid", shown, nil, who)
 	if s.chance(0.7) {
 		s.emit("invoice.payment_succeeded", shown, nil, who)
 	}
-	if s.generation().modern && inv.total() > 0 && s.chance(0.3) {
+	if s.generation().modern && inv.payment != nil && !inv.outOfBand {
 		s.emit("invoice_payment.paid", invoicePaymentObject(inv, s.options.Livemode), nil, who)
 	}
 }
@@ -72,16 +98,16 @@ func (s *story) finalize(inv *invoice, who origin) {
 	}
 }
 
-// charge takes the money.
-func (s *story) charge(inv *invoice) {
-	inv.attempts++
-	inv.charge = "ch_3" + token(s.rng, 23)
-	if inv.intent == "" {
-		inv.intent = "pi_3" + token(s.rng, 23)
-	}
-	if s.chance(0.2) {
-		s.emit("charge.succeeded", chargeObject(inv, s.generation(), s.options.Livemode), nil, byStripe)
-	}
+// void withdraws an invoice now.
+func (s *story) void(inv *invoice, who origin) {
+	inv.status, inv.voided, inv.nextAttempt = "void", s.now, 0
+	s.emit("invoice.voided", s.showInvoice(inv), nil, who)
+}
+
+// giveUp marks an invoice uncollectible now.
+func (s *story) giveUp(inv *invoice, who origin) {
+	inv.status, inv.givenUp, inv.nextAttempt = "uncollectible", s.now, 0
+	s.emit("invoice.marked_uncollectible", s.showInvoice(inv), nil, who)
 }
 
 // turnPeriod begins the next period at the end of the present one, and leaves
@@ -118,14 +144,15 @@ func (s *story) attempt(inv *invoice, next time.Duration) {
 		s.finalize(inv, byStripe)
 	}
 	inv.attempts++
-	if inv.intent == "" {
-		inv.intent = "pi_3" + token(s.rng, 23)
-	}
+	s.decline(s.paymentOf(inv))
 	inv.nextAttempt = 0
 	if next > 0 {
 		inv.nextAttempt = s.now + span(next)
 	}
 	s.emit("invoice.payment_failed", s.showInvoice(inv), nil, byStripe)
+	if s.chance(0.1) {
+		s.emit("invoice.payment_action_required", s.showInvoice(inv), nil, byStripe)
+	}
 }
 
 // failFirst lets the first attempt fail: the subscription is past_due from now,

@@ -70,6 +70,68 @@ var lifecycles = []lifecycle{
 	{"account named later", namedLater, 1},
 	{"moved to another account", moved, 1},
 	{"never bought", neverBought, 1},
+	{"refunded in part", refundedInPart, 2},
+	{"refunded in full", refundedInFull, 2},
+	{"refund fails", refundFails, 1},
+	{"refund fails once", refundFailsOnce, 1},
+	{"disputed", disputed, 1},
+	{"dispute won", disputeWon, 1},
+	{"dispute lost", disputeLost, 1},
+	{"inquiry", inquiry, 1},
+	{"credited with a refund", creditedWithRefund, 1},
+	{"credited to the balance", creditedToBalance, 1},
+	{"credit note voided", creditNoteVoided, 1},
+	{"paid, status not yet followed", paidAheadOfStatus, 1},
+	{"first failure unseen", firstFailureUnseen, 2},
+	{"past due without a failure", pastDueUnexplained, 2},
+	{"draft deleted in grace", draftDeleted, 1},
+	{"collection paused, invoices given up", collectionPausedForLong, 1},
+	{"coupon to zero", couponToZero, 2},
+	{"coupon in part", couponInPart, 1},
+	{"void falls back to an older debt", voidFallsBack, 1},
+	{"owed invoice voided", owedVoided, 1},
+	{"owed invoice given up", owedGivenUp, 1},
+	{"one-off invoice unpaid", oneOffUnpaid, 1},
+	{"one-off invoice paid", oneOffPaid, 1},
+	{"paused for a first failed payment, in grace", pausedInGrace, 1},
+	{"paused for a first failed payment, grace ran out", pausedAfterGrace, 1},
+	{"paused for a first failed payment, paid", pausedThenPaid, 1},
+	{"one customer, two accounts", oneCustomerTwoAccounts, 1},
+	{"upgrade waits for its payment", upgradePending, 1},
+	{"pending upgrade paid", pendingUpgradePaid, 1},
+	{"trial without a card, resumed", pausedThenResumed, 1},
+	{"trial extended", trialExtended, 1},
+	{"end planned for a date", endPlanned, 1},
+	{"end planned for a date, carried out", endPlannedCarriedOut, 1},
+	{"two items, the better counts", twoItems, 2},
+	{"an item unknown beside a known one", unknownItemBeside, 1},
+	{"items of different periods", itemsOfDifferentPeriods, 1},
+	{"item removed", itemRemoved, 1},
+	{"schedule moves on", scheduleMovesOn, 2},
+	{"bank debit on its way", debitOnItsWay, 1},
+	{"bank debit arrives", debitArrives, 1},
+	{"bank debit fails", debitFails, 1},
+	{"bought once beside", boughtOnceBeside, 1},
+	{"card saved", cardSaved, 1},
+	{"checkout abandoned", checkoutAbandoned, 1},
+	{"customer deleted", customerDeleted, 1},
+	{"owed invoice voided, status not yet followed", voidedAheadOfStatus, 1},
+	{"owed invoice given up, status not yet followed", givenUpAheadOfStatus, 1},
+	{"latest void, older one paid", voidFallsBackToPaid, 1},
+	{"paid out of band", paidOutOfBand, 1},
+	{"invoice by mail overdue, told late", mailedInvoiceToldLate, 1},
+	{"pending upgrade expired", pendingUpgradeExpired, 1},
+	{"paused, told by that alone", pausedToldAlone, 1},
+	{"resumed, told by that alone", resumedToldAlone, 1},
+	{"account named by the customer", namedByCustomer, 2},
+	{"account named by the customer later", namedByCustomerLater, 1},
+	{"customer outranks the client reference", customerOutranksReference, 1},
+	{"customer outranked by the session", customerOutranked, 1},
+	{"customer names another account", customerRenamed, 1},
+	{"customer deleted, claim gone", claimDeleted, 1},
+	{"bought once, never subscribed", boughtOnce, 1},
+	{"under a test clock, in grace", clockInGrace, 1},
+	{"under a test clock, grace ran out", clockAfterGrace, 1},
 }
 
 // Lifecycles names the scripts, in the order of the first accounts of a run.
@@ -155,7 +217,7 @@ func renewing(s *story) {
 	s.settled(s.buy(s.someTier()))
 	if s.chance(0.2) {
 		s.wait(hour, day)
-		s.emit("customer.updated", customerObject(s.customer, nil, s.options.Livemode), object{{"phone", nil}}, byRequest)
+		s.emit("customer.updated", s.showCustomer(), object{{"phone", nil}}, byRequest)
 	}
 }
 
@@ -171,9 +233,10 @@ func neverBought(s *story) {
 	s.now = s.ago(2*day, 60*day)
 	s.customer.created = s.now
 	named := metadata{{s.key, s.account}}
-	s.emit("customer.created", customerObject(s.customer, named, s.options.Livemode), nil, byRequest)
+	s.customer.metadata = named
+	s.emit("customer.created", s.showCustomer(), nil, byRequest)
 	session := s.newSession()
 	session.metadata, session.expired = named, true
 	s.now += span(day)
-	s.emit("checkout.session.expired", sessionObject(session, s.generation(), s.options.Livemode), nil, byStripe)
+	s.tell("checkout.session.expired", session)
 }

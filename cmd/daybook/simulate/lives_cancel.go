@@ -110,3 +110,26 @@ func unpaidBesideCanceled(s *story) {
 	s.wait(hour, day)
 	s.cancel(second, "cancellation_requested", byRequest)
 }
+
+// endPlanned has a date for its end, within a period or beyond it; nothing is
+// said of the period's end.
+func endPlanned(s *story) {
+	sub := s.settled(s.buy(s.someTier()))
+	s.wait(hour, 3*day)
+	s.plan(sub, s.end+s.between(day, 60*day))
+}
+
+func endPlannedCarriedOut(s *story) {
+	sub := s.settled(s.buy(s.someTier()))
+	s.wait(hour, day)
+	s.plan(sub, s.now+s.between(hour, 2*day))
+	s.now = sub.cancelAt
+	s.cancel(sub, "cancellation_requested", byStripe)
+}
+
+// plan sets a date for the end.
+func (s *story) plan(sub *subscription, at int64) {
+	s.change(sub, byRequest, func() {
+		sub.cancelAt, sub.canceledAt, sub.cancelReason = at, s.now, "cancellation_requested"
+	})
+}

@@ -17,8 +17,7 @@ func incomplete(s *story) { s.begun(s.ago(hour, 20*hour)) }
 func incompleteExpires(s *story) {
 	sub, inv := s.begun(s.ago(2*day, 40*day))
 	s.now += span(23 * hour)
-	inv.status, inv.nextAttempt = "void", 0
-	s.emit("invoice.voided", s.showInvoice(inv), nil, byStripe)
+	s.void(inv, byStripe)
 	s.change(sub, byStripe, func() { sub.become("incomplete_expired") })
 }
 
@@ -72,4 +71,23 @@ func moved(s *story) {
 	s.change(sub, byRequest, func() { sub.name(s.key, other) })
 	sub.owner = other
 	s.accounts = append(s.accounts, other)
+}
+
+// oneCustomerTwoAccounts pays for two accounts: each has the money of its own
+// subscription's invoices, for the customer alone does not tell them apart.
+func oneCustomerTwoAccounts(s *story) {
+	o := s.buy(s.someTier())
+	o.naming = nameInMetadata
+	s.settled(o)
+	first := s.account
+	s.account += "-second"
+	s.accounts = append(s.accounts, s.account)
+	s.now = s.ago(2*day, 4*day)
+	o = s.buy(s.someTier())
+	o.naming = nameInMetadata
+	s.signUp(o)
+	s.wait(hour, day)
+	p := s.lastPaid()
+	s.giveBack(p, p.amount/2)
+	s.account = first
 }

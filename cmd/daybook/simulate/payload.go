@@ -167,9 +167,11 @@ func envelope(e event, livemode bool) []byte {
 	if e.previous != nil {
 		data = data.with(field{"previous_attributes", e.previous})
 	}
-	body := appendJSON(make([]byte, 0, 16<<10), object{
-		{"id", e.id},
-		{"object", "event"},
+	head := object{{"id", e.id}, {"object", "event"}}
+	if e.account != "" {
+		head = head.with(field{"account", e.account})
+	}
+	body := appendJSON(make([]byte, 0, 16<<10), append(head, object{
 		{"api_version", e.version},
 		{"created", e.created},
 		{"data", data},
@@ -177,7 +179,7 @@ func envelope(e event, livemode bool) []byte {
 		{"pending_webhooks", 1},
 		{"request", object{{"id", text(e.requestID)}, {"idempotency_key", text(e.idempotencyKey)}}},
 		{"type", e.typ},
-	}, 0)
+	}...), 0)
 	return bytes.Clone(body)
 }
 

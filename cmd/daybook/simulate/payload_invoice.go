@@ -1,6 +1,9 @@
 package simulate
 
-import "strconv"
+import (
+	"cmp"
+	"strconv"
+)
 
 // invoiceObject renders an invoice in the shape of a generation.
 func invoiceObject(i *invoice, g generation, live bool) object {
@@ -24,7 +27,7 @@ func invoiceAmounts(i *invoice, g generation) object {
 	if g.modern {
 		o = o.with(field{"amount_overpaid", 0})
 	}
-	o = o.with(field{"amount_paid", i.amountPaid()}, field{"amount_remaining", i.total() - i.amountPaid()},
+	o = o.with(field{"amount_paid", i.amountPaid(g)}, field{"amount_remaining", i.total() - i.amountPaid(g)},
 		field{"amount_shipping", 0}, field{"application", nil})
 	if !g.modern {
 		o = o.with(field{"application_fee_amount", nil})
@@ -40,7 +43,7 @@ func invoiceBilling(i *invoice, g generation) object {
 	}
 	o = o.with(field{"billing_reason", i.reason})
 	if !g.modern {
-		o = o.with(field{"charge", text(i.charge)})
+		o = o.with(field{"charge", text(i.chargeID())})
 	}
 	return o.with(
 		field{"collection_method", i.subscription.collectionMethod()},
@@ -111,7 +114,7 @@ func olderLine(i *invoice, l line, g generation, live bool) object {
 		{"discountable", !l.proration}, {"discounts", list{}},
 	}
 	kind := "subscription"
-	if l.proration {
+	if l.proration || i.oneOff {
 		kind = "invoiceitem"
 		o = o.with(field{"invoice_item", l.item})
 	}
@@ -120,27 +123,18 @@ func olderLine(i *invoice, l line, g generation, live bool) object {
 		field{"period", object{{"end", l.end}, {"start", l.start}}},
 		field{"plan", planObject(l.plan, g, live)}, field{"price", priceObject(l.plan, g, live)},
 		field{"proration", l.proration}, field{"proration_details", object{{"credited_items", nil}}},
-		field{"quantity", l.quantity}, field{"subscription", i.subscription.id},
-		field{"subscription_item", i.subscription.item}, field{"tax_amounts", list{}}, field{"tax_rates", list{}},
+		field{"quantity", l.quantity}, field{"subscription", text(i.subscriptionID())},
+		field{"subscription_item", text(l.subscriptionItemOf(i))}, field{"tax_amounts", list{}}, field{"tax_rates", list{}},
 		field{"type", kind}, field{"unit_amount_excluding_tax", strconv.FormatInt(l.amount/max(l.quantity, 1), 10)},
 	)
 }
 
 func modernLine(i *invoice, l line, live bool) object {
-	details := object{
-		{"invoice_item", nil}, {"proration", l.proration}, {"proration_details", object{{"credited_items", nil}}},
-		{"subscription", i.subscription.id}, {"subscription_item", i.subscription.item},
-	}
-	if l.proration {
-		details[0].value = l.item
-	}
 	return object{
 		{"id", l.id}, {"object", "line_item"}, {"amount", l.amount}, {"currency", i.currency},
 		{"description", l.description}, {"discount_amounts", list{}}, {"discountable", !l.proration},
 		{"discounts", list{}}, {"invoice", i.id}, {"livemode", live}, {"metadata", i.metadata.object()},
-		{"parent", object{
-			{"invoice_item_details", nil}, {"subscription_item_details", details}, {"type", "subscription_item_details"},
-		}},
+		{"parent", lineParent(i, l)},
 		{"period", object{{"end", l.end}, {"start", l.start}}}, {"pretax_credit_amounts", list{}},
 		{"pricing", object{
 			{"price_details", object{{"price", l.plan.price}, {"product", l.plan.product}}},
@@ -148,6 +142,24 @@ func modernLine(i *invoice, l line, live bool) object {
 		}},
 		{"quantity", l.quantity}, {"taxes", list{}},
 	}
+}
+
+// lineParent tells what a line bills, since 2025-03-31.basil.
+func lineParent(i *invoice, l line) object {
+	if i.oneOff {
+		details := object{
+			{"invoice_item", l.item}, {"proration", false}, {"proration_details", object{{"credited_items", nil}}}, {"subscription", nil},
+		}
+		return object{{"invoice_item_details", details}, {"subscription_item_details", nil}, {"type", "invoice_item_details"}}
+	}
+	details := object{
+		{"invoice_item", nil}, {"proration", l.proration}, {"proration_details", object{{"credited_items", nil}}},
+		{"subscription", i.subscription.id}, {"subscription_item", l.subscriptionItemOf(i)},
+	}
+	if l.proration {
+		details[0].value = l.item
+	}
+	return object{{"invoice_item_details", nil}, {"subscription_item_details", details}, {"type", "subscription_item_details"}}
 }
 
 // invoicePayment holds the members that tell, each generation in its own
@@ -159,17 +171,31 @@ func invoicePayment(i *invoice, g generation) object {
 		{"payment_method_types", nil},
 	}
 	if g.modern {
-		parent := object{
-			{"quote_details", nil},
-			{"subscription_details", object{{"metadata", i.metadata.object()}, {"subscription", i.subscription.id}}},
-			{"type", "subscription_details"},
-		}
-		return object{{"parent", parent}, {"payment_settings", settings}}
+		return object{{"parent", invoiceParent(i)}, {"payment_settings", settings}}
 	}
 	return object{
-		{"paid", i.status == "paid"}, {"paid_out_of_band", false}, {"payment_intent", text(i.intent)},
+		{"paid", i.status == "paid"}, {"paid_out_of_band", i.outOfBand}, {"payment_intent", text(i.intentID())},
 		{"payment_settings", settings},
 	}
+}
+
+func invoiceParent(i *invoice) any {
+	if i.oneOff {
+		return nil
+	}
+	return object{
+		{"quote_details", nil},
+		{"subscription_details", object{{"metadata", i.metadata.object()}, {"subscription", i.subscription.id}}},
+		{"type", "subscription_details"},
+	}
+}
+
+// subscriptionID is empty for a one-off invoice.
+func (i *invoice) subscriptionID() string {
+	if i.oneOff {
+		return ""
+	}
+	return i.subscription.id
 }
 
 func invoiceTotals(i *invoice, g generation) object {
@@ -184,26 +210,33 @@ func invoiceTotals(i *invoice, g generation) object {
 		field{"receipt_number", nil}, field{"rendering", nil}, field{"shipping_cost", nil}, field{"shipping_details", nil},
 		field{"starting_balance", 0}, field{"statement_descriptor", nil}, field{"status", i.status},
 		field{"status_transitions", object{
-			{"finalized_at", moment(i.finalized)}, {"marked_uncollectible_at", nil},
-			{"paid_at", moment(i.paidAt)}, {"voided_at", nil},
+			{"finalized_at", moment(i.finalized)}, {"marked_uncollectible_at", moment(i.givenUp)},
+			{"paid_at", moment(i.paidAt)}, {"voided_at", moment(i.voided)},
 		}},
 	)
 	if !g.modern {
-		o = o.with(field{"subscription", i.subscription.id})
+		o = o.with(field{"subscription", text(i.subscriptionID())})
 	}
 	if g.details {
-		o = o.with(field{"subscription_details", object{{"metadata", i.metadata.object()}}})
+		o = o.with(field{"subscription_details", invoiceDetails(i)})
 	}
 	return append(o, invoiceSums(i, g)...)
 }
 
+func invoiceDetails(i *invoice) any {
+	if i.oneOff {
+		return nil
+	}
+	return object{{"metadata", i.metadata.object()}}
+}
+
 func invoiceSums(i *invoice, g generation) object {
-	o := object{{"subtotal", i.total()}, {"subtotal_excluding_tax", i.total()}}
+	o := object{{"subtotal", i.subtotal()}, {"subtotal_excluding_tax", i.subtotal()}}
 	if !g.modern {
 		o = o.with(field{"tax", nil})
 	}
 	o = o.with(
-		field{"test_clock", nil}, field{"total", i.total()}, field{"total_discount_amounts", list{}},
+		field{"test_clock", text(i.subscription.clock.name())}, field{"total", i.total()}, field{"total_discount_amounts", discountAmounts(i)},
 		field{"total_excluding_tax", i.total()},
 	)
 	if g.modern {
@@ -211,4 +244,15 @@ func invoiceSums(i *invoice, g generation) object {
 			field{"webhooks_delivered_at", i.created})
 	}
 	return o.with(field{"total_tax_amounts", list{}}, field{"transfer_data", nil}, field{"webhooks_delivered_at", i.created})
+}
+
+func discountAmounts(i *invoice) list {
+	if i.percentOff == 0 {
+		return list{}
+	}
+	return list{object{{"amount", i.discount()}, {"discount", "di_1" + i.id[4:]}}}
+}
+
+func (l line) subscriptionItemOf(i *invoice) string {
+	return cmp.Or(l.subscriptionItem, i.subscription.item)
 }

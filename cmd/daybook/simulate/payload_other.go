@@ -1,9 +1,7 @@
 package simulate
 
-import "strings"
-
 // customerObject renders a customer.
-func customerObject(c *customer, m metadata, live bool) object {
+func customerObject(c *customer, live bool) object {
 	return object{
 		{"id", c.id}, {"object", "customer"}, {"address", addressObject(c)}, {"balance", 0},
 		{"created", c.created}, {"currency", nil}, {"default_source", nil}, {"delinquent", false},
@@ -11,7 +9,7 @@ func customerObject(c *customer, m metadata, live bool) object {
 		{"invoice_settings", object{
 			{"custom_fields", nil}, {"default_payment_method", nil}, {"footer", nil}, {"rendering_options", nil},
 		}},
-		{"livemode", live}, {"metadata", m.object()}, {"name", c.name}, {"next_invoice_sequence", 1},
+		{"livemode", live}, {"metadata", c.metadata.object()}, {"name", c.name}, {"next_invoice_sequence", 1},
 		{"phone", c.phone}, {"preferred_locales", list{c.local}}, {"shipping", nil},
 		{"tax_exempt", "none"}, {"test_clock", nil},
 	}
@@ -37,35 +35,16 @@ func methodObject(c *customer, live bool) object {
 	}
 }
 
-// chargeObject renders the charge that paid an invoice.
-func chargeObject(i *invoice, g generation, live bool) object {
-	c := i.subscription.customer
-	o := object{
-		{"id", i.charge}, {"object", "charge"}, {"amount", i.total()}, {"amount_captured", i.total()},
-		{"amount_refunded", 0}, {"application", nil}, {"balance_transaction", "txn_" + i.charge[3:]},
-		{"billing_details", billingDetails(c)}, {"calculated_statement_descriptor", "SIMULATED SOFTWORKS"},
-		{"captured", true}, {"created", i.paidAt}, {"currency", i.currency}, {"customer", c.id},
-		{"description", "Subscription update"}, {"disputed", false}, {"failure_code", nil}, {"fraud_details", object{}},
+// scheduleObject renders the schedule that runs a subscription.
+func scheduleObject(s *subscription, live bool) object {
+	phase := object{
+		{"end_date", s.periodEnd}, {"items", list{object{{"price", s.plan.price}, {"quantity", s.quantity}}}},
+		{"start_date", s.periodStart},
 	}
-	if !g.modern {
-		o = o.with(field{"invoice", i.id})
-	}
-	return o.with(
-		field{"livemode", live}, field{"metadata", object{}},
-		field{"outcome", object{{"network_status", "approved_by_network"}, {"risk_level", "normal"}, {"type", "authorized"}}},
-		field{"paid", true}, field{"payment_intent", i.intent}, field{"payment_method", c.paymentMethod},
-		field{"receipt_email", c.email}, field{"refunded", false}, field{"status", "succeeded"},
-	)
-}
-
-// invoicePaymentObject renders what ties an invoice to its payment since
-// 2025-03-31.basil.
-func invoicePaymentObject(i *invoice, live bool) object {
 	return object{
-		{"id", strings.Replace(i.intent, "pi_3", "inpay_1", 1)}, {"object", "invoice_payment"},
-		{"amount_paid", i.total()}, {"amount_requested", i.total()}, {"created", i.paidAt},
-		{"currency", i.currency}, {"invoice", i.id}, {"is_default", true}, {"livemode", live},
-		{"payment", object{{"payment_intent", i.intent}, {"type", "payment_intent"}}}, {"status", "paid"},
-		{"status_transitions", object{{"canceled_at", nil}, {"paid_at", moment(i.paidAt)}}},
+		{"id", s.schedule}, {"object", "subscription_schedule"}, {"canceled_at", nil}, {"completed_at", nil},
+		{"created", s.created}, {"current_phase", object{{"end_date", s.periodEnd}, {"start_date", s.periodStart}}},
+		{"customer", s.customer.id}, {"end_behavior", "release"}, {"livemode", live}, {"metadata", object{}},
+		{"phases", list{phase}}, {"status", "active"}, {"subscription", s.id},
 	}
 }

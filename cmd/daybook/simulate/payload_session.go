@@ -1,6 +1,8 @@
 package simulate
 
-// session is a Stripe checkout session that was completed.
+import "cmp"
+
+// session is a Stripe checkout session.
 type session struct {
 	id           string
 	subscription *subscription
@@ -11,6 +13,11 @@ type session struct {
 	created      int64
 	// expired says that the buyer went away: no subscription came of it.
 	expired bool
+	// unpaid says that the money is on its way, or never came.
+	unpaid bool
+	// mode is "subscription" if empty; a "payment" has its payment.
+	mode    string
+	payment *payment
 }
 
 // sessionObject renders a checkout session in the shape of a generation.
@@ -25,11 +32,41 @@ func sessionObject(s *session, g generation, live bool) object {
 	return append(o, sessionEnd(s, g)...)
 }
 
+// total is null where nothing is sold.
 func (s *session) total() any {
-	if s.expired {
+	switch {
+	case s.mode == "setup":
+		return nil
+	case s.payment != nil:
+		return s.payment.amount
+	case s.expired:
 		return int64(2900)
 	}
 	return s.invoice.total()
+}
+
+func (s *session) paymentStatus() string {
+	switch {
+	case s.expired || s.unpaid:
+		return "unpaid"
+	case s.mode == "setup" || s.invoice != nil && s.invoice.total() == 0:
+		return "no_payment_required"
+	}
+	return "paid"
+}
+
+// parts names what came of the session.
+func (s *session) parts() (invoice, intent, setup text) {
+	if s.invoice != nil {
+		invoice = text(s.invoice.id)
+	}
+	if s.payment != nil {
+		intent = text(s.payment.intent)
+	}
+	if s.mode == "setup" {
+		setup = text("seti_1" + s.id[len(s.id)-23:])
+	}
+	return invoice, intent, setup
 }
 
 func sessionOffer(s *session, g generation) object {
@@ -69,15 +106,11 @@ func sessionCustomer(s *session, g generation) object {
 }
 
 func sessionState(s *session, g generation, live bool) object {
-	status, paid, invoiceID := "complete", "paid", any(nil)
+	status := "complete"
 	if s.expired {
-		status, paid = "expired", "unpaid"
-	} else {
-		invoiceID = s.invoice.id
-		if s.invoice.total() == 0 {
-			paid = "no_payment_required"
-		}
+		status = "expired"
 	}
+	invoiceID, intent, setup := s.parts()
 	o := object{}
 	if g.modern {
 		o = o.with(field{"discounts", list{}})
@@ -85,13 +118,13 @@ func sessionState(s *session, g generation, live bool) object {
 	return o.with(
 		field{"expires_at", s.created + 86400}, field{"invoice", invoiceID}, field{"invoice_creation", nil},
 		field{"livemode", live}, field{"locale", "auto"}, field{"metadata", s.metadata.object()},
-		field{"mode", "subscription"}, field{"payment_intent", nil}, field{"payment_link", nil},
+		field{"mode", cmp.Or(s.mode, "subscription")}, field{"payment_intent", intent}, field{"payment_link", nil},
 		field{"payment_method_collection", "always"}, field{"payment_method_configuration_details", nil},
 		field{"payment_method_options", object{{"card", object{{"request_three_d_secure", "automatic"}}}}},
-		field{"payment_method_types", list{"card", "link"}}, field{"payment_status", paid},
+		field{"payment_method_types", list{"card", "link"}}, field{"payment_status", s.paymentStatus()},
 		field{"phone_number_collection", object{{"enabled", true}}}, field{"recovered_from", nil},
 		field{"saved_payment_method_options", object{{"allow_redisplay_filters", list{"always"}}, {"payment_method_save", nil}}},
-		field{"setup_intent", nil}, field{"status", status}, field{"submit_type", nil},
+		field{"setup_intent", setup}, field{"status", status}, field{"submit_type", nil},
 	)
 }
 

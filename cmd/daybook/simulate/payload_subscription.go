@@ -70,10 +70,10 @@ func subscriptionParties(s *subscription, g generation) object {
 		{"description", nil},
 	}
 	if !g.modern {
-		o = o.with(field{"discount", nil})
+		o = o.with(field{"discount", discountObject(s)})
 	}
 	if g.modern || g.version >= "2024" {
-		o = o.with(field{"discounts", list{}})
+		o = o.with(field{"discounts", discountIDs(s)})
 	}
 	o = o.with(field{"ended_at", moment(s.endedAt)})
 	if g.details || g.modern {
@@ -82,28 +82,50 @@ func subscriptionParties(s *subscription, g generation) object {
 	return o
 }
 
+// discountObject is how older versions tell of a coupon.
+func discountObject(s *subscription) any {
+	if s.percentOff == 0 {
+		return nil
+	}
+	return object{
+		{"id", "di_1" + s.id[5:]}, {"object", "discount"}, {"checkout_session", nil},
+		{"coupon", object{
+			{"id", "SIMCOUPON"}, {"object", "coupon"}, {"amount_off", nil}, {"duration", "forever"},
+			{"percent_off", s.percentOff}, {"valid", true},
+		}},
+		{"customer", s.customer.id}, {"end", nil}, {"start", s.created}, {"subscription", s.id},
+	}
+}
+
+func discountIDs(s *subscription) list {
+	if s.percentOff == 0 {
+		return list{}
+	}
+	return list{"di_1" + s.id[5:]}
+}
+
 func subscriptionBody(s *subscription, g generation, live bool) object {
 	items := object{
-		{"object", "list"}, {"data", list{itemObject(s, g, live)}}, {"has_more", false}, {"total_count", 1},
+		{"object", "list"}, {"data", itemObjects(s, g, live)}, {"has_more", false}, {"total_count", 1 + len(s.extras)},
 		{"url", "/v1/subscription_items?subscription=" + s.id},
 	}
 	return object{
 		{"items", items}, {"latest_invoice", text(s.latestInvoice)}, {"livemode", live},
 		{"metadata", s.metadata.object()}, {"next_pending_invoice_item_invoice", nil}, {"on_behalf_of", nil},
-		{"pause_collection", pauseObject(s.pauses)},
+		{"pause_collection", pauseObject(s.pauses, s.resumesAt)},
 		{"payment_settings", object{
 			{"payment_method_options", object{{"card", object{{"network", nil}, {"request_three_d_secure", "automatic"}}}}},
 			{"payment_method_types", nil}, {"save_default_payment_method", "off"},
 		}},
-		{"pending_invoice_item_interval", nil}, {"pending_setup_intent", text(s.setupIntent)}, {"pending_update", nil},
+		{"pending_invoice_item_interval", nil}, {"pending_setup_intent", text(s.setupIntent)}, {"pending_update", pendingObject(s)},
 	}
 }
 
-func pauseObject(behavior string) any {
+func pauseObject(behavior string, resumesAt int64) any {
 	if behavior == "" {
 		return nil
 	}
-	return object{{"behavior", behavior}, {"resumes_at", nil}}
+	return object{{"behavior", behavior}, {"resumes_at", moment(resumesAt)}}
 }
 
 func subscriptionTail(s *subscription, g generation, live bool) object {
@@ -111,28 +133,79 @@ func subscriptionTail(s *subscription, g generation, live bool) object {
 	if missing == "" {
 		missing = "create_invoice"
 	}
-	return object{
-		{"plan", planObject(s.plan, g, live)}, {"quantity", s.quantity}, {"schedule", nil},
-		{"start_date", s.created}, {"status", s.status}, {"test_clock", nil}, {"transfer_data", nil},
+	o := object{
+		{"plan", onlyPlan(s, g, live)}, {"quantity", onlyQuantity(s)}, {"schedule", text(s.schedule)},
+		{"start_date", s.created}, {"status", s.status},
+	}
+	if g.pauseReasons {
+		o = o.with(field{"status_details", statusDetails(s)})
+	}
+	return append(o, object{
+		{"test_clock", text(s.clock.name())}, {"transfer_data", nil},
 		{"trial_end", moment(s.trialEnd)},
 		{"trial_settings", object{{"end_behavior", object{{"missing_payment_method", missing}}}}},
 		{"trial_start", moment(s.trialStart)},
-	}
+	}...)
 }
 
-func itemObject(s *subscription, g generation, live bool) object {
-	o := object{{"id", s.item}, {"object", "subscription_item"}, {"billing_thresholds", nil}, {"created", s.created}}
+// statusDetails tells why a subscription is paused, null while it is not.
+func statusDetails(s *subscription) any {
+	if s.pausedFor == "" {
+		return nil
+	}
+	return object{{"paused", object{{"subscription", object{{"type", s.pausedFor}}}}}}
+}
+
+// itemObjects renders all items, the first one first.
+func itemObjects(s *subscription, g generation, live bool) list {
+	data := list{itemObject(s, extra{item: s.item, plan: s.plan, quantity: s.quantity}, g, live)}
+	for _, x := range s.extras {
+		data = append(data, itemObject(s, x, g, live))
+	}
+	return data
+}
+
+func itemObject(s *subscription, x extra, g generation, live bool) object {
+	o := object{{"id", x.item}, {"object", "subscription_item"}, {"billing_thresholds", nil}, {"created", s.created}}
 	if g.modern {
-		o = o.with(field{"current_period_end", s.periodEnd}, field{"current_period_start", s.periodStart})
+		start, end := s.periodOf(x)
+		o = o.with(field{"current_period_end", end}, field{"current_period_start", start})
 	}
 	if g.modern || g.version >= "2024" {
 		o = o.with(field{"discounts", list{}})
 	}
 	return o.with(
 		field{"metadata", object{}},
-		field{"plan", planObject(s.plan, g, live)}, field{"price", priceObject(s.plan, g, live)},
-		field{"quantity", s.quantity}, field{"subscription", s.id}, field{"tax_rates", list{}},
+		field{"plan", planObject(x.plan, g, live)}, field{"price", priceObject(x.plan, g, live)},
+		field{"quantity", x.quantity}, field{"subscription", s.id}, field{"tax_rates", list{}},
 	)
+}
+
+// onlyPlan is told on top as long as there is but one item.
+func onlyPlan(s *subscription, g generation, live bool) any {
+	if len(s.extras) > 0 {
+		return nil
+	}
+	return planObject(s.plan, g, live)
+}
+
+func onlyQuantity(s *subscription) any {
+	if len(s.extras) > 0 {
+		return nil
+	}
+	return s.quantity
+}
+
+// pendingObject tells of an upgrade that waits for its payment.
+func pendingObject(s *subscription) any {
+	if s.pending == nil {
+		return nil
+	}
+	item := object{{"id", s.item}, {"object", "subscription_item"}, {"price", object{{"id", s.pending.price}, {"product", s.pending.product}}}, {"quantity", s.quantity}}
+	return object{
+		{"billing_cycle_anchor", nil}, {"expires_at", s.pendingExpires}, {"subscription_items", list{item}},
+		{"trial_end", nil}, {"trial_from_plan", nil},
+	}
 }
 
 // pricesMade is when the prices were created: a plan outlives many runs.

@@ -51,7 +51,8 @@ func (e decoded) text(path string) string {
 func (e decoded) id() string { return e.text("data.object.id") }
 
 func (e decoded) modern() bool {
-	return strings.Contains(e.text("api_version"), "basil") || strings.Contains(e.text("api_version"), "clover")
+	return strings.Contains(e.text("api_version"), "basil") || strings.Contains(e.text("api_version"), "clover") ||
+		strings.Contains(e.text("api_version"), "endive")
 }
 
 // shapes tells, for each kind of object, what must and what must not be there:
@@ -67,8 +68,8 @@ var shapes = map[string]struct{ always, older, modern []string }{
 		always: []string{"customer", "customer_email", "customer_name", "customer_address.line1", "status", "billing_reason", "attempt_count",
 			"amount_due", "amount_paid", "status_transitions.finalized_at", "lines.data.0.period.end", "next_payment_attempt"},
 		older: []string{"subscription", "paid", "payment_intent", "charge", "tax", "lines.data.0.price.id", "lines.data.0.subscription"},
-		modern: []string{"parent.subscription_details.subscription", "parent.subscription_details.metadata", "total_taxes",
-			"lines.data.0.pricing.price_details.price", "lines.data.0.parent.subscription_item_details.subscription"},
+		modern: []string{"parent", "total_taxes",
+			"lines.data.0.pricing.price_details.price", "lines.data.0.parent.subscription_item_details"},
 	},
 	"checkout.session": {
 		always: []string{"customer", "customer_details.email", "customer_details.address.line1", "client_reference_id", "metadata",
@@ -76,6 +77,22 @@ var shapes = map[string]struct{ always, older, modern []string }{
 		older:  []string{"shipping_details"},
 		modern: []string{"adaptive_pricing", "collected_information"},
 	},
+	"charge": {
+		always: []string{"amount", "amount_refunded", "currency", "customer", "payment_intent", "paid", "refunded", "status"},
+		older:  []string{"invoice"},
+	},
+	"payment_intent": {
+		always: []string{"amount", "amount_received", "currency", "customer", "latest_charge", "status"},
+		older:  []string{"invoice"},
+	},
+	"refund":  {always: []string{"amount", "charge", "currency", "payment_intent", "status"}},
+	"dispute": {always: []string{"amount", "charge", "currency", "payment_intent", "status"}},
+	"credit_note": {
+		always: []string{"amount", "currency", "customer", "invoice", "status", "voided_at"},
+		older:  []string{"refund"},
+		modern: []string{"refunds"},
+	},
+	"invoice_payment": {always: []string{"amount_paid", "invoice", "payment.payment_intent", "status"}},
 }
 
 func TestPayloadsHaveTheShapeOfTheirVersion(t *testing.T) {

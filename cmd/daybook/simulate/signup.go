@@ -19,6 +19,13 @@ type offer struct {
 	// missingCard is what happens at the trial's end without a card.
 	missingCard string
 	sendInvoice bool
+	// percentOff is a coupon's, extras are further items.
+	percentOff int64
+	extras     []extra
+	// clock is the test clock that it is to live under.
+	clock *clock
+	// schedule is the id of the schedule that runs it.
+	schedule string
 }
 
 // planOf draws a monthly price of a tier.
@@ -35,7 +42,7 @@ func (s *story) meet() {
 	s.now -= s.between(30*time.Second, 5*time.Minute)
 	s.customer.created = s.now
 	if s.chance(0.3) {
-		s.emit("customer.created", customerObject(s.customer, nil, s.options.Livemode), nil, byRequest)
+		s.emit("customer.created", s.showCustomer(), nil, byRequest)
 		s.emit("payment_method.attached", methodObject(s.customer, s.options.Livemode), nil, byRequest)
 	}
 	s.now = at
@@ -99,6 +106,7 @@ func (s *story) newSubscription(o offer) *subscription {
 		id: "sub_1" + token(s.rng, 23), item: "si_" + token(s.rng, 14), customer: s.customer,
 		quantity: o.quantity, created: s.now, missingCard: o.missingCard, sendInvoice: o.sendInvoice,
 		flexible: s.generation().flexible, owner: s.account, plan: o.plan, status: "active",
+		percentOff: o.percentOff, extras: o.extras, schedule: o.schedule, clock: o.clock,
 	}
 	if o.naming == nameNowhere {
 		sub.owner = s.customer.id
@@ -128,12 +136,17 @@ func (s *story) startTrial(sub *subscription, length time.Duration) {
 func (s *story) startIncomplete(sub *subscription, inv *invoice) {
 	s.emit("customer.subscription.created", s.show(sub), nil, byRequest)
 	inv.status, inv.finalized, inv.attempts = "open", s.now, 1
-	inv.intent = "pi_3" + token(s.rng, 23)
+	s.decline(s.paymentOf(inv))
 	s.emit("invoice.payment_failed", s.showInvoice(inv), nil, byRequest)
 }
 
 // checkOut tells that the session behind a sign-up is complete.
 func (s *story) checkOut(sub *subscription, inv *invoice, how naming) {
+	s.tell("checkout.session.completed", s.sessionOf(sub, inv, how))
+}
+
+// sessionOf is the session behind a sign-up.
+func (s *story) sessionOf(sub *subscription, inv *invoice, how naming) *session {
 	session := s.newSession()
 	session.subscription, session.invoice = sub, inv
 	switch how {
@@ -149,7 +162,12 @@ func (s *story) checkOut(sub *subscription, inv *invoice, how naming) {
 		session.reference = s.account
 	case nameNowhere:
 	}
-	s.emit("checkout.session.completed", sessionObject(session, s.generation(), s.options.Livemode), nil, byStripe)
+	return session
+}
+
+// tell emits an event of a session.
+func (s *story) tell(typ string, session *session) {
+	s.emit(typ, sessionObject(session, s.generation(), s.options.Livemode), nil, byStripe)
 }
 
 func (s *story) newSession() *session {

@@ -100,7 +100,9 @@ func Generate(options Options) *Run {
 		s.play(lifecycleFor(s.rng, i))
 		events = append(events, s.events...)
 		run.ends = append(run.ends, s.ends()...)
-		run.Personal = append(run.Personal, s.customer.personal()...)
+		for _, c := range append(s.strangers, s.customer) {
+			run.Personal = append(run.Personal, c.personal()...)
+		}
 	}
 	slices.SortStableFunc(events, func(a, b event) int { return cmp.Compare(a.created, b.created) })
 	run.Events = len(events)

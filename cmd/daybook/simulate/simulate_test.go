@@ -146,7 +146,7 @@ func TestEveryLifecycleHasItsEnd(t *testing.T) {
 	for _, want := range []string{
 		"active subscription", "trialing subscription", "past_due grace", "past_due expired_grace", "canceled canceled",
 		"unpaid unpaid", "paused paused", "incomplete incomplete", "incomplete_expired canceled",
-		"active unmapped_price", "- free",
+		"active unmapped_price", "- free", "past_due nothing_owed",
 	} {
 		if !slices.Contains(got, want) {
 			t.Errorf("no account ends as %q", want)

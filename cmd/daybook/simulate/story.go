@@ -8,6 +8,7 @@ import (
 // event is one Stripe event, rendered.
 type event struct {
 	id, typ, version          string
+	account                   string
 	created                   int64
 	object, previous          object
 	requestID, idempotencyKey string
@@ -43,8 +44,13 @@ type story struct {
 
 	now, start, end int64
 	subscriptions   []*subscription
+	payments        []*payment
 	accounts        []string
-	events          []event
+	// strangers are the customers of whom nothing may be known, connected is the
+	// Stripe account that the events come from, empty for the endpoint's own.
+	strangers []*customer
+	connected string
+	events    []event
 }
 
 // newStory casts lifecycle number i. Each has a generator of its own, so that
@@ -82,6 +88,7 @@ func (s *story) castGenerations() {
 func (s *story) play(l lifecycle) {
 	s.lifecycle = l.name
 	l.script(s)
+	s.strange()
 }
 
 // generation is the one in force now.
@@ -125,6 +132,7 @@ func (s *story) emit(typ string, o object, before object, who origin) {
 		e.requestID = "req_" + token(s.rng, 14)
 		e.idempotencyKey = "stripe-node-retry-" + token(s.rng, 22)
 	}
+	e.account = s.connected
 	e.body = envelope(e, s.options.Livemode)
 	e.object, e.previous = nil, nil
 	s.events = append(s.events, e)
@@ -138,6 +146,8 @@ func (s *story) showInvoice(i *invoice) object {
 	return invoiceObject(i, s.generation(), s.options.Livemode)
 }
 
+func (s *story) showCustomer() object { return customerObject(s.customer, s.options.Livemode) }
+
 // change moves a subscription, and tells of it by customer.subscription.updated.
 func (s *story) change(sub *subscription, who origin, move func()) {
 	before := s.show(sub)
@@ -150,6 +160,7 @@ func (s *story) change(sub *subscription, who origin, move func()) {
 type accountEnd struct {
 	account, lifecycle string
 	subscriptions      []*subscription
+	payments           []*payment
 }
 
 // ends lists what the story left behind, account by account.
@@ -160,6 +171,11 @@ func (s *story) ends() []accountEnd {
 		for _, sub := range s.subscriptions {
 			if sub.owner == account {
 				end.subscriptions = append(end.subscriptions, sub)
+			}
+		}
+		for _, p := range s.payments {
+			if p.owner() == account {
+				end.payments = append(end.payments, p)
 			}
 		}
 		ends = append(ends, end)

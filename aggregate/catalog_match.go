@@ -1,0 +1,101 @@
+package aggregate
+
+import "strings"
+
+// TierOfItem maps a priced item to a tier: by price id, then by a recorded
+// mapping of it, then product, then lookup key.
+func (c *Catalog) TierOfItem(item Item) (Tier, bool) {
+	if m := c.match(item); m.tier >= 0 {
+		return c.Tiers[m.tier], true
+	}
+	return Tier{}, false
+}
+
+// AddonOfItem maps a priced item to an add-on, in the same way. An item is
+// either a tier's or an add-on's: the better way of naming it decides.
+func (c *Catalog) AddonOfItem(item Item) (Addon, bool) {
+	if m := c.match(item); m.addon >= 0 {
+		return c.Addons[m.addon], true
+	}
+	return Addon{}, false
+}
+
+// match is what an item's price stands for: a place among the tiers or among
+// the add-ons, the other of the two being -1, and the way in which it was found.
+type match struct {
+	tier, addon int
+	by          int
+}
+
+// unmatched is the match of an item that is in no place of the catalog.
+var unmatched = match{tier: -1, addon: -1, by: -1}
+
+// The ways in which an item may be named, best first.
+const (
+	byPrice = iota
+	byRecord
+	byProduct
+	byLookupKey
+)
+
+func (c *Catalog) match(item Item) match {
+	if m := c.named(byPrice, "", item.Price); m.by == byPrice {
+		return m
+	}
+	if m := c.asRecorded(item.Price); m.by == byRecord {
+		return m
+	}
+	if m := c.named(byProduct, "product:", item.Product); m.by == byProduct {
+		return m
+	}
+	return c.named(byLookupKey, "lookup:", item.LookupKey)
+}
+
+// named looks for the place whose prices name id in the way that has this prefix.
+func (c *Catalog) named(by int, prefix, id string) match {
+	if id == "" {
+		return unmatched
+	}
+	for i := range c.Tiers {
+		if names(c.Tiers[i].Prices, prefix, id) {
+			return match{tier: i, addon: -1, by: by}
+		}
+	}
+	for i := range c.Addons {
+		if names(c.Addons[i].Prices, prefix, id) {
+			return match{tier: -1, addon: i, by: by}
+		}
+	}
+	return unmatched
+}
+
+// names reports whether one of prices is the prefix and the id.
+func names(prices []string, prefix, id string) bool {
+	for _, p := range prices {
+		if named, of := strings.CutPrefix(p, prefix); of && named == id {
+			return true
+		}
+	}
+	return false
+}
+
+// asRecorded goes by what was recorded of a price. A mapping to what the catalog
+// no longer has is as none.
+func (c *Catalog) asRecorded(price string) match {
+	m, found := c.recorded[price]
+	if !found || !c.recordedBy.IsZero() && m.MappedAt.After(c.recordedBy) {
+		return unmatched
+	}
+	if m.Addon != "" {
+		for i := range c.Addons {
+			if c.Addons[i].ID == m.Addon {
+				return match{tier: -1, addon: i, by: byRecord}
+			}
+		}
+		return unmatched
+	}
+	if rank := c.Rank(m.Tier); rank >= 0 {
+		return match{tier: rank, addon: -1, by: byRecord}
+	}
+	return unmatched
+}

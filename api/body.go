@@ -1,0 +1,135 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"slices"
+	"time"
+	"unicode/utf8"
+)
+
+// maxRequestBytes bounds the body of a request that is not a webhook.
+const maxRequestBytes = 64 << 10
+
+var (
+	errNotJSON      = problem(http.StatusUnsupportedMediaType, "Send the body as application/json.")
+	errRequestLarge = problem(http.StatusRequestEntityTooLarge, "The body is larger than this route takes.")
+)
+
+// body is a request's JSON object, and everything that is wrong with it.
+type body struct {
+	fields map[string]json.RawMessage
+	known  []string
+	faults []Fault
+}
+
+// readBodyOf reads the body of a request: one JSON object. A body that is none
+// is the error; what is wrong inside it is gathered as faults.
+func readBodyOf(w http.ResponseWriter, r *http.Request) (*body, error) {
+	media, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if charset := params["charset"]; err != nil || media != "application/json" || charset != "" && charset != "utf-8" && charset != "UTF-8" {
+		return nil, errNotJSON
+	}
+	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequestBytes))
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return nil, errRequestLarge
+	case err != nil:
+		return nil, errBodyCut
+	}
+	b := &body{}
+	if !utf8.Valid(raw) || json.Unmarshal(raw, &b.fields) != nil || b.fields == nil {
+		return nil, badRequest(Fault{"body", "wants one JSON object"})
+	}
+	if name, twice := repeated(raw); twice {
+		b.fault(printable(name), "is there more than once")
+	}
+	return b, nil
+}
+
+// repeated finds a field that a JSON object has twice: which of the two is
+// meant, nobody can tell.
+func repeated(object []byte) (string, bool) {
+	decoder := json.NewDecoder(bytes.NewReader(object))
+	seen := map[string]bool{}
+	if _, err := decoder.Token(); err != nil {
+		return "", false
+	}
+	for decoder.More() {
+		token, err := decoder.Token()
+		name, is := token.(string)
+		var value json.RawMessage
+		if err != nil || !is || decoder.Decode(&value) != nil {
+			return "", false
+		}
+		if seen[name] {
+			return name, true
+		}
+		seen[name] = true
+	}
+	return "", false
+}
+
+func (b *body) fault(field, reason string) { b.faults = append(b.faults, Fault{field, reason}) }
+
+// has reports whether a field is faulty already.
+func (b *body) has(field string) bool {
+	return slices.ContainsFunc(b.faults, func(f Fault) bool { return f.Field == field })
+}
+
+// field decodes a field, and reports whether it is there. Null is as missing.
+func (b *body) field(name string, into any, want string) bool {
+	b.known = append(b.known, name)
+	raw, there := b.fields[name]
+	if !there || string(raw) == "null" {
+		return false
+	}
+	if json.Unmarshal(raw, into) != nil {
+		b.fault(name, want)
+		return false
+	}
+	return true
+}
+
+// text is a field that must be there.
+func (b *body) text(name string) string {
+	var value string
+	if !b.field(name, &value, "wants a string") && !b.has(name) {
+		b.fault(name, "is missing")
+	}
+	return value
+}
+
+// moment is a time, zero if it is not there.
+func (b *body) moment(name string) time.Time {
+	const want = "wants a time like 2026-01-31T09:30:00Z or 2026-01-31T10:30:00+01:00"
+	var text string
+	if !b.field(name, &text, want) {
+		return time.Time{}
+	}
+	t, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil {
+		b.fault(name, want)
+	}
+	return t.UTC()
+}
+
+// close adds a fault for every field that nothing asked for: a misspelt one
+// would otherwise be left out in silence.
+func (b *body) close() {
+	var unknown []string
+	for name := range b.fields {
+		if !slices.Contains(b.known, name) {
+			unknown = append(unknown, name)
+		}
+	}
+	slices.Sort(unknown)
+	for _, name := range unknown {
+		b.fault(printable(name), "is no field of this request")
+	}
+}

@@ -1,0 +1,249 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/daybookhq/daybook/aggregate"
+	"github.com/daybookhq/daybook/cmd/daybook/config"
+	"github.com/daybookhq/daybook/eventstore"
+	"github.com/daybookhq/daybook/intake"
+	"github.com/daybookhq/daybook/projections"
+)
+
+// checkedCatalog is what catalog check finds.
+type checkedCatalog struct {
+	Hash string `json:"hash,omitempty"`
+	// Faults are what makes it no catalog.
+	Faults []string `json:"faults"`
+	// Prices are those that history has, and where each maps.
+	Prices []checkedPrice `json:"prices"`
+	// UnmappedInUse counts those in use that map nowhere.
+	UnmappedInUse int `json:"unmapped_in_use"`
+}
+
+// checkedPrice is a price as facts name it.
+type checkedPrice struct {
+	Price     string `json:"price"`
+	LookupKey string `json:"lookup_key,omitempty"`
+	Product   string `json:"product,omitempty"`
+	// Subscriptions counts those that ever had it, InUse those that have it now
+	// and have not ended.
+	Subscriptions int `json:"subscriptions"`
+	InUse         int `json:"in_use"`
+	aggregate.PriceMatch
+}
+
+func catalogCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "catalog", Short: "Look at the plan catalog", Args: noArgs, RunE: showHelp}
+	cmd.AddCommand(catalogCheckCommand())
+	return cmd
+}
+
+func catalogCheckCommand() *cobra.Command {
+	var output string
+	cmd := &cobra.Command{
+		Use: "check [FILE]", Short: "Check a catalog, and show where each price of the history maps", Args: oneArgAtMost("FILE"),
+		Long: "Checks a catalog file, by default the configured catalog, and shows for every price that the record has\n" +
+			"seen which tier or add-on it stands for under it, and by which rule. Nothing is changed. Exits 1 if the\n" +
+			"file has a fault, or a price in use maps nowhere.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkOutput(output); err != nil {
+				return err
+			}
+			checked, err := checkCatalog(cmd, args)
+			if err != nil {
+				return err
+			}
+			return checked.report(cmd, output)
+		},
+	}
+	addOutputFlag(cmd, &output)
+	return cmd
+}
+
+func checkCatalog(cmd *cobra.Command, args []string) (checkedCatalog, error) {
+	checked := checkedCatalog{Faults: []string{}, Prices: []checkedPrice{}}
+	cfg, err := loadConfig(cmd, false)
+	if err != nil {
+		return checked, err
+	}
+	catalog := cfg.Catalog
+	if len(args) > 0 {
+		catalog, err = config.ReadCatalog(args[0])
+		var faults aggregate.CatalogFaults
+		if errors.As(err, &faults) {
+			checked.Faults = faults
+			return checked, nil
+		}
+		if err != nil {
+			return checked, err
+		}
+	}
+	checked.Hash = catalog.Hash()
+	if storeExists(cfg.DataDir) != nil {
+		return checked, nil // no history yet, and nothing that could map wrongly
+	}
+	r, err := openRecord(cmd)
+	if err != nil {
+		return checked, err
+	}
+	defer r.close()
+	return checked, checked.lookUp(cmd, r, catalog)
+}
+
+// lookUp maps the prices of the record, with the mappings that it holds.
+func (c *checkedCatalog) lookUp(cmd *cobra.Command, r *record, catalog *aggregate.Catalog) error {
+	ctx := cmd.Context()
+	history, _, err := readCatalogs(ctx, r.store)
+	if err != nil {
+		return err
+	}
+	now := systemClock()
+	inForce := history.With(aggregate.CatalogAdopted{Schema: aggregate.Schema, Hash: c.Hash, Catalog: catalog,
+		AdoptedAt: history.NextAdoption(now)}).Current()
+	bar := newProgress(cmd, "catalog check", 0)
+	defer bar.finish()
+	seen, err := pricesSeen(ctx, r.store, bar.tell)
+	if err != nil {
+		return err
+	}
+	inUse, err := pricesInUse(ctx, r.model)
+	if err != nil {
+		return err
+	}
+	for named := range inUse {
+		if seen[named] == nil {
+			seen[named] = map[string]bool{} // a model that is ahead of what was read
+		}
+	}
+	for named, subscriptions := range seen {
+		p := checkedPrice{Price: named.Price, LookupKey: named.LookupKey, Product: named.Product,
+			Subscriptions: max(len(subscriptions), inUse[named]), InUse: inUse[named], PriceMatch: inForce.Match(named)}
+		if p.InUse > 0 && p.Rule == "" {
+			c.UnmappedInUse++
+		}
+		c.Prices = append(c.Prices, p)
+	}
+	slices.SortFunc(c.Prices, func(a, b checkedPrice) int {
+		return cmp.Or(cmp.Compare(a.Price, b.Price), cmp.Compare(a.LookupKey, b.LookupKey), cmp.Compare(a.Product, b.Product))
+	})
+	return nil
+}
+
+// named is what of an item decides where it maps.
+func named(item aggregate.Item) aggregate.Item {
+	return aggregate.Item{Price: item.Price, LookupKey: item.LookupKey, Product: item.Product}
+}
+
+// pricesSeen lists the prices of all facts, each with the subscriptions that had
+// it.
+func pricesSeen(ctx context.Context, store eventstore.Reader, tell func(done, total int64)) (map[aggregate.Item]map[string]bool, error) {
+	head, err := store.Head(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read the log's end: %w", err)
+	}
+	seen := map[aggregate.Item]map[string]bool{}
+	filter := eventstore.Filter{Prefixes: []string{intake.SubscriptionCategory + "-"}}
+	read := 0
+	for e, err := range store.ReadAll(ctx, 0, eventstore.Forwards, filter, 0) {
+		if err != nil {
+			return nil, fmt.Errorf("read the subscriptions: %w", err)
+		}
+		var fact struct {
+			Subscription *struct {
+				Items []aggregate.Item `json:"items"`
+			} `json:"subscription"`
+		}
+		if err := json.Unmarshal(e.Data, &fact); err != nil {
+			return nil, fmt.Errorf("read %s at revision %d: %w", e.Stream, e.Revision, err)
+		}
+		if fact.Subscription != nil {
+			for _, item := range fact.Subscription.Items {
+				if seen[named(item)] == nil {
+					seen[named(item)] = map[string]bool{}
+				}
+				seen[named(item)][e.Stream.ID()] = true
+			}
+		}
+		if read++; read%1000 == 0 {
+			tell(int64(e.Position), int64(head))
+		}
+	}
+	return seen, nil
+}
+
+// pricesInUse counts the subscriptions that have a price now and have not ended.
+func pricesInUse(ctx context.Context, model projections.Reader) (map[aggregate.Item]int, error) {
+	const page = 1000
+	inUse := map[aggregate.Item]int{}
+	for after := ""; ; {
+		rows, err := model.Subscriptions(ctx, projections.SubscriptionFilter{After: after, Limit: page})
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range rows {
+			if s.Status.Terminal() {
+				continue
+			}
+			counted := map[aggregate.Item]bool{}
+			for _, item := range s.Items {
+				if n := named(item); !counted[n] {
+					counted[n] = true
+					inUse[n]++
+				}
+			}
+		}
+		if len(rows) < page {
+			return inUse, nil
+		}
+		after = rows[len(rows)-1].ID
+	}
+}
+
+func (c checkedCatalog) report(cmd *cobra.Command, output string) error {
+	var err error
+	if output == outputJSON {
+		err = writeJSON(cmd.OutOrStdout(), c)
+	} else {
+		err = c.print(cmd)
+	}
+	if err == nil && len(c.Faults)+c.UnmappedInUse > 0 {
+		return errReported
+	}
+	return err
+}
+
+func (c checkedCatalog) print(cmd *cobra.Command) error {
+	for _, fault := range c.Faults {
+		cmd.Println(fault)
+	}
+	if len(c.Faults) > 0 {
+		cmd.Printf("%d faults: this catalog would be refused\n", len(c.Faults))
+		return nil
+	}
+	if len(c.Prices) > 0 {
+		rows := newTable(cmd.OutOrStdout(), "PRICE", "LOOKUP KEY", "PRODUCT", "SUBSCRIPTIONS", "IN USE", "STANDS FOR", "BY")
+		for _, p := range c.Prices {
+			place := "UNMAPPED"
+			switch {
+			case p.Tier != "":
+				place = "tier " + p.Tier
+			case p.Addon != "":
+				place = "add-on " + p.Addon
+			}
+			rows.row(p.Price, orDash(p.LookupKey), orDash(p.Product), p.Subscriptions, p.InUse, place, orDash(string(p.Rule)))
+		}
+		if err := rows.flush(); err != nil {
+			return err
+		}
+	}
+	cmd.Printf("a valid catalog; %d prices seen, %d in use without a place in it\n", len(c.Prices), c.UnmappedInUse)
+	return nil
+}

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+
+	"github.com/spf13/cobra"
+
+	"github.com/daybookhq/daybook/intake/posting"
+)
+
+// repostCall is what the control route is asked for.
+type repostCall struct {
+	Events   []string `json:"events,omitempty"`
+	Failed   bool     `json:"failed,omitempty"`
+	Unposted bool     `json:"unposted,omitempty"`
+	Type     string   `json:"type,omitempty"`
+	DryRun   bool     `json:"dry_run,omitempty"`
+}
+
+func (c repostCall) selection() posting.Selection {
+	return posting.Selection{Events: c.Events, Failed: c.Failed, Unposted: c.Unposted, Type: c.Type}
+}
+
+func repostCommand() *cobra.Command {
+	var call repostCall
+	var output string
+	cmd := &cobra.Command{
+		Use: "repost [EVT…]", Short: "Post recorded events again, after an upgrade or a fix",
+		Long: "Reads recorded Stripe events as this build does. Facts that are not there are added, those that say\n" +
+			"something else are superseded; the record only grows, and to repeat it changes nothing. Choose events by\n" +
+			"their ids, or with one of --failed, --unposted and --type. Exits 1 if one could not be posted.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			call.Events = args
+			if err := call.selection().Check(); err != nil {
+				return &usageError{err}
+			}
+			var result posting.Reposted
+			if err := callWriting(cmd, output, "/repost", "repost", call, &result); err != nil {
+				return err
+			}
+			return reportReposted(cmd, output, result)
+		},
+	}
+	f := cmd.Flags()
+	f.BoolVar(&call.Failed, "failed", false, "every event that could not be posted (see daybook failures)")
+	f.BoolVar(&call.Unposted, "unposted", false, "events whose facts are not there, because an earlier build did not post their type")
+	f.StringVar(&call.Type, "type", "", "every event of a Stripe type, as in customer.subscription.updated")
+	f.BoolVar(&call.DryRun, "dry-run", false, "only report what would change")
+	addOutputFlag(cmd, &output)
+	return cmd
+}
+
+// callWriting makes one call of a command that writes: to the owner of the data
+// dir, with its content as JSON and its progress shown.
+func callWriting(cmd *cobra.Command, output, route, what string, content, result any) error {
+	if err := checkOutput(output); err != nil {
+		return err
+	}
+	cfg, err := loadConfig(cmd, false)
+	if err != nil {
+		return err
+	}
+	if err := storeExists(cfg.DataDir); err != nil {
+		return err
+	}
+	body, err := json.Marshal(content)
+	if err != nil {
+		return err
+	}
+	bar := newProgress(cmd, what, 0)
+	defer bar.finish()
+	return callControl(cmd.Context(), cfg, newLogger(cfg, cmd.ErrOrStderr()), route, bytes.NewReader(body), bar.tell, result)
+}
+
+func reportReposted(cmd *cobra.Command, output string, r posting.Reposted) error {
+	write := printReposted
+	if output == outputJSON {
+		write = func(cmd *cobra.Command, r posting.Reposted) error { return writeJSON(cmd.OutOrStdout(), r) }
+	}
+	if err := write(cmd, r); err != nil {
+		return err
+	}
+	if r.Failed > 0 {
+		return errReported
+	}
+	return nil
+}
+
+func printReposted(cmd *cobra.Command, r posting.Reposted) error {
+	if len(r.Events) > 0 {
+		rows := newTable(cmd.OutOrStdout(), "EVENT", "TYPE", "OUTCOME", "ADDED", "CORRECTED", "WHY")
+		for _, e := range r.Events {
+			outcome := string(e.Outcome)
+			if e.Repaired {
+				outcome += ", repaired"
+			}
+			rows.row(e.StripeEventID, orDash(e.EventType), outcome, e.Added, e.Corrected, orDash(e.Reason))
+		}
+		if err := rows.flush(); err != nil {
+			return err
+		}
+	}
+	if r.MoreEvents > 0 {
+		cmd.Printf("and %d more\n", r.MoreEvents)
+	}
+	cmd.Printf("%d events: %d facts added, %d corrected, %d events repaired, %d failed\n",
+		r.Looked, r.Added, r.Corrected, r.Repaired, r.Failed)
+	if r.Rehearsed {
+		cmd.Println("dry run: everything was left as it is")
+	}
+	return nil
+}
+
+// repost is the control route behind the command.
+func (n *node) repost(r *http.Request, tell func(done, total int64)) (any, error) {
+	var call repostCall
+	if err := readCall(r, &call); err != nil {
+		return nil, err
+	}
+	result, err := n.poster.Repost(r.Context(), posting.RepostPlan{
+		Selection: call.selection(), Rehearse: call.DryRun, Progress: tell})
+	if err != nil || call.DryRun {
+		return result, err
+	}
+	return result, n.awaitProjected(r.Context())
+}

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/daybookhq/daybook/aggregate"
+	"github.com/daybookhq/daybook/projections"
+)
+
+// shownAccount is an account with what it may do, as the API answers it.
+type shownAccount struct {
+	projections.AccountRecord
+	Entitlement aggregate.Entitlement `json:"entitlement"`
+}
+
+func (q *showQuery) account(ctx context.Context, cmd *cobra.Command, r *record, account string) error {
+	shown, known, err := r.model.Account(ctx, account)
+	if err != nil {
+		return err
+	}
+	if known && q.at != (projections.Moments{}) {
+		if shown, known, err = projections.AccountAt(ctx, r.store, shown, q.at); err != nil {
+			return err
+		}
+	}
+	if !known {
+		return fmt.Errorf("nothing is known of account %s%s", account, q.bounds())
+	}
+	catalogs, err := projections.CatalogsAt(ctx, r.store, q.at)
+	if err != nil {
+		return err
+	}
+	now := q.now()
+	e := shown.Entitle(catalogs, now)
+	e.Epoch, e.Livemode = r.about.Epoch, r.about.Livemode
+	if q.output == outputJSON {
+		return writeJSON(cmd.OutOrStdout(), shownAccount{AccountRecord: shown, Entitlement: e})
+	}
+	return printAccount(cmd, shown, e, now)
+}
+
+func printAccount(cmd *cobra.Command, a projections.AccountRecord, e aggregate.Entitlement, now time.Time) error {
+	rows := newTable(cmd.OutOrStdout(), "account", e.Account)
+	rows.row("tier", fmt.Sprintf("%s (%s)", e.Tier, e.Reason))
+	rows.row("status", orDash(string(e.Status)))
+	rows.row("features", strings.Join(e.Features, ", "))
+	if e.InGrace {
+		rows.row("in grace until", moment(e.GraceUntil))
+	}
+	if a.Block != nil {
+		rows.row("blocked", fmt.Sprintf("%s  by %s: %s", moment(a.Block.BlockedAt), a.Block.BlockedBy, a.Block.Reason))
+	}
+	if !a.GraceUntil.IsZero() {
+		rows.row("grace extended until", moment(a.GraceUntil))
+	}
+	flags := append(append([]string{}, a.Flags...), e.Flags...)
+	rows.row("flags", orDash(strings.Join(slices.Compact(slices.Sorted(slices.Values(flags))), ", ")))
+	for _, w := range a.Waivers {
+		rows.row("waiver", fmt.Sprintf("%s  %s  %s  %s", w.ID, w.Tier, waiverState(w, now), w.Reason))
+	}
+	for _, s := range a.Subscriptions {
+		rows.row("subscription", fmt.Sprintf("%s  %s  %s", s.ID, s.Status, orDash(s.Tier)))
+	}
+	for _, l := range a.Links {
+		what := l.Subscription
+		if what == "" {
+			what = l.Customer
+		}
+		rows.row("link", fmt.Sprintf("%s  by %s  %s", what, l.By, orDash(l.StripeEventID)))
+	}
+	printMoney(rows, "received", a.Payments.Received)
+	printMoney(rows, "refunded", a.Payments.Refunded)
+	printMoney(rows, "lost to disputes", a.Payments.Lost)
+	return rows.flush()
+}
+
+func printMoney(rows table, what string, sums []aggregate.Money) {
+	for _, m := range sums {
+		rows.row(what, fmt.Sprintf("%d %s (minor units)", m.Amount, m.Currency))
+	}
+}
+
+// waiverState says in words whether a waiver is in force, and for how long.
+func waiverState(w aggregate.Waiver, now time.Time) string {
+	switch {
+	case !w.RevokedAt.IsZero():
+		return "revoked " + moment(w.RevokedAt)
+	case w.ExpiresAt.IsZero():
+		return "without end"
+	case w.InForce(now):
+		return "until " + moment(w.ExpiresAt)
+	}
+	return "ended " + moment(w.ExpiresAt)
+}

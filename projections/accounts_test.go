@@ -1,0 +1,396 @@
+package projections_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/daybookhq/daybook/aggregate"
+	"github.com/daybookhq/daybook/projections"
+)
+
+func TestACustomersClaimMovesAllItsSubscriptions(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	r.subscribed("sub_1", "", aggregate.Active, "price_basic", begin)
+	r.subscribed("sub_2", "own", aggregate.Active, "price_elite", begin)
+	r.settle()
+	if e := r.entitlement("cus_sub_1"); e.Tier != "basic" {
+		t.Fatalf("before any claim: %+v", e)
+	}
+	r.customer("cus_sub_1", "team", begin)
+	r.customer("cus_sub_2", "team", begin)
+	r.settle()
+	if e := r.entitlement("team"); e.Tier != "basic" || e.SubscriptionID != "sub_1" {
+		t.Errorf("the claimed account: %+v", e)
+	}
+	if e := r.entitlement("cus_sub_1"); e.Known {
+		t.Errorf("the old account still has %+v", e)
+	}
+	if e := r.entitlement("own"); e.SubscriptionID != "sub_2" {
+		t.Errorf("a claim displaced a better link: %+v", e)
+	}
+	if a := r.account("team"); !slices.Equal(a.Customers, []string{"cus_sub_1", "cus_sub_2"}) || len(a.Links) != 3 ||
+		a.Links[0].Subscription != "sub_1" || a.Links[0].By != "customer" || a.Links[0].StripeEventID == "" {
+		t.Errorf("account %+v", a)
+	}
+	r.sameAsRebuilt()
+
+	r.customer("cus_sub_1", "other", begin.Add(time.Minute))
+	r.settle()
+	if e := r.entitlement("team"); e.Known {
+		t.Errorf("after the claim moved on: %+v", e)
+	}
+	if e := r.entitlement("other"); e.Tier != "basic" {
+		t.Errorf("where the claim moved: %+v", e)
+	}
+	r.fact(projections.KindCustomer, "cus_sub_1", aggregate.Fact{Type: aggregate.CustomerDeleted, OccurredAt: begin.Add(time.Hour),
+		Customer: &aggregate.CustomerSnapshot{ID: "cus_sub_1", Account: "other", Deleted: true}})
+	r.settle()
+	if e := r.entitlement("cus_sub_1"); e.Tier != "basic" {
+		t.Errorf("a deleted customer claims nothing, and access stays: %+v", e)
+	}
+	r.sameAsRebuilt()
+}
+
+func TestAClaimKnownBeforeTheSubscriptionHolds(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	r.customer("cus_sub_1", "team", begin)
+	r.settle()
+	r.subscribed("sub_1", "", aggregate.Active, "price_basic", begin)
+	r.settle()
+	if e := r.entitlement("team"); e.Tier != "basic" {
+		t.Errorf("entitlement %+v", e)
+	}
+	r.start() // what was known is known again
+	r.subscribed("sub_1", "", aggregate.Active, "price_elite", begin.Add(time.Minute))
+	r.settle()
+	if e := r.entitlement("team"); e.Tier != "elite" {
+		t.Errorf("after a restart %+v", e)
+	}
+	r.sameAsRebuilt()
+}
+
+func TestDecisionsTakeEffectAndEndOnTheSecond(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	ends := begin.Add(time.Hour)
+	r.decided("a", aggregate.Decision{Type: aggregate.WaiverGranted, Waiver: "wv_1", Tier: "elite", Until: ends})
+	r.settle()
+	if e := r.entitlement("a"); !e.Known || e.Tier != "elite" || e.Source != aggregate.FromWaiver {
+		t.Fatalf("a waiver alone: %+v", e)
+	}
+	if a := r.account("a"); len(a.Waivers) != 1 || a.Waivers[0].ID != "wv_1" || len(a.Subscriptions) != 0 {
+		t.Errorf("account %+v", a)
+	}
+	r.sameAsRebuilt()
+	r.clock.Set(ends.Add(-time.Second))
+	if e := r.entitlement("a"); e.Tier != "elite" {
+		t.Errorf("a second before the end: %+v", e)
+	}
+	r.clock.Set(ends)
+	if e := r.entitlement("a"); e.Tier != "starter" || !e.Known {
+		t.Errorf("at the end: %+v", e)
+	}
+	r.eventually("the end is written", func() bool { return r.stored("a").Tier == "starter" })
+
+	r.subscribed("sub_1", "a", aggregate.Active, "price_premium", begin)
+	r.decided("a", aggregate.Decision{Type: aggregate.AccountBlocked})
+	r.settle()
+	if e := r.entitlement("a"); e.Source != aggregate.FromBlocked || r.account("a").Block == nil {
+		t.Errorf("blocked: %+v", e)
+	}
+	r.sameAsRebuilt()
+	r.decided("a", aggregate.Decision{Type: aggregate.AccountUnblocked})
+	r.settle()
+	if e := r.entitlement("a"); e.Tier != "premium" || r.account("a").Block != nil {
+		t.Errorf("unblocked: %+v", e)
+	}
+	r.sameAsRebuilt()
+}
+
+func TestAnExtendedGraceIsNotToldBeforeItEnds(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	extended := graceEnd.Add(48 * time.Hour)
+	r.inGrace("sub_1", "a")
+	r.inGrace("sub_2", "b")
+	r.decided("a", aggregate.Decision{Type: aggregate.GraceExtended, Until: extended})
+	r.settle()
+	r.clock.Set(graceEnd)
+	r.eventually("the other grace is told", func() bool { return slices.Contains(r.toldOf(), "b/sub_2") })
+	if e := r.entitlement("a"); e.Tier != "premium" || !e.GraceUntil.Equal(extended) {
+		t.Errorf("extended: %+v", e)
+	}
+	r.clock.Set(extended.Add(-time.Second))
+	if e := r.entitlement("a"); e.Tier != "premium" {
+		t.Errorf("a second before the end: %+v", e)
+	}
+	if told := r.toldOf(); slices.Contains(told, "a/sub_1") {
+		t.Errorf("told too early: %v", told)
+	}
+	r.clock.Set(extended)
+	if e := r.entitlement("a"); e.Tier != "starter" {
+		t.Errorf("at the end: %+v", e)
+	}
+	r.eventually("the end is told and written", func() bool {
+		return slices.Equal(r.toldOf(), []string{"b/sub_2", "a/sub_1"}) && r.stored("a").Tier == "starter"
+	})
+	r.sameAsRebuilt()
+}
+
+func TestAClockMovesTheAccountsOfItsSubscriptions(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	r.frozen("clock_1", begin, begin)
+	r.onClock("sub_1", "a", "clock_1", aggregate.Active, begin.Add(-48*time.Hour))
+	r.paymentFailed("sub_1", "a", begin)
+	r.onClock("sub_1", "a", "clock_1", aggregate.PastDue, begin)
+	r.settle()
+	if e := r.entitlement("a"); e.Tier != "premium" || !e.InGrace {
+		t.Fatalf("in grace: %+v", e)
+	}
+	r.clock.Set(graceEnd.Add(time.Hour)) // our time passes, the clock's does not
+	if e := r.entitlement("a"); e.Tier != "premium" {
+		t.Errorf("our time counted: %+v", e)
+	}
+	r.sameAsRebuilt()
+	r.frozen("clock_1", graceEnd, begin.Add(time.Minute))
+	r.settle()
+	if e := r.entitlement("a"); e.Tier != "starter" || e.Reason != aggregate.ReasonExpiredGrace {
+		t.Errorf("the clock came to the end of grace: %+v", e)
+	}
+	r.eventually("the end is told", func() bool { return slices.Contains(r.toldOf(), "a/sub_1") })
+	r.sameAsRebuilt()
+}
+
+// The parts of a dispute come in any order; only all of them deny.
+func TestADisputeFindsItsAccountInAnyOrder(t *testing.T) {
+	steps := []func(*rig){
+		func(r *rig) { r.subscribed("sub_1", "", aggregate.Active, "price_premium", begin) },
+		func(r *rig) { r.invoicePaid("sub_1", "in_1", begin) },
+		func(r *rig) { r.paysFor("pi_1", "in_1", begin) },
+		func(r *rig) { r.disputed("pi_1", "needs_response", begin.Add(time.Hour)) },
+		func(r *rig) { r.customer("cus_sub_1", "team", begin) },
+	}
+	permutations(len(steps), func(order []int) {
+		r := newRig(t)
+		r.adopt(strict())
+		r.start()
+		for _, i := range order {
+			steps[i](r)
+			r.settle()
+		}
+		if e := r.entitlement("team"); e.Tier != "starter" || e.Reason != aggregate.ReasonDisputed {
+			t.Errorf("order %v: %+v", order, e)
+		}
+		r.disputed("pi_1", "won", begin.Add(2*time.Hour))
+		r.settle()
+		if e := r.entitlement("team"); e.Tier != "premium" {
+			t.Errorf("order %v, after it was won: %+v", order, e)
+		}
+		r.sameAsRebuilt()
+		r.close()
+	})
+}
+
+// permutations calls fn with every order of n things.
+func permutations(n int, fn func([]int)) {
+	var extend func(order []int)
+	extend = func(order []int) {
+		if len(order) == n {
+			fn(order)
+			return
+		}
+		for i := range n {
+			if !slices.Contains(order, i) {
+				extend(append(slices.Clone(order), i))
+			}
+		}
+	}
+	extend(nil)
+}
+
+func TestPaymentsAreSummedWhereTheyBelong(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	r.subscribed("sub_1", "a", aggregate.Active, "price_premium", begin)
+	r.invoicePaid("sub_1", "in_1", begin)
+	r.charged("pi_1", "cus_sub_1", "in_1", 2900, begin)
+	r.charged("pi_2", "cus_sub_1", "", 500, begin) // beside any subscription
+	r.refunded("pi_1", 900, begin.Add(time.Hour))
+	r.disputed("pi_2", "lost", begin.Add(time.Hour))
+	r.settle()
+	a := r.account("a")
+	usd := func(amount int64) []aggregate.Money { return []aggregate.Money{{Amount: amount, Currency: "usd"}} }
+	if p := a.Payments; !slices.Equal(p.Received, usd(3400)) || !slices.Equal(p.Refunded, usd(900)) || !slices.Equal(p.Lost, usd(2900)) {
+		t.Errorf("payments %+v", a.Payments)
+	}
+	// A second subscription of the customer, in another account: its bare
+	// payments belong to neither, its invoices' payments stay.
+	r.fact(projections.KindSubscription, "sub_2", aggregate.Fact{Type: aggregate.SubscriptionStarted,
+		Subscription: &aggregate.SubscriptionSnapshot{ID: "sub_2", Customer: "cus_sub_1", Status: aggregate.Active, Account: "b"}})
+	r.settle()
+	if p := r.account("a").Payments; !slices.Equal(p.Received, usd(2900)) || len(p.Lost) != 0 {
+		t.Errorf("payments of a, once the customer has two accounts: %+v", p)
+	}
+	if p := r.account("b").Payments; len(p.Received) != 0 {
+		t.Errorf("payments of b: %+v", p)
+	}
+	r.sameAsRebuilt()
+	r.customer("cus_sub_1", "b", begin.Add(time.Hour))
+	r.settle()
+	if p := r.account("b").Payments; !slices.Equal(p.Received, usd(500)) {
+		t.Errorf("payments of b, which the customer claims: %+v", p)
+	}
+	r.sameAsRebuilt()
+}
+
+func TestContradictionsAreShownOnTheAccount(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	r.subscribed("sub_1", "a", aggregate.Active, "price_premium", begin)
+	r.invoicePaid("sub_1", "in_1", begin)
+	r.charged("pi_1", "cus_sub_1", "in_1", 2900, begin)
+	r.settle()
+	if e := r.entitlement("a"); len(e.Flags) != 0 {
+		t.Fatalf("flags from the beginning: %v", e.Flags)
+	}
+	r.refunded("pi_1", 9900, begin.Add(time.Hour))
+	r.fact(projections.KindBill, "in_1", aggregate.Fact{Type: aggregate.CreditNoteIssued, OccurredAt: begin,
+		CreditNote: &aggregate.CreditNoteSnapshot{ID: "cn_1", Invoice: "in_1", Customer: "cus_sub_1", Status: "issued",
+			Currency: "usd", Amount: -100, CreatedAt: begin}})
+	r.settle()
+	want := []string{aggregate.FlagNegativeAmount, aggregate.FlagRefundExceedsCharge}
+	if a := r.account("a"); !slices.Equal(a.Flags, want) {
+		t.Errorf("the account's flags %v, want %v", a.Flags, want)
+	}
+	if e := r.entitlement("a"); !slices.Equal(e.Flags, want) || e.Tier != "premium" {
+		t.Errorf("the entitlement %+v, want flags %v", e, want)
+	}
+	r.sameAsRebuilt()
+}
+
+func TestAnAccountOfWhichNothingIsKnown(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	r.customer("cus_1", "claimed", begin)
+	r.settle()
+	if _, known, err := r.model.Account(t.Context(), "nobody"); known || err != nil {
+		t.Errorf("nobody: %v, %v", known, err)
+	}
+	if a := r.account("claimed"); !slices.Equal(a.Customers, []string{"cus_1"}) {
+		t.Errorf("an account that only a customer names: %+v", a)
+	}
+	if e := r.entitlement("claimed"); e.Known {
+		t.Errorf("nothing entitles it: %+v", e)
+	}
+	r.sameAsRebuilt()
+}
+
+func TestAMappedPriceIsAppliedToEverySubscription(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	r.subscribed("sub_1", "a", aggregate.Active, "price_gold", begin)
+	r.settle()
+	if e := r.entitlement("a"); e.Tier != "starter" {
+		t.Fatalf("before: %+v", e)
+	}
+	r.appendRaw("catalog-main", aggregate.PriceMappedType,
+		[]byte(`{"schema":1,"price":"price_gold","tier":"elite","lookup_key":"gold","mapped_at":"2026-03-01T12:00:00Z"}`))
+	r.settle()
+	if e := r.entitlement("a"); e.Tier != "elite" {
+		t.Errorf("after: %+v", e)
+	}
+	r.subscribed("sub_2", "b", aggregate.Active, "price_gold", begin)
+	r.settle()
+	if e := r.entitlement("b"); e.Tier != "elite" {
+		t.Errorf("the next one: %+v", e)
+	}
+	r.sameAsRebuilt()
+}
+
+// flagged says on which of the accounts a contradictory payment shows, by the
+// stored entitlements.
+func (r *rig) flagged(accounts ...string) []string {
+	r.t.Helper()
+	var shown []string
+	for _, account := range accounts {
+		if slices.Contains(r.stored(account).Flags, aggregate.FlagRefundExceedsCharge) {
+			shown = append(shown, account)
+		}
+	}
+	return shown
+}
+
+// A payment that names no invoice is joined by its customer, whose other
+// subscriptions and whose metadata may lead elsewhere later.
+func TestAFlaggedPaymentFollowsItsCustomer(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	r.subscribed("sub_1", "a", aggregate.Active, "price_premium", begin)
+	r.subscribed("sub_2", "b", aggregate.Active, "price_premium", begin)
+	r.charged("pi_1", "cus_sub_1", "", 2900, begin)
+	r.refunded("pi_1", 9900, begin)
+	r.settle()
+	if shown := r.flagged("a", "b"); !slices.Equal(shown, []string{"a"}) {
+		t.Fatalf("shown on %v", shown)
+	}
+	r.customer("cus_sub_1", "b", begin.Add(-time.Hour))
+	r.settle()
+	if shown := r.flagged("a", "b"); !slices.Equal(shown, []string{"b"}) {
+		t.Errorf("the customer claims b; shown on %v", shown)
+	}
+	r.customer("cus_sub_1", "", begin.Add(-time.Minute))
+	r.settle()
+	if shown := r.flagged("a", "b"); !slices.Equal(shown, []string{"a"}) {
+		t.Errorf("the customer claims nothing; shown on %v", shown)
+	}
+	other := aggregate.SubscriptionSnapshot{ID: "sub_2", Customer: "cus_sub_1", Status: aggregate.Active, Account: "b"}
+	r.fact(projections.KindSubscription, "sub_2", aggregate.Fact{Type: aggregate.SubscriptionChanged, OccurredAt: begin.Add(time.Minute), Subscription: &other})
+	r.settle()
+	if shown := r.flagged("a", "b"); len(shown) != 0 {
+		t.Errorf("the customer has two accounts; shown on %v", shown)
+	}
+	r.customer("cus_sub_1", "b", begin)
+	r.settle()
+	if shown := r.flagged("a", "b"); !slices.Equal(shown, []string{"b"}) {
+		t.Errorf("the customer claims b; shown on %v", shown)
+	}
+	r.customer("cus_sub_1", "a", begin.Add(time.Minute))
+	r.settle()
+	if shown := r.flagged("a", "b"); !slices.Equal(shown, []string{"a"}) {
+		t.Errorf("the customer claims a; shown on %v", shown)
+	}
+	r.sameAsRebuilt()
+}
+
+// A payment that names an invoice is joined by it, as long as the subscription
+// has that invoice: not once the event that told so was repudiated.
+func TestAPaymentFollowsItsInvoice(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	r.subscribed("sub_1", "a", aggregate.Active, "price_premium", begin)
+	r.subscribed("sub_2", "b", aggregate.Active, "price_premium", begin)
+	r.charged("pi_1", "cus_sub_2", "in_1", 2900, begin)
+	r.refunded("pi_1", 9900, begin)
+	r.settle()
+	if shown := r.flagged("a", "b"); !slices.Equal(shown, []string{"b"}) {
+		t.Fatalf("while the invoice is unknown, shown on %v", shown)
+	}
+	r.invoicePaid("sub_1", "in_1", begin)
+	forged := aggregate.FactKey{StripeEventID: r.lastKey()}
+	r.settle()
+	if shown := r.flagged("a", "b"); !slices.Equal(shown, []string{"a"}) {
+		t.Errorf("once the invoice is known, shown on %v", shown)
+	}
+	r.sameAsRebuilt()
+	r.fact(projections.KindSubscription, "sub_1", aggregate.Fact{Type: aggregate.Repudiated, Key: forged, Epoch: aggregate.RepudiatedEpoch,
+		Repudiation: &aggregate.Repudiation{Actor: "ann", Reason: "forged"}})
+	r.settle()
+	if shown := r.flagged("a", "b"); !slices.Equal(shown, []string{"b"}) {
+		t.Errorf("once the invoice was repudiated, shown on %v", shown)
+	}
+	r.sameAsRebuilt()
+}
