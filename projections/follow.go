@@ -3,6 +3,7 @@ package projections
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/daybookhq/daybook/eventstore"
@@ -23,9 +24,14 @@ func (r *Runner) follow(ctx context.Context) error {
 	}
 	// The subscription ends with this function, whatever ends the loop.
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	var batch []eventstore.RecordedEvent
-	for message, err := range r.opts.Store.Follow(ctx, from, filter()) {
+	c := newCollector(r.opts.BatchEvents)
+	var collecting sync.WaitGroup
+	defer collecting.Wait()
+	defer cancel() // before the wait above
+	collecting.Go(func() { c.run(ctx, r.opts.Store.Follow(ctx, from, filter())) })
+	var gathering time.Time
+	for {
+		got, err := c.take(ctx, gathering)
 		if errors.Is(err, eventstore.ErrPositionBeyondEnd) {
 			r.opts.Log.Warn("projection: the model is ahead of the log, and is folded anew")
 			return r.refold(ctx)
@@ -33,11 +39,14 @@ func (r *Runner) follow(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if batch, err = r.receive(ctx, batch, message); err != nil {
+		began := time.Now()
+		if err := r.receive(ctx, got); err != nil {
 			return r.afterDamage(ctx, err)
 		}
+		if len(got.events) > 0 {
+			gathering = time.Now().Add(gatherFor(len(got.events), time.Since(began)))
+		}
 	}
-	return ctx.Err()
 }
 
 // start makes sure that the model is one of this log and of these projectors,
@@ -109,31 +118,21 @@ func (r *Runner) afterDamage(ctx context.Context, err error) error {
 	return errors.Join(err, r.opts.Model.Discard(ctx))
 }
 
-// receive takes one message in, and returns the batch as it then is.
-func (r *Runner) receive(ctx context.Context, batch []eventstore.RecordedEvent, m eventstore.Message) ([]eventstore.RecordedEvent, error) {
-	if m.Event != nil {
-		if r.changesCatalogs(m.Event) {
-			return batch[:0], r.refold(ctx)
+// receive takes in what was collected.
+func (r *Runner) receive(ctx context.Context, got collected) error {
+	for i := range got.events {
+		if !r.changesCatalogs(&got.events[i]) {
+			continue
 		}
-		batch = append(batch, *m.Event)
-	}
-	if full := len(batch) >= r.opts.BatchEvents; !full {
-		if !m.CaughtUp {
-			return batch, nil
+		// All before it is folded anew too; what comes behind it goes on, as far
+		// as the new model does not have it.
+		got.events = got.events[i+1:]
+		if err := r.refold(ctx); err != nil {
+			return err
 		}
-		if more, err := r.gather(ctx, len(batch), m.Position); more || err != nil {
-			return batch, err
-		}
+		return r.receive(ctx, got)
 	}
-	began := time.Now()
-	if err := r.flush(ctx, batch, m.Position, m.CaughtUp); err != nil {
-		return batch, err
-	}
-	if len(batch) > 0 {
-		r.gathering = time.Now().Add(gatherFor(time.Since(began)))
-	}
-	clear(batch) // let go of the events' bytes
-	return batch[:0], nil
+	return r.flush(ctx, got.events, got.position, got.caughtUp)
 }
 
 // The bounds of gathering.
@@ -141,35 +140,20 @@ const (
 	leastGather = 5 * time.Millisecond
 	mostGather  = 500 * time.Millisecond
 	// gatherByWork is how much longer than the work on a batch the gathering of
-	// the next one takes.
-	gatherByWork = 4
-	// gatherSlice is how often what came meanwhile is taken over from the store,
-	// while it still has it in memory.
-	gatherSlice = 25 * time.Millisecond
+	// the next one takes, and gatherByEvent how long it takes at most for each
+	// event in the batch: a few that were slow to write hold up nobody.
+	gatherByWork  = 4
+	gatherByEvent = 200 * time.Microsecond
 )
 
 // gatherFor is how long the runner lets events gather after work on a batch. A
 // transaction costs much the same for one event as for a hundred, and events of
 // one subscription that come together are derived and written once; so the more
 // there is to do, the longer, and where processors are scarce, webhooks have
-// most of them. While the runner has a fifth of its time to work, that makes
-// some ten milliseconds.
-func gatherFor(work time.Duration) time.Duration {
-	return min(max(leastGather, gatherByWork*work), mostGather)
-}
-
-// gather waits until the time to gather is over, and returns true if before
-// that the log went on behind a position: then another message is sure to come.
-func (r *Runner) gather(ctx context.Context, events int, at eventstore.Position) (more bool, err error) {
-	for left := time.Until(r.gathering); events > 0 && left > 0; left = time.Until(r.gathering) {
-		if err := sleep(ctx, min(left, gatherSlice)); err != nil {
-			return false, err
-		}
-		if head, err := r.opts.Store.Head(ctx); err != nil || head > at && time.Now().Before(r.gathering) {
-			return true, err
-		}
-	}
-	return false, nil
+// most of them. At a thousand events a second that makes some ten milliseconds.
+func gatherFor(events int, work time.Duration) time.Duration {
+	wanted := min(gatherByWork*work, time.Duration(events)*gatherByEvent)
+	return min(max(leastGather, wanted), mostGather)
 }
 
 // changesCatalogs reports an event that changes what every other one means: a

@@ -66,8 +66,6 @@ type Runner struct {
 	live    *applier
 	loaded  bool
 	stored  time.Time // when the checkpoint was last written
-	// gathering is until when events are left to gather. It belongs to follow.
-	gathering time.Time
 	// rebuilding lets one rebuild happen at a time.
 	rebuilding sync.Mutex
 
