@@ -93,10 +93,14 @@ func (r *Runner) afterDamage(ctx context.Context, err error) error {
 // receive takes one message in, and returns the batch as it then is.
 func (r *Runner) receive(ctx context.Context, batch []eventstore.RecordedEvent, m eventstore.Message) ([]eventstore.RecordedEvent, error) {
 	if m.Event != nil {
-		if r.changesCatalogs(m.Event) {
-			return batch[:0], r.refold(ctx)
+		if m.Event.Stream.Category() == "catalog" {
+			var err error
+			if batch, err = r.receiveCatalog(ctx, batch, m.Event); err != nil {
+				return batch, err
+			}
+		} else {
+			batch = append(batch, *m.Event)
 		}
-		batch = append(batch, *m.Event)
 	}
 	if m.CaughtUp || len(batch) >= r.opts.BatchEvents {
 		if err := r.flush(ctx, batch, m.Position, m.CaughtUp); err != nil {
@@ -127,20 +131,35 @@ func gatherFor(events int) time.Duration {
 	return min(max(leastGather, time.Duration(events)*gatherByEvent), mostGather)
 }
 
-// changesCatalogs reports an event that changes what every other one means: a
-// catalog that was adopted, or a price that was mapped. The model is then folded
-// from zero, beside the one that keeps answering: every subscription must be
-// derived again that ever held one of the prices, and that is the fastest way.
-func (r *Runner) changesCatalogs(e *eventstore.RecordedEvent) bool {
-	if e.Stream.Category() != "catalog" {
-		return false
+// receiveCatalog takes in an event of the catalogs, behind all that came before
+// it. One that changes what other events mean makes the model be folded from
+// zero, beside the one that keeps answering: that is the fastest way to derive
+// every subscription again.
+func (r *Runner) receiveCatalog(ctx context.Context, batch []eventstore.RecordedEvent, e *eventstore.RecordedEvent) ([]eventstore.RecordedEvent, error) {
+	if n := len(batch); n > 0 {
+		if err := r.flush(ctx, batch, batch[n-1].Position, false); err != nil {
+			return batch, err
+		}
+		clear(batch)
+		batch = batch[:0]
 	}
 	r.writing.Lock()
-	defer r.writing.Unlock()
-	if e.Position <= r.live.checkpoint.Position || r.live.parked[e.Stream] {
-		return false
+	if !r.loaded {
+		r.writing.Unlock()
+		return batch, errNotLoaded
 	}
-	return checkCatalog(e) == nil
+	taken, err := r.live.takeCatalog(ctx, e)
+	if taken {
+		r.moved(false)
+	}
+	r.writing.Unlock()
+	switch {
+	case errors.Is(err, errCatalogAdopted):
+		return batch, r.refold(ctx)
+	case err != nil || taken:
+		return batch, err
+	}
+	return append(batch, *e), nil
 }
 
 // flush folds a batch. Nothing is written while nothing happens.

@@ -226,7 +226,7 @@ func (b *rebuild) foldPart(ctx context.Context, i int, loads chan<- Rows) error 
 	if err != nil {
 		return err
 	}
-	var rows Rows
+	rows := Rows{Prices: map[string]bool{}}
 	for stream, events := range streams {
 		byRevision := func(x, y eventstore.RecordedEvent) int { return cmp.Compare(x.Revision, y.Revision) }
 		if !slices.IsSortedFunc(events, byRevision) { // several readers come in any order
@@ -285,6 +285,9 @@ func (b *rebuild) addRow(rows *Rows, made *row) error {
 	}
 	s := *made.subscription
 	rows.Subscriptions = append(rows.Subscriptions, s)
+	for _, price := range made.prices {
+		rows.Prices[price] = true
+	}
 	if s.Account == "" {
 		return nil
 	}

@@ -67,6 +67,11 @@ func (m *Model) Load(ctx context.Context, rows projections.Rows) error {
 	if err := w.putInvoices(ctx, rows.Invoices()); err != nil {
 		return wrap("load invoices", err)
 	}
+	for price := range rows.Prices {
+		if err := w.putPrice(ctx, price); err != nil {
+			return wrap("load prices", err)
+		}
+	}
 	for _, r := range rows.Objects {
 		if err := w.putObject(ctx, r); err != nil {
 			return wrap("load objects", err)
