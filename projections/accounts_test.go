@@ -289,6 +289,36 @@ func TestAnAccountOfWhichNothingIsKnown(t *testing.T) {
 	r.sameAsRebuilt()
 }
 
+// Posting records a mapping before the first subscription that holds the price:
+// nothing that was derived changes then, and the model is not folded anew.
+func TestAPriceThatIsMappedBeforeItIsHeldChangesNothingElse(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	r.subscribed("sub_1", "a", aggregate.Active, "price_basic", begin)
+	r.settle()
+	evaluated := r.stored("a").AsOf
+	r.clock.Set(begin.Add(time.Hour))
+	r.appendRaw("catalog-main", aggregate.PriceMappedType,
+		[]byte(`{"schema":1,"price":"price_gold","tier":"elite","lookup_key":"gold","mapped_at":"2026-03-01T12:00:00Z"}`))
+	r.subscribed("sub_2", "b", aggregate.Active, "price_gold", begin)
+	r.settle()
+	if e := r.entitlement("b"); e.Tier != "elite" {
+		t.Errorf("entitlement %+v", e)
+	}
+	if !r.stored("a").AsOf.Equal(evaluated) {
+		t.Error("the model was folded anew")
+	}
+	if h, err := r.model.Catalogs(t.Context()); err != nil || len(h.Mappings()) != 1 {
+		t.Errorf("mappings %v, %v", h.Mappings(), err)
+	}
+	r.sameAsRebuilt()
+	r.start() // what prices were held is known again
+	r.appendRaw("catalog-main", aggregate.PriceMappedType,
+		[]byte(`{"schema":1,"price":"price_basic","tier":"elite","lookup_key":"b","mapped_at":"2026-03-01T12:00:00Z"}`))
+	r.settle()
+	r.sameAsRebuilt()
+}
+
 func TestAMappedPriceIsAppliedToEverySubscription(t *testing.T) {
 	r := newRig(t)
 	r.start()

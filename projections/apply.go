@@ -68,6 +68,7 @@ type changes struct {
 	mu            sync.Mutex
 	subscriptions []SubscriptionRow
 	objects       []ObjectRow
+	prices        []string // may hold one more than once
 	failed        []Failure
 	repaired      []string
 	parked        []Parked
@@ -156,7 +157,7 @@ func (a *applier) foldStream(ctx context.Context, c *changes, stream eventstore.
 		c.addPosting(stream, out)
 		c.park(stream, out.fault, a.opts.Now())
 	case "catalog":
-		// One that can be read never comes here: it makes the model be folded anew.
+		// One that can be read never comes here: see takeCatalog.
 		c.park(stream, &fault{position: events[0].Position, revision: events[0].Revision, err: checkCatalog(&events[0])}, a.opts.Now())
 	default:
 		c.park(stream, checkOther(events), a.opts.Now())
@@ -231,6 +232,7 @@ func (c *changes) addRow(made row, f *folded) {
 	s.invoices, f.invoices = f.invoices, invoiceIDs(s.Truth)
 	s.Before, s.from = f.written, f
 	c.subscriptions = append(c.subscriptions, s)
+	c.prices = append(c.prices, made.prices...)
 }
 
 // read returns the events of a stream before a revision. What comes behind it
@@ -310,6 +312,15 @@ func (c *changes) writeRows(tx Tx, marks *marks, forget func(subscription string
 	}
 	for i, row := range c.objects {
 		if err := j.follow(before[i], row, now); err != nil {
+			return nil, err
+		}
+	}
+	for _, price := range c.prices {
+		if marks.has(markPrice, price) {
+			continue
+		}
+		marks.put(markPrice, price)
+		if err := tx.PutPrice(price); err != nil {
 			return nil, err
 		}
 	}

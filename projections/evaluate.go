@@ -63,6 +63,7 @@ const (
 	markClock    = 't' // clocks
 	markInvoice  = 'i' // invoices of noted objects
 	markCustomer = 'p' // customers of noted objects
+	markPrice    = '$' // prices that subscriptions ever held
 )
 
 func newMarks() *marks {
@@ -120,6 +121,13 @@ func (m *marks) add(r ObjectRow) {
 
 // load marks what a model has.
 func (m *marks) load(tx Tx) error {
+	prices, err := tx.Prices(mostMarks)
+	if err != nil {
+		return err
+	}
+	for _, price := range prices {
+		m.put(markPrice, price)
+	}
 	for kind, choices := range map[Kind][]Which{
 		KindAccount: {Every}, KindClock: {Every}, KindCustomer: {Claiming, Noted}, KindPayment: {Noted}, KindBill: {Noted},
 	} {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/daybookhq/daybook/aggregate"
@@ -52,6 +53,8 @@ type folded struct {
 	// invoices are those that the model has under a subscription, nil if that
 	// must be looked up.
 	invoices []string
+	// prices are all that the subscription ever held.
+	prices []string
 }
 
 func newFolded(stream eventstore.Stream) *folded {
@@ -116,6 +119,9 @@ func (f *folded) takeOne(e *eventstore.RecordedEvent) (err error) {
 	// When we recorded the event is left out: no truth rests on it, and reading
 	// metadata would make up a tenth of a rebuild.
 	f.state.Evolve(event, aggregate.Place{Position: uint64(e.Position)})
+	if event.Fact != nil && event.Fact.Subscription != nil {
+		f.takePrices(event.Fact.Subscription.Items)
+	}
 	if n := event.Note; n != nil && n.Type == aggregate.GracePeriodExpired {
 		f.tell(n.Until)
 	}
@@ -129,10 +135,20 @@ func (f *folded) tell(end time.Time) {
 	f.told[end.UnixNano()] = true
 }
 
-// row is what one stream becomes: one of the two is set.
+func (f *folded) takePrices(items []aggregate.Item) {
+	for _, item := range items {
+		if item.Price != "" && !slices.Contains(f.prices, item.Price) {
+			f.prices = append(f.prices, item.Price)
+		}
+	}
+}
+
+// row is what one stream becomes: one of the two rows is set.
 type row struct {
 	subscription *SubscriptionRow
 	object       *ObjectRow
+	// prices are all that the subscription ever held. They are shared.
+	prices []string
 }
 
 // row derives what a model stores.
@@ -140,7 +156,7 @@ func (f *folded) row(c aggregate.Catalogs) (r row, err error) {
 	defer recovered(&err)
 	if f.kind == KindSubscription {
 		s, err := newSubscriptionRow(f.subscription.Derive(c), f.told)
-		return row{subscription: &s}, err
+		return row{subscription: &s, prices: f.prices}, err
 	}
 	var o ObjectRow
 	if f.kind == KindAccount {

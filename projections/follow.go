@@ -121,16 +121,20 @@ func (r *Runner) afterDamage(ctx context.Context, err error) error {
 // receive takes in what was collected.
 func (r *Runner) receive(ctx context.Context, got collected) error {
 	for i := range got.events {
-		if !r.changesCatalogs(&got.events[i]) {
+		e := &got.events[i]
+		if e.Stream.Category() != "catalog" {
 			continue
 		}
-		// All before it is folded anew too; what comes behind it goes on, as far
-		// as the new model does not have it.
-		got.events = got.events[i+1:]
-		if err := r.refold(ctx); err != nil {
+		taken, err := r.receiveCatalog(ctx, got.events[:i], e)
+		if err != nil {
 			return err
 		}
-		return r.receive(ctx, got)
+		if taken {
+			// What comes behind it goes on, as far as a model folded anew does not
+			// have it.
+			got.events = got.events[i+1:]
+			return r.receive(ctx, got)
+		}
 	}
 	return r.flush(ctx, got.events, got.position, got.caughtUp)
 }
@@ -156,20 +160,34 @@ func gatherFor(events int, work time.Duration) time.Duration {
 	return min(max(leastGather, wanted), mostGather)
 }
 
-// changesCatalogs reports an event that changes what every other one means: a
-// catalog that was adopted, or a price that was mapped. The model is then folded
-// from zero, beside the one that keeps answering: every subscription must be
-// derived again that ever held one of the prices, and that is the fastest way.
-func (r *Runner) changesCatalogs(e *eventstore.RecordedEvent) bool {
-	if e.Stream.Category() != "catalog" {
-		return false
+// receiveCatalog takes in an event of the catalogs, behind all that came before
+// it. One that changes what other events mean makes the model be folded from
+// zero, beside the one that keeps answering: that is the fastest way to derive
+// every subscription again. One that cannot be read is not taken.
+func (r *Runner) receiveCatalog(ctx context.Context, before []eventstore.RecordedEvent, e *eventstore.RecordedEvent) (taken bool, err error) {
+	if n := len(before); n > 0 {
+		if err := r.flush(ctx, before, before[n-1].Position, false); err != nil {
+			return false, err
+		}
 	}
+	taken, err = r.takeCatalog(ctx, e)
+	if errors.Is(err, errCatalogAdopted) {
+		return true, r.refold(ctx)
+	}
+	return taken, err
+}
+
+func (r *Runner) takeCatalog(ctx context.Context, e *eventstore.RecordedEvent) (bool, error) {
 	r.writing.Lock()
 	defer r.writing.Unlock()
-	if e.Position <= r.live.checkpoint.Position || r.live.parked[e.Stream] {
-		return false
+	if !r.loaded {
+		return false, errNotLoaded
 	}
-	return checkCatalog(e) == nil
+	taken, err := r.live.takeCatalog(ctx, e)
+	if taken {
+		r.moved(false)
+	}
+	return taken, err
 }
 
 // flush folds a batch. Nothing is written while nothing happens.

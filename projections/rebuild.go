@@ -228,7 +228,7 @@ func (b *rebuild) foldPart(ctx context.Context, i int, loads chan<- Rows) error 
 	if err != nil {
 		return err
 	}
-	var rows Rows
+	rows := Rows{Prices: map[string]bool{}}
 	decoder := &aggregate.Decoder{}
 	// In the order of their keys, rows come to lie side by side that will be
 	// read one after the other, and indexes are filled from one end to the other.
@@ -297,6 +297,9 @@ func (b *rebuild) addRow(rows *Rows, made *row) error {
 	}
 	s := *made.subscription
 	rows.Subscriptions = append(rows.Subscriptions, s)
+	for _, price := range made.prices {
+		rows.Prices[price] = true
+	}
 	if s.Account == "" {
 		return nil
 	}

@@ -33,7 +33,7 @@ func (s *story) step() {
 	switch s.IntN(20) {
 	default:
 		s.subscribed(id, pick(s, account, account, ""), pick(s, aggregate.Active, aggregate.Trialing, aggregate.PastDue,
-			aggregate.Unpaid, aggregate.Active), pick(s, "price_basic", "price_premium", "price_elite", "price_odd"), at)
+			aggregate.Unpaid, aggregate.Active), pick(s, "price_basic", "price_premium", "price_elite", "price_odd", "price_rare"), at)
 	case 0, 1, 2, 3:
 		s.paymentFailed(id, account, at)
 	case 4:
@@ -60,6 +60,11 @@ func (s *story) step() {
 		catalog.GracePeriod = aggregate.Span(time.Duration(s.IntN(72)) * time.Hour)
 		catalog.OnDispute, catalog.OnFullRefund = pick(s, "", aggregate.PolicyDeny), pick(s, "", aggregate.PolicyDeny)
 		s.adopt(catalog)
+	}
+	if s.IntN(40) == 0 {
+		s.appendRaw("catalog-main", aggregate.PriceMappedType, fmt.Appendf(nil,
+			`{"schema":1,"price":%q,"tier":"elite","lookup_key":"odd","mapped_at":"2026-03-01T12:00:00Z"}`,
+			pick(s, "price_odd", "price_rare")))
 	}
 }
 

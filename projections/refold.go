@@ -164,8 +164,15 @@ func (r *Runner) bringUp(ctx context.Context, a *applier, to Checkpoint) error {
 		return err
 	}
 	err = eventsBetween(ctx, r.opts.Store, a.checkpoint.Position, to.Position, func(e eventstore.RecordedEvent) error {
-		if e.Stream.Category() == "catalog" && !a.parked[e.Stream] && checkCatalog(&e) == nil {
-			return errCatalogAdopted
+		if e.Stream.Category() == "catalog" {
+			if len(batch) > 0 {
+				if err := flush(batch[len(batch)-1].Position); err != nil {
+					return err
+				}
+			}
+			if taken, err := a.takeCatalog(ctx, &e); err != nil || taken {
+				return err
+			}
 		}
 		batch = append(batch, e)
 		if len(batch) < r.opts.BatchEvents {

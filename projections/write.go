@@ -77,6 +77,10 @@ type Tx interface {
 	PutInvoices([]InvoiceRow) error
 	DropInvoice(InvoiceRow) error
 	PutObject(ObjectRow) error
+	// PutPrice records that a subscription held a price; Prices lists up to limit
+	// of those.
+	PutPrice(price string) error
+	Prices(limit int) ([]string, error)
 	// Told records that the end of a subscription's grace was told of.
 	Told(Expiry) error
 	PutEntitlement(EntitlementRow) error
@@ -94,9 +98,11 @@ type Tx interface {
 type Rows struct {
 	Subscriptions []SubscriptionRow
 	Objects       []ObjectRow
-	Entitlements  []EntitlementRow
-	Failures      []Failure
-	Parked        []Parked
+	// Prices are those that the subscriptions ever held.
+	Prices       map[string]bool
+	Entitlements []EntitlementRow
+	Failures     []Failure
+	Parked       []Parked
 }
 
 // Invoices are those of the subscriptions.

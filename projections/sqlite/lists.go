@@ -80,7 +80,8 @@ func unmapped(truths []aggregate.SubscriptionTruth, catalog *aggregate.Catalog) 
 			continue
 		}
 		for _, item := range t.Items {
-			if _, mapped := catalog.TierOfItem(item); mapped {
+			_, tier := catalog.TierOfItem(item)
+			if _, addon := catalog.AddonOfItem(item); tier || addon {
 				continue
 			}
 			i := slices.IndexFunc(prices, func(p projections.UnmappedPrice) bool {

@@ -17,6 +17,11 @@ func (m *Model) Load(ctx context.Context, rows projections.Rows) error {
 	if err := w.insert(ctx, invoiceRows(rows.Invoices())); err != nil {
 		return wrap("load invoices", err)
 	}
+	for price := range rows.Prices {
+		if err := w.putPrice(ctx, price); err != nil {
+			return wrap("load prices", err)
+		}
+	}
 	if err := w.insert(ctx, objectRows(rows.Objects)); err != nil {
 		return wrap("load objects", err)
 	}

@@ -27,6 +27,7 @@ CREATE TABLE catalogs (ordinal INTEGER PRIMARY KEY, type TEXT NOT NULL, doc BLOB
 CREATE TABLE objects (
 	kind TEXT NOT NULL, id TEXT NOT NULL, account TEXT NOT NULL, customer TEXT NOT NULL,
 	invoice TEXT NOT NULL, noted INTEGER NOT NULL, doc BLOB NOT NULL, PRIMARY KEY (kind, id)) WITHOUT ROWID;
+CREATE TABLE prices (price TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE invoices (id TEXT NOT NULL, subscription TEXT NOT NULL, PRIMARY KEY (id, subscription)) WITHOUT ROWID;
 CREATE UNIQUE INDEX subscriptions_by_id ON subscriptions (id);
 CREATE INDEX subscriptions_by_account ON subscriptions (account, id);

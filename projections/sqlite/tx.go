@@ -220,6 +220,16 @@ func (t *transaction) DropInvoice(r projections.InvoiceRow) error {
 	return t.w.exec(t.ctx, `DELETE FROM invoices WHERE id = ? AND subscription = ?`, r.Invoice, r.Subscription)
 }
 
+func (t *transaction) PutPrice(price string) error { return t.w.putPrice(t.ctx, price) }
+
+func (w *writer) putPrice(ctx context.Context, price string) error {
+	return w.exec(ctx, `INSERT OR IGNORE INTO prices (price) VALUES (?)`, price)
+}
+
+func (t *transaction) Prices(limit int) ([]string, error) {
+	return t.texts(`SELECT price FROM prices ORDER BY price LIMIT ?`, int64(limit))
+}
+
 func (t *transaction) PutObject(r projections.ObjectRow) error { return t.w.putObject(t.ctx, r) }
 
 func (w *writer) putObject(ctx context.Context, r projections.ObjectRow) error {
