@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -81,6 +82,39 @@ func TestFault02ConcurrentDeliveriesAreAllDurable(t *testing.T) {
 	}
 }
 
+// TestFault18TheActorIsWhoAsked: a decision names the key that it was taken with,
+// and a body that names another is refused.
+func TestFault18TheActorIsWhoAsked(t *testing.T) {
+	r := newRig(t)
+	r.server.SetKeys([]Key{keyFor("alice", "", Scopes()...), keyFor("bob", "", Scopes()...)})
+	reason := `{"reason":"` + why + `"}`
+	granted := r.fields(r.decide(http.MethodPost, "/v1/accounts/team-1/waivers", "alice", `{"tier":"basic","reason":"`+why+`"}`))
+	revoked := r.fields(r.decide(http.MethodDelete, fmt.Sprint("/v1/accounts/team-1/waivers/", granted["id"]), "bob", reason))
+	if revoked["granted_by"] != "alice" || revoked["revoked_by"] != "bob" {
+		t.Errorf("granted by %v, revoked by %v", revoked["granted_by"], revoked["revoked_by"])
+	}
+	blocked := r.fields(r.decide(http.MethodPost, "/v1/accounts/team-1/block", "bob", reason))
+	if block, _ := blocked["block"].(map[string]any); block["blocked_by"] != "bob" {
+		t.Errorf("%v", blocked)
+	}
+	a := r.decide(http.MethodPost, "/v1/accounts/team-1/unblock", "bob", `{"reason":"`+why+`","actor":"alice"}`)
+	if a.status != http.StatusBadRequest {
+		t.Errorf("in the name of another: %s", a)
+	}
+}
+
+// TestFault19NoTierButTheCatalogsIsGranted: what is refused is recorded nowhere.
+func TestFault19NoTierButTheCatalogsIsGranted(t *testing.T) {
+	r := newRig(t)
+	for _, tier := range []string{"platinum", "ELITE", ""} {
+		a := r.decide(http.MethodPost, "/v1/accounts/team-1/waivers", opsKey, fmt.Sprintf(`{"tier":%q,"reason":%q}`, tier, why))
+		if a.status != http.StatusBadRequest || !slices.Equal(r.faultsOf(a), []string{"tier"}) {
+			t.Errorf("tier %q: %s", tier, a)
+		}
+	}
+	r.wantEmptyStore()
+}
+
 // TestFault18SinceIncludesItsMoment: what was recorded in the very second that
 // is asked for is listed.
 func TestFault18SinceIncludesItsMoment(t *testing.T) {
@@ -128,6 +162,10 @@ func TestFault23KeysAreBoundAndNotLogged(t *testing.T) {
 	if a := r.do(http.MethodGet, "/v1/subscriptions/sub_2", boundKey, nil, nil); a.status != http.StatusForbidden {
 		t.Errorf("another's subscription: %s", a)
 	}
+	body := `{"tier":"elite","reason":"` + why + `"}`
+	if a := r.decide(http.MethodPost, "/v1/accounts/team-2/waivers", boundKey, body); a.status != http.StatusForbidden {
+		t.Errorf("a waiver for another: %s", a)
+	}
 	const wrong = "zq7Wr0ngK3yZx9"
 	a := r.do(http.MethodGet, "/v1/entitlements/team-1", wrong, nil, nil)
 	if a.status != http.StatusUnauthorized {
@@ -173,7 +211,7 @@ func TestFault25HeadersAndAddressesOfStrangersAreNotBelieved(t *testing.T) {
 	elsewhere := "?success_url=https://evil.example&cancel_url=//evil.example&return_url=https://evil.example"
 	for _, rt := range r.server.routes() {
 		path := strings.NewReplacer("{account}", "team-9", "{feature}", "custom_nym", "{subscription}", "sub_9",
-			"{event}", "evt_9", "{stream}", "subscription-sub_9").Replace(rt.path)
+			"{event}", "evt_9", "{stream}", "subscription-sub_9", "{waiver}", "wvr_9").Replace(rt.path)
 		plain := r.do(rt.method, path, "", nil, nil)
 		a := r.do(rt.method, path, "", nil, forged.Clone())
 		if a.status != plain.status {
