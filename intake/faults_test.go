@@ -53,21 +53,34 @@ func TestFault02ADeliveryThatDiesHoldsUpNoOther(t *testing.T) {
 		return next()
 	}
 	j := intake.NewJournal(store, atClock)
-	first := make(chan error, 1)
-	e := entry(t, body(1))
-	go func() {
-		_, err := j.Record(t.Context(), e)
-		first <- err
-	}()
+	deliver := func() <-chan result {
+		told, e := make(chan result, 1), entry(t, body(1))
+		go func() {
+			outcome, err := j.Record(t.Context(), e)
+			told <- result{outcome, err}
+		}()
+		return told
+	}
+	first := deliver()
 	<-hung
-	got := record(t, j, entry(t, body(1)))
+	select {
+	case second := <-deliver():
+		if n := len(entriesOf(t, store)); second.err != nil || second.Status != intake.Recorded || n != 1 {
+			t.Errorf("while another hung: %+v, %d entries, want it recorded", second, n)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("it waits for the one that hangs")
+	}
 	close(dying)
-	if err := <-first; !errors.Is(err, context.Canceled) {
-		t.Errorf("the one that died: %v", err)
+	if died := <-first; !errors.Is(died.err, context.Canceled) {
+		t.Errorf("the one that died: %+v", died)
 	}
-	if n := len(entriesOf(t, store)); got.Status != intake.Recorded || n != 1 {
-		t.Errorf("while another hung: %+v, %d entries, want it recorded", got, n)
-	}
+}
+
+// result is what recording a delivery gave.
+type result struct {
+	intake.Outcome
+	err error
 }
 
 // TestFault12NothingButTheExpectedRevisionKeepsDeliveriesApart: two journals

@@ -100,24 +100,26 @@ func TestFault14NoReaderBringsBackAnOlderAnswer(t *testing.T) {
 	}
 }
 
-// TestFault05LateEventsMoveNothingBack: the same events in two orders of arrival
+// TestFault05LateEventsMoveNothingBack: the same events in any order of arrival
 // give one answer.
 func TestFault05LateEventsMoveNothingBack(t *testing.T) {
-	tell := []func(r *rig){
-		func(r *rig) { r.subscribed("sub_1", "a", aggregate.Active, "price_elite", begin) },
-		func(r *rig) { r.subscribed("sub_1", "a", aggregate.Canceled, "price_elite", begin.Add(time.Hour)) },
-		func(r *rig) { r.subscribed("sub_1", "a", aggregate.Active, "price_elite", begin.Add(30*time.Minute)) },
-	}
-	for _, order := range [][]int{{0, 2, 1}, {1, 0, 2}, {2, 1, 0}} {
+	for _, order := range [][]int{{0, 2, 1, 3}, {1, 0, 2, 3}, {3, 2, 1, 0}} {
 		t.Run(fmt.Sprint(order), func(t *testing.T) {
 			r := newRig(t)
 			r.start()
 			for _, i := range order {
-				tell[i](r)
+				when := begin.Add(time.Duration(i) * time.Hour)
+				ended := []aggregate.Status{aggregate.Active, aggregate.Active, aggregate.Canceled, aggregate.Active}[i]
+				recovered := []aggregate.Status{aggregate.Active, aggregate.PastDue, aggregate.Unpaid, aggregate.Active}[i]
+				r.subscribed("sub_1", "ended", ended, "price_elite", when)
+				r.subscribed("sub_2", "recovered", recovered, "price_elite", when)
 				r.settle()
 			}
-			if e := r.entitlement("a"); e.Tier != "starter" || e.Status != aggregate.Canceled {
-				t.Errorf("%s while %s", e.Tier, e.Status)
+			if e := r.entitlement("ended"); e.Tier != "starter" || e.Status != aggregate.Canceled {
+				t.Errorf("ended: %s while %s", e.Tier, e.Status)
+			}
+			if e := r.entitlement("recovered"); e.Tier != "elite" || e.Status != aggregate.Active || e.InGrace {
+				t.Errorf("recovered: %s while %s, in grace %t", e.Tier, e.Status, e.InGrace)
 			}
 		})
 	}
