@@ -83,10 +83,10 @@ func TestFault16ALowerWaiverNeverOverridesAHigherPaidTier(t *testing.T) {
 	}
 }
 
-// TestFault8NoGraceAndNoWaiverOutlivesItsEnd: in the reference system a cached
+// TestFault08NoGraceAndNoWaiverOutlivesItsEnd: in the reference system a cached
 // one lived on. Here an answer says until when it holds, and at that very second
 // it is another.
-func TestFault8NoGraceAndNoWaiverOutlivesItsEnd(t *testing.T) {
+func TestFault08NoGraceAndNoWaiverOutlivesItsEnd(t *testing.T) {
 	end := at(day)
 	extended := aggregate.AccountTruth{GraceUntil: end}
 	early := pastDue("s", "premium")

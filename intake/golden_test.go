@@ -101,11 +101,15 @@ func compareGolden(t *testing.T, path, got string) {
 }
 
 // TestFactsHoldNoPersonalData looks for what a person could be known by, and
-// for what was written for people to read.
+// for what was written for people to read, in facts and in what follows from them.
 func TestFactsHoldNoPersonalData(t *testing.T) {
-	files, err := filepath.Glob(filepath.Join(goldenFolder, "*.golden"))
-	if err != nil || len(files) < 10 {
-		t.Fatalf("%d golden files, %v", len(files), err)
+	var files []string
+	for _, folder := range []string{goldenFolder, truthsFolder} {
+		found, err := filepath.Glob(filepath.Join(folder, "*.golden"))
+		if err != nil || len(found) < 10 {
+			t.Fatalf("%d golden files in %s, %v", len(found), folder, err)
+		}
+		files = append(files, found...)
 	}
 	for _, path := range files {
 		golden, err := os.ReadFile(path)
