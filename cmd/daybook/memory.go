@@ -15,7 +15,7 @@ const (
 	// own rule lets as much gather as there is alive: that is little while a
 	// server has just started, which then collects all the time, and makes
 	// memory swing most when there is much of it.
-	garbageRoom = 48 << 20
+	garbageRoom = 40 << 20
 	// leastPercent and mostPercent bound the room in proportion to what is
 	// alive, so that a large heap is not marked again and again.
 	leastPercent = 50

@@ -8,16 +8,11 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	lru "github.com/hashicorp/golang-lru/v2"
 
 	"github.com/daybookhq/daybook/aggregate"
 	"github.com/daybookhq/daybook/eventstore"
 	"github.com/daybookhq/daybook/intake"
 )
-
-// cachedLedgers bounds how many folded streams are kept. A miss costs one read
-// of the stream.
-const cachedLedgers = 8192
 
 // decider is an aggregate as posting sees it.
 type decider interface {
@@ -31,6 +26,15 @@ type decider interface {
 type ledger struct {
 	decider
 	expected eventstore.ExpectedRevision
+	// events counts what was folded, the weight in memory; counted is how much
+	// of it the cache has counted.
+	events, counted int
+}
+
+// Evolve implements decider.
+func (l *ledger) Evolve(e aggregate.Event, at aggregate.Place) {
+	l.decider.Evolve(e, at)
+	l.events++
 }
 
 // unpostableError says that nothing can be added to a domain stream, however
@@ -43,42 +47,6 @@ type unpostableError struct {
 
 func (e *unpostableError) Error() string { return fmt.Sprintf("stream %s: %v", e.Stream, e.Err) }
 func (e *unpostableError) Unwrap() error { return e.Err }
-
-// ledgers folds domain streams, and keeps the recently used.
-type ledgers struct {
-	store eventstore.Store
-	cache *lru.Cache[eventstore.Stream, *ledger]
-}
-
-func newLedgers(store eventstore.Store) *ledgers {
-	cache, err := lru.New[eventstore.Stream, *ledger](cachedLedgers)
-	if err != nil {
-		panic("the size of the cache is a positive constant: " + err.Error())
-	}
-	return &ledgers{store: store, cache: cache}
-}
-
-func (l *ledgers) load(ctx context.Context, stream eventstore.Stream) (*ledger, error) {
-	if cached, found := l.cache.Get(stream); found {
-		return cached, nil
-	}
-	folded := &ledger{decider: newDecider(stream), expected: eventstore.NoStream}
-	for e, err := range l.store.ReadStream(ctx, stream, 0, eventstore.Forwards, 0) {
-		if errors.Is(err, eventstore.ErrStreamNotFound) {
-			break
-		}
-		if err != nil {
-			return nil, fmt.Errorf("read %s: %w", stream, err)
-		}
-		if err := folded.evolve(e); err != nil {
-			return nil, &unpostableError{Stream: stream, Err: err}
-		}
-	}
-	l.cache.Add(stream, folded)
-	return folded, nil
-}
-
-func (l *ledgers) forget(stream eventstore.Stream) { l.cache.Remove(stream) }
 
 // newDecider returns the aggregate of a stream's category: most objects are just
 // what Stripe said of them, and their truth is derived where it is asked for.
@@ -146,6 +114,7 @@ func (p *Poster) tryPost(ctx context.Context, cache *ledgers, j *job) error {
 		}
 		j.to.expected = eventstore.Exactly(result.Revision)
 	}
+	cache.keep(j.stream, j.to)
 	return nil
 }
 
