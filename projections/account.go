@@ -114,6 +114,17 @@ func (a AccountRecord) Entitle(c aggregate.Catalogs, now time.Time) aggregate.En
 	return e
 }
 
+// AccessOf says what one of the account's subscriptions grants at now, as far as
+// it does by itself: by its status and, beside that, by an extension of grace, by
+// a policy of the catalog on the account's payments, and by a test clock.
+func (a AccountRecord) AccessOf(t SubscriptionRecord, c aggregate.Catalogs, now time.Time) aggregate.Access {
+	h := a.holding
+	if h == nil {
+		h = &holding{}
+	}
+	return h.Access(t.SubscriptionTruth, OrBuiltin(c).Current(), now)
+}
+
 // totals sums payments by currency.
 func totals(payments []aggregate.PaymentTruth) PaymentTotals {
 	t := PaymentTotals{Received: []aggregate.Money{}, Refunded: []aggregate.Money{}, Lost: []aggregate.Money{}}

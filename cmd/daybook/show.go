@@ -1,14 +1,17 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/daybookhq/daybook/aggregate"
 	"github.com/daybookhq/daybook/eventstore"
 	"github.com/daybookhq/daybook/projections"
 )
@@ -76,7 +79,24 @@ func (q *showQuery) subscription(ctx context.Context, cmd *cobra.Command, r *rec
 	if q.output == outputJSON {
 		return writeJSON(cmd.OutOrStdout(), then)
 	}
-	return printSubscription(cmd, then, facts, q.now())
+	access, err := q.accessOf(ctx, r, then)
+	if err != nil {
+		return err
+	}
+	return printSubscription(cmd, then, facts, access)
+}
+
+// accessOf says what a subscription grants, with what its account adds to that.
+func (q *showQuery) accessOf(ctx context.Context, r *record, t projections.SubscriptionRecord) (aggregate.Access, error) {
+	catalogs, err := projections.CatalogsAt(ctx, r.store, q.at)
+	if err != nil {
+		return aggregate.Access{}, err
+	}
+	account, known, err := r.model.Account(ctx, t.Account)
+	if err == nil && known && q.at != (projections.Moments{}) {
+		account, _, err = projections.AccountAt(ctx, r.store, account, q.at)
+	}
+	return account.AccessOf(t, catalogs, q.now()), err
 }
 
 // bounds says in words which past was asked for.
@@ -102,8 +122,7 @@ func (q *showQuery) now() time.Time {
 	return systemClock()
 }
 
-func printSubscription(cmd *cobra.Command, t projections.SubscriptionRecord, facts int, now time.Time) error {
-	access := t.Access(now)
+func printSubscription(cmd *cobra.Command, t projections.SubscriptionRecord, facts int, access aggregate.Access) error {
 	rows := newTable(cmd.OutOrStdout(), "subscription", t.ID)
 	rows.row("account", orDash(t.Account))
 	rows.row("customer", orDash(t.Customer))
@@ -116,15 +135,20 @@ func printSubscription(cmd *cobra.Command, t projections.SubscriptionRecord, fac
 	rows.row("period ends", moment(t.CurrentPeriodEnd))
 	if t.Delinquency != nil {
 		rows.row("delinquent since", moment(t.Delinquency.Anchor))
-		rows.row("grace until", moment(t.Delinquency.GraceUntil))
+		rows.row("grace until", moment(cmp.Or(access.GraceUntil, t.Delinquency.GraceUntil)))
 	}
 	for _, paid := range t.Paid {
 		rows.row("paid", fmt.Sprintf("%d %s (minor units)", paid.Amount, paid.Currency))
 	}
-	rows.row("flags", orDash(strings.Join(t.Flags, ", ")))
-	rows.row("rests on", strings.Join(t.Sources, ", "))
+	rows.row("flags", orDash(strings.Join(sortedOnce(t.Flags, access.Flags), ", ")))
+	rows.row("rests on", orDash(strings.Join(t.Sources, ", ")))
 	rows.row("facts", facts)
 	return rows.flush()
+}
+
+// sortedOnce puts two lists together.
+func sortedOnce(a, b []string) []string {
+	return slices.Compact(slices.Sorted(slices.Values(slices.Concat(a, b))))
 }
 
 func orDash(s string) string {

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -49,7 +48,7 @@ func printAccount(cmd *cobra.Command, a projections.AccountRecord, e aggregate.E
 	rows := newTable(cmd.OutOrStdout(), "account", e.Account)
 	rows.row("tier", fmt.Sprintf("%s (%s)", e.Tier, e.Reason))
 	rows.row("status", orDash(string(e.Status)))
-	rows.row("features", strings.Join(e.Features, ", "))
+	rows.row("features", orDash(strings.Join(e.Features, ", ")))
 	if e.InGrace {
 		rows.row("in grace until", moment(e.GraceUntil))
 	}
@@ -59,8 +58,7 @@ func printAccount(cmd *cobra.Command, a projections.AccountRecord, e aggregate.E
 	if !a.GraceUntil.IsZero() {
 		rows.row("grace extended until", moment(a.GraceUntil))
 	}
-	flags := append(append([]string{}, a.Flags...), e.Flags...)
-	rows.row("flags", orDash(strings.Join(slices.Compact(slices.Sorted(slices.Values(flags))), ", ")))
+	rows.row("flags", orDash(strings.Join(sortedOnce(a.Flags, e.Flags), ", ")))
 	for _, w := range a.Waivers {
 		rows.row("waiver", fmt.Sprintf("%s  %s  %s  %s", w.ID, w.Tier, waiverState(w, now), w.Reason))
 	}

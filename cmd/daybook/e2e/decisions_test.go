@@ -189,6 +189,15 @@ func TestGraceIsExtended(t *testing.T) {
 	if e := s.entitlement("acme"); !e.InGrace || e.Tier != "basic" || !e.GraceUntil.Equal(until) {
 		t.Errorf("extended: %+v", e)
 	}
+	show := func(more ...string) string {
+		return strings.Join(strings.Fields(mustRun(t, append([]string{"show", "subscription", "sub_x", "--data-dir", s.dir}, more...)...)), " ")
+	}
+	if out := show(); !strings.Contains(out, "access granted (grace)") || !strings.Contains(out, "grace until "+until.Format(time.RFC3339)) {
+		t.Errorf("shown with an extension: %s", out)
+	}
+	if out := show("--as-of", failed.Add(25*time.Hour).Format(time.RFC3339)); !strings.Contains(out, "access denied (expired_grace)") {
+		t.Errorf("shown as of before the extension: %s", out)
+	}
 	s.stop()
 	wantRebuildEqual(t, s.dir)
 }
