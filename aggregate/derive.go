@@ -214,7 +214,7 @@ func (w *walk) finishSnapshot(t *SubscriptionTruth) {
 		return
 	}
 	t.Customer, t.Status, t.Items = s.Customer, s.Status, s.Items
-	t.TrialEnd, t.CancelAt, t.CancelAtPeriodEnd = s.TrialEnd, s.CancelAt, s.CancelAtPeriodEnd
+	t.TrialEnd, t.CancelAt, t.CancelAtPeriodEnd = s.TrialEnd, s.endsAt(), s.CancelAtPeriodEnd
 	t.CanceledAt, t.EndedAt, t.CreatedAt = s.CanceledAt, s.EndedAt, s.CreatedAt
 	t.PausedFor, t.PauseCollection, t.TestClock = s.PausedFor, s.PauseCollection, s.TestClock
 	for _, item := range s.Items {

@@ -61,6 +61,22 @@ type SubscriptionSnapshot struct {
 	Flags []string `json:"flags,omitempty"`
 }
 
+// endsAt is when the subscription is scheduled to end, zero if it is not. Where
+// no more is said than that it ends with its period, as before cancel_at was,
+// the earliest end among the items' periods schedules.
+func (s *SubscriptionSnapshot) endsAt() time.Time {
+	if !s.CancelAt.IsZero() || !s.CancelAtPeriodEnd || s.Status.Terminal() {
+		return s.CancelAt
+	}
+	var first time.Time
+	for _, item := range s.Items {
+		if end := item.PeriodEnd; !end.IsZero() && (first.IsZero() || end.Before(first)) {
+			first = end
+		}
+	}
+	return first
+}
+
 // Item is one priced part of a subscription.
 type Item struct {
 	Price     string `json:"price"`

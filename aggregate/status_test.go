@@ -151,6 +151,25 @@ func TestAScheduledCancellationEndsNothingByItself(t *testing.T) {
 	}
 }
 
+// TestTheEarliestPeriodSchedulesWhereNoTimeIsTold is about versions that have
+// cancel_at_period_end and no cancel_at.
+func TestTheEarliestPeriodSchedulesWhereNoTimeIsTold(t *testing.T) {
+	var s story
+	snap := s.started(day0, aggregate.Active, "price_basic")
+	snap.CancelAtPeriodEnd = true
+	snap.Items = append(snap.Items, aggregate.Item{Price: "price_seats", Quantity: 1})
+	snap.Items[0].PeriodEnd, snap.Items[1].PeriodEnd = at(60*day), at(30*day)
+	e := s.entitle(t, at(day))
+	if !e.CancelAt.Equal(at(30*day)) || !e.ValidUntil.Equal(at(30*day)) || !e.CurrentPeriodEnd.Equal(at(60*day)) {
+		t.Errorf("cancelled at %s, valid until %s, period ends %s", e.CancelAt, e.ValidUntil, e.CurrentPeriodEnd)
+	}
+	ended := s.canceled(at(2*day), "price_basic")
+	ended.CancelAtPeriodEnd, ended.Items = true, snap.Items
+	if got := s.truth().CancelAt; !got.IsZero() {
+		t.Errorf("ended at once, and yet to end at %s", got)
+	}
+}
+
 func TestItemsWithDifferentPeriodsLastAsLongAsTheLongest(t *testing.T) {
 	var s story
 	s.started(day0, aggregate.Active, "price_basic").Items = []aggregate.Item{

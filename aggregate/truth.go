@@ -17,8 +17,10 @@ type SubscriptionTruth struct {
 	// Items are the latest snapshot's.
 	Items []Item `json:"items,omitempty"`
 	// CurrentPeriodEnd is the latest end among the items' periods.
-	CurrentPeriodEnd  time.Time `json:"current_period_end,omitzero"`
-	TrialEnd          time.Time `json:"trial_end,omitzero"`
+	CurrentPeriodEnd time.Time `json:"current_period_end,omitzero"`
+	TrialEnd         time.Time `json:"trial_end,omitzero"`
+	// CancelAt is when the subscription is scheduled to end: where Stripe says
+	// only that it ends with its period, the earliest end among the items'.
 	CancelAt          time.Time `json:"cancel_at,omitzero"`
 	CancelAtPeriodEnd bool      `json:"cancel_at_period_end,omitempty"`
 	CanceledAt        time.Time `json:"canceled_at,omitzero"`
