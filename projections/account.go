@@ -54,6 +54,9 @@ type PaymentTotals struct {
 	Refunded []aggregate.Money `json:"refunded"`
 	// Lost is what lost disputes took.
 	Lost []aggregate.Money `json:"lost"`
+	// Credited is what credit notes that stand took off invoices. What of it was
+	// given back as a refund is in Refunded as well.
+	Credited []aggregate.Money `json:"credited"`
 }
 
 // AccountOf gathers an account's record, but for its stored entitlement, and
@@ -79,7 +82,7 @@ func (h *holding) record(account string, claims map[string]aggregate.Link) Accou
 	a := AccountRecord{
 		Account: account, Customers: orEmpty(h.customers), Links: []LinkRecord{}, Subscriptions: []SubscriptionRecord{},
 		Waivers: orEmpty(h.Decisions.Waivers), Block: h.Decisions.Block, GraceUntil: h.Decisions.GraceUntil,
-		Payments: totals(h.payments), Flags: slices.Clone(h.flags), holding: h,
+		Payments: totals(h.payments, h.bills), Flags: slices.Clone(h.flags), holding: h,
 	}
 	for _, s := range h.Subscriptions {
 		customer := customerOf(s)
@@ -125,9 +128,16 @@ func (a AccountRecord) AccessOf(t SubscriptionRecord, c aggregate.Catalogs, now 
 	return h.Access(t.SubscriptionTruth, OrBuiltin(c).Current(), now)
 }
 
-// totals sums payments by currency.
-func totals(payments []aggregate.PaymentTruth) PaymentTotals {
-	t := PaymentTotals{Received: []aggregate.Money{}, Refunded: []aggregate.Money{}, Lost: []aggregate.Money{}}
+// totals sums payments, and the credit notes of bills, by currency.
+func totals(payments []aggregate.PaymentTruth, bills []aggregate.BillTruth) PaymentTotals {
+	t := PaymentTotals{Received: []aggregate.Money{}, Refunded: []aggregate.Money{}, Lost: []aggregate.Money{}, Credited: []aggregate.Money{}}
+	for _, b := range bills {
+		for _, note := range b.CreditNotes {
+			if note.Status != "void" {
+				t.Credited = plus(t.Credited, note.Amount, note.Currency)
+			}
+		}
+	}
 	for _, p := range payments {
 		t.Received = plus(t.Received, p.Received, p.Currency)
 		t.Refunded = plus(t.Refunded, p.Refunded, p.Currency)

@@ -247,6 +247,26 @@ func TestPaymentsAreSummedWhereTheyBelong(t *testing.T) {
 	r.sameAsRebuilt()
 }
 
+func TestCreditNotesThatStandAreSummed(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	r.credited("in_1", "cn_1", "issued", 300, begin) // before there is an invoice
+	r.subscribed("sub_1", "a", aggregate.Active, "price_premium", begin)
+	r.invoicePaid("sub_1", "in_1", begin)
+	r.credited("in_1", "cn_1", "issued", 300, begin.Add(time.Minute)) // told again
+	r.credited("in_1", "cn_2", "issued", 200, begin)
+	r.settle()
+	if got := r.account("a").Payments.Credited; !slices.Equal(got, []aggregate.Money{{Amount: 500, Currency: "usd"}}) {
+		t.Errorf("credited %v", got)
+	}
+	r.credited("in_1", "cn_2", "void", 200, begin.Add(time.Hour))
+	r.settle()
+	if got := r.account("a").Payments.Credited; !slices.Equal(got, []aggregate.Money{{Amount: 300, Currency: "usd"}}) {
+		t.Errorf("credited, once a note is void, %v", got)
+	}
+	r.sameAsRebuilt()
+}
+
 func TestContradictionsAreShownOnTheAccount(t *testing.T) {
 	r := newRig(t)
 	r.start()

@@ -91,6 +91,13 @@ func (r *rig) refunded(payment string, amount int64, at time.Time) {
 		Refund: &aggregate.RefundSnapshot{ID: "re_" + payment, Intent: payment, Status: "succeeded", Currency: "usd", Amount: amount, CreatedAt: at}})
 }
 
+// credited records what a credit note takes off an invoice.
+func (r *rig) credited(invoice, note, status string, amount int64, at time.Time) {
+	r.t.Helper()
+	r.fact(projections.KindBill, invoice, aggregate.Fact{Type: aggregate.CreditNoteUpdated, OccurredAt: at,
+		CreditNote: &aggregate.CreditNoteSnapshot{ID: note, Invoice: invoice, Status: status, Currency: "usd", Amount: amount, CreatedAt: begin}})
+}
+
 func (r *rig) frozen(clock string, now, at time.Time) {
 	r.t.Helper()
 	r.fact(projections.KindClock, clock, aggregate.Fact{Type: aggregate.ClockTold, OccurredAt: at,

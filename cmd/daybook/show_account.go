@@ -75,6 +75,7 @@ func printAccount(cmd *cobra.Command, a projections.AccountRecord, e aggregate.E
 	printMoney(rows, "received", a.Payments.Received)
 	printMoney(rows, "refunded", a.Payments.Refunded)
 	printMoney(rows, "lost to disputes", a.Payments.Lost)
+	printMoney(rows, "credited", a.Payments.Credited)
 	return rows.flush()
 }
 
