@@ -444,3 +444,46 @@ func TestAPaymentFollowsItsInvoice(t *testing.T) {
 	}
 	r.sameAsRebuilt()
 }
+
+// TestAnAccountIsShownAsItWasThoughAllOfItMovedOn looks at accounts that have
+// nothing any more: a subscription's metadata, and a customer's, named others.
+func TestAnAccountIsShownAsItWasThoughAllOfItMovedOn(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	r.subscribed("sub_1", "first", aggregate.Active, "price_premium", begin)
+	r.invoicePaid("sub_1", "in_1", begin)
+	r.charged("pi_1", "cus_sub_1", "in_1", 2900, begin)
+	r.subscribed("sub_2", "", aggregate.Active, "price_basic", begin)
+	r.customer("cus_sub_2", "claimed", begin)
+	moved := begin.Add(time.Hour)
+	r.subscribed("sub_1", "second", aggregate.Active, "price_premium", moved)
+	r.customer("cus_sub_2", "second", moved)
+	r.settle()
+	then := func(account string, at time.Time) (projections.AccountRecord, bool) {
+		t.Helper()
+		ever, err := projections.EverOf(t.Context(), r.store, r.model, account)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, known, err := projections.AccountAt(t.Context(), r.store, account, projections.Moments{AsOf: at}, ever...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a, known
+	}
+	for account, subscription := range map[string]string{"first": "sub_1", "claimed": "sub_2"} {
+		a, known := then(account, moved.Add(-time.Minute))
+		if !known || len(a.Subscriptions) != 1 || a.Subscriptions[0].ID != subscription {
+			t.Errorf("%s before the move: %v %+v", account, known, a.Subscriptions)
+		}
+		if _, known := then(account, moved); known {
+			t.Errorf("%s is still known after the move", account)
+		}
+	}
+	if a, _ := then("first", moved.Add(-time.Minute)); len(a.Payments.Received) != 1 || a.Payments.Received[0].Amount != 2900 {
+		t.Errorf("received by the first account: %+v", a.Payments)
+	}
+	if _, known := then("second", moved.Add(-time.Minute)); known {
+		t.Error("the second account was known before the move")
+	}
+}

@@ -3,6 +3,8 @@ package projections
 import (
 	"context"
 	"errors"
+	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -10,17 +12,118 @@ import (
 	"github.com/daybookhq/daybook/eventstore"
 )
 
-// AccountAt returns an account as it was: of what belongs to it now, that which
-// did then, as it was then. It tells whether anything was known of it.
-func AccountAt(ctx context.Context, store eventstore.Reader, present AccountRecord, at Moments) (AccountRecord, bool, error) {
+// AccountAt returns an account as it was: of what belongs to the accounts in
+// present, that which was its own then, as it was then. It tells whether anything
+// was known of it. See EverOf for what else may have been its own.
+func AccountAt(ctx context.Context, store eventstore.Reader, account string, at Moments, present ...AccountRecord) (AccountRecord, bool, error) {
 	p := past{objects: map[Kind]map[string]ObjectRow{}}
 	for _, kind := range objectKinds {
 		p.objects[kind] = map[string]ObjectRow{}
 	}
-	if err := p.fold(ctx, store, present, at); err != nil {
+	if err := p.foldObjects(ctx, store, KindAccount, []string{account}, at); err != nil {
 		return AccountRecord{}, false, err
 	}
-	return AccountOf(p, present.Account)
+	for _, record := range present {
+		if err := p.fold(ctx, store, record, at); err != nil {
+			return AccountRecord{}, false, err
+		}
+	}
+	return AccountOf(p, account)
+}
+
+// EverOf returns the present records of the account, and of those others that
+// have what facts once said to be its own. It reads the whole log.
+func EverOf(ctx context.Context, store eventstore.Reader, model Reader, account string) ([]AccountRecord, error) {
+	own, _, err := model.Account(ctx, account)
+	if err != nil {
+		return nil, err
+	}
+	named, customers, err := everNamed(ctx, store, account)
+	if err != nil {
+		return nil, err
+	}
+	own.Customers = append(slices.Clone(own.Customers), customers...)
+	for _, customer := range customers {
+		if err := eachSubscriptionOf(ctx, model, customer, func(s SubscriptionRecord) { named[s.ID] = true }); err != nil {
+			return nil, err
+		}
+	}
+	records, seen := []AccountRecord{own}, map[string]bool{account: true}
+	for _, id := range slices.Sorted(maps.Keys(named)) {
+		s, known, err := model.Subscription(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		if !known || seen[s.Account] {
+			continue
+		}
+		record := AccountRecord{Subscriptions: []SubscriptionRecord{s}} // it may belong to nobody now
+		if s.Account != "" {
+			seen[s.Account] = true
+			if record, _, err = model.Account(ctx, s.Account); err != nil {
+				return nil, err
+			}
+		}
+		records = append(records, record)
+	}
+	return records, nil
+}
+
+func eachSubscriptionOf(ctx context.Context, model Reader, customer string, fn func(SubscriptionRecord)) error {
+	const page = 100
+	filter := SubscriptionFilter{Customer: customer, Limit: page}
+	for {
+		rows, err := model.Subscriptions(ctx, filter)
+		if err != nil {
+			return err
+		}
+		for _, row := range rows {
+			fn(row)
+			filter.After = row.ID
+		}
+		if len(rows) < page {
+			return nil
+		}
+	}
+}
+
+// everNamed finds the subscriptions and the customers that a fact ever said to be
+// the account's.
+func everNamed(ctx context.Context, store eventstore.Reader, account string) (subscriptions map[string]bool, customers []string, err error) {
+	subscriptions = map[string]bool{}
+	filter := eventstore.Filter{Prefixes: []string{string(KindSubscription) + "-", string(KindCustomer) + "-"}}
+	for e, err := range store.ReadAll(ctx, 0, eventstore.Forwards, filter, 0) {
+		if err != nil {
+			return nil, nil, fmt.Errorf("look for what was ever of account %q: %w", account, err)
+		}
+		event, err := aggregate.Decode(e.Type, e.Data)
+		if err != nil || event.Fact == nil || !names(event.Fact, account) {
+			continue // what cannot be read is parked, and says nothing
+		}
+		switch id := e.Stream.ID(); {
+		case Kind(e.Stream.Category()) == KindSubscription:
+			subscriptions[id] = true
+		case !slices.Contains(customers, id):
+			customers = append(customers, id)
+		}
+	}
+	return subscriptions, customers, nil
+}
+
+// names reports whether a fact says that what it is about belongs to the
+// account, by whichever link.
+func names(f *aggregate.Fact, account string) bool {
+	switch {
+	case f.Subscription != nil:
+		return f.Subscription.Account == account || f.Subscription.Customer == account
+	case f.Invoice != nil:
+		return f.Invoice.Account == account || f.Invoice.Customer == account
+	case f.Checkout != nil:
+		return f.Checkout.Account == account || f.Checkout.ClientReference == account || f.Checkout.Customer == account
+	case f.Customer != nil:
+		return f.Customer.Account == account
+	}
+	return false
 }
 
 // past is a Lookup in a few streams, folded as far as moments allow.
@@ -30,7 +133,7 @@ type past struct {
 }
 
 func (p *past) fold(ctx context.Context, store eventstore.Reader, present AccountRecord, at Moments) error {
-	ids := map[Kind][]string{KindAccount: {present.Account}, KindCustomer: present.Customers}
+	ids := map[Kind][]string{KindCustomer: present.Customers}
 	for _, s := range present.Subscriptions {
 		then, facts, err := SubscriptionAt(ctx, store, s.ID, at)
 		if err != nil && !errors.Is(err, eventstore.ErrStreamNotFound) {
@@ -50,14 +153,21 @@ func (p *past) fold(ctx context.Context, store eventstore.Reader, present Accoun
 		}
 	}
 	for kind, ids := range ids {
-		for _, id := range ids {
-			row, known, err := objectAt(ctx, store, kind, id, at)
-			if err != nil {
-				return err
-			}
-			if known {
-				p.objects[kind][id] = row
-			}
+		if err := p.foldObjects(ctx, store, kind, ids, at); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *past) foldObjects(ctx context.Context, store eventstore.Reader, kind Kind, ids []string, at Moments) error {
+	for _, id := range ids {
+		row, known, err := objectAt(ctx, store, kind, id, at)
+		if err != nil {
+			return err
+		}
+		if known {
+			p.objects[kind][id] = row
 		}
 	}
 	return nil

@@ -92,9 +92,13 @@ func (q *showQuery) accessOf(ctx context.Context, r *record, t projections.Subsc
 	if err != nil {
 		return aggregate.Access{}, err
 	}
-	account, known, err := r.model.Account(ctx, t.Account)
-	if err == nil && known && q.at != (projections.Moments{}) {
-		account, _, err = projections.AccountAt(ctx, r.store, account, q.at)
+	present, _, err := r.model.Subscription(ctx, t.ID)
+	if err != nil || present.Account == "" {
+		return projections.AccountRecord{}.AccessOf(t, catalogs, q.now()), err
+	}
+	account, _, err := r.model.Account(ctx, present.Account)
+	if err == nil && q.at != (projections.Moments{}) {
+		account, _, err = projections.AccountAt(ctx, r.store, t.Account, q.at, account)
 	}
 	return account.AccessOf(t, catalogs, q.now()), err
 }

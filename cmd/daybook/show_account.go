@@ -19,14 +19,9 @@ type shownAccount struct {
 }
 
 func (q *showQuery) account(ctx context.Context, cmd *cobra.Command, r *record, account string) error {
-	shown, known, err := r.model.Account(ctx, account)
+	shown, known, err := q.accountOf(ctx, r, account)
 	if err != nil {
 		return err
-	}
-	if known && q.at != (projections.Moments{}) {
-		if shown, known, err = projections.AccountAt(ctx, r.store, shown, q.at); err != nil {
-			return err
-		}
 	}
 	if !known {
 		return fmt.Errorf("nothing is known of account %s%s", account, q.bounds())
@@ -42,6 +37,18 @@ func (q *showQuery) account(ctx context.Context, cmd *cobra.Command, r *record, 
 		return writeJSON(cmd.OutOrStdout(), shownAccount{AccountRecord: shown, Entitlement: e})
 	}
 	return printAccount(cmd, shown, e, now)
+}
+
+// accountOf is an account as it is, or as it was at the moments asked for.
+func (q *showQuery) accountOf(ctx context.Context, r *record, account string) (projections.AccountRecord, bool, error) {
+	if q.at == (projections.Moments{}) {
+		return r.model.Account(ctx, account)
+	}
+	ever, err := projections.EverOf(ctx, r.store, r.model, account)
+	if err != nil {
+		return projections.AccountRecord{}, false, err
+	}
+	return projections.AccountAt(ctx, r.store, account, q.at, ever...)
 }
 
 func printAccount(cmd *cobra.Command, a projections.AccountRecord, e aggregate.Entitlement, now time.Time) error {
