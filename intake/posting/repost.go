@@ -23,7 +23,8 @@ type Selection struct {
 	Type string
 }
 
-// Check reports a selection that chooses nothing, or in two ways.
+// Check reports a selection that chooses nothing, or in two ways, or a type of
+// which there is nothing to post.
 func (s Selection) Check() error {
 	ways := 0
 	for _, way := range []bool{len(s.Events) > 0, s.Failed, s.Unposted, s.Type != ""} {
@@ -33,6 +34,9 @@ func (s Selection) Check() error {
 	}
 	if ways != 1 {
 		return errors.New("choose the events to post again in one way: by their ids, those that failed, those that are unposted, or by type")
+	}
+	if s.Type != "" && !intake.Posted(s.Type) {
+		return fmt.Errorf("events of type %q are recorded only: there is nothing to post", s.Type)
 	}
 	return nil
 }

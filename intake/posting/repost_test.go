@@ -232,7 +232,7 @@ func TestRepostSaysWhatItDoesNotPost(t *testing.T) {
 		posting.RepostedEvent{StripeEventID: "", Outcome: posting.OutcomeUnknown},
 		posting.RepostedEvent{StripeEventID: "evt_live", EventType: created, Outcome: posting.OutcomeSkipped},
 		posting.RepostedEvent{StripeEventID: "evt_price", EventType: "price.created", Outcome: posting.OutcomeSkipped})
-	for _, s := range []posting.Selection{{}, {Failed: true, Unposted: true}, {Events: []string{"evt_1"}, Type: created}} {
+	for _, s := range []posting.Selection{{}, {Failed: true, Unposted: true}, {Events: []string{"evt_1"}, Type: created}, {Type: "product.created"}} {
 		if _, err := p.Repost(t.Context(), posting.RepostPlan{Selection: s}); err == nil {
 			t.Errorf("took %+v", s)
 		}
