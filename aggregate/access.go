@@ -21,8 +21,9 @@ type Access struct {
 	Until time.Time
 }
 
-// Access says what the subscription grants at now. Stripe's status decides; a
-// period's end never ends access.
+// Access says what the subscription grants at now by itself. Stripe's status
+// decides; a period's end never ends access. What its account and the catalog add
+// to that, Holding.Access knows.
 func (t SubscriptionTruth) Access(now time.Time) Access { return t.accessUntil(time.Time{}, now) }
 
 // accessUntil is Access where no grace ends before extended.
