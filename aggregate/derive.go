@@ -91,6 +91,7 @@ func (w *walk) takeCheckout(f held) {
 	switch f.Type {
 	case CheckoutCompleted:
 		w.paymentPending = f.Checkout.PaymentStatus == "unpaid"
+		w.checkoutFailed = w.checkoutFailed && w.paymentPending
 	case CheckoutPaid:
 		w.paymentPending, w.checkoutFailed = false, false
 	case CheckoutFailed:

@@ -50,12 +50,14 @@ const (
 	ReasonWaiver Reason = "waiver"
 	// ReasonBlocked: an operator refused all access.
 	ReasonBlocked Reason = "blocked"
-	// ReasonDisputed, ReasonRefunded, ReasonCollectionPaused and
-	// ReasonPaymentPending: the status would grant, a policy of the catalog denies.
+	// ReasonDisputed, ReasonRefunded, ReasonCollectionPaused, ReasonPaymentPending
+	// and ReasonCheckoutFailed: the status would grant, a policy of the catalog
+	// denies.
 	ReasonDisputed         Reason = "disputed"
 	ReasonRefunded         Reason = "refunded"
 	ReasonCollectionPaused Reason = "collection_paused"
 	ReasonPaymentPending   Reason = "payment_pending"
+	ReasonCheckoutFailed   Reason = "checkout_failed"
 )
 
 // FlagWaiverUnknownTier flags an entitlement: a waiver is of a tier that the

@@ -17,7 +17,7 @@ const (
 	PolicyKeep Policy = "keep"
 	PolicyDeny Policy = "deny"
 	// PolicyGrant and PolicyWait are for a payment at checkout that takes days
-	// to settle.
+	// to settle: with wait, nothing is granted until it has, nor if it failed.
 	PolicyGrant Policy = "grant"
 	PolicyWait  Policy = "wait"
 )
@@ -75,6 +75,8 @@ func (c *Catalog) denies(t *SubscriptionTruth, payments []PaymentTruth) (Reason,
 	switch {
 	case c.AsyncPayment == PolicyWait && t.PaymentPending:
 		return ReasonPaymentPending, true
+	case c.AsyncPayment == PolicyWait && slices.Contains(t.Flags, FlagCheckoutFailed):
+		return ReasonCheckoutFailed, true // what was waited for did not come
 	case c.OnDispute == PolicyDeny && t.disputed(payments):
 		return ReasonDisputed, true
 	case c.OnFullRefund == PolicyDeny && t.refunded(payments):

@@ -92,6 +92,8 @@ func TestAnInvoiceOfNothingIsNotRefunded(t *testing.T) {
 func TestPoliciesOnPausesAndPendingPayments(t *testing.T) {
 	paused, pending := billed(aggregate.Active), billed(aggregate.Trialing)
 	paused.PauseCollection, pending.PaymentPending = "void", true
+	failed := billed(aggregate.PastDue)
+	failed.NothingOwed, failed.Flags = true, []string{aggregate.FlagCheckoutFailed}
 	granted := answer{"premium", "subscription", "subscription"}
 	deny := func(c *aggregate.Catalog) { c.OnPauseCollection = aggregate.PolicyDeny }
 	wait := func(c *aggregate.Catalog) { c.AsyncPayment = aggregate.PolicyWait }
@@ -104,6 +106,8 @@ func TestPoliciesOnPausesAndPendingPayments(t *testing.T) {
 		"collection paused, kept":             {paused, wait, granted},
 		"a pending payment, waited for":       {pending, wait, answer{"starter", "free", "payment_pending"}},
 		"a pending payment, granted":          {pending, deny, granted},
+		"a payment that failed, waited for":   {failed, wait, answer{"starter", "free", "checkout_failed"}},
+		"a payment that failed, granted":      {failed, deny, answer{"premium", "subscription", "nothing_owed"}},
 		"neither":                             {billed(aggregate.Active), func(c *aggregate.Catalog) { deny(c); wait(c) }, granted},
 		"what the status denies, it explains": {withPause(billed(aggregate.Unpaid)), deny, answer{"starter", "free", "unpaid"}},
 	} {

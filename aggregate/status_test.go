@@ -293,6 +293,10 @@ func TestAnUnpaidCheckoutIsPendingUntilItIsPaid(t *testing.T) {
 		"failed":                    {func(s *story) { s.checkout(aggregate.CheckoutFailed, at(3*day), "unpaid") }, false, true},
 		"expired":                   {func(s *story) { s.checkout(aggregate.CheckoutExpired, at(3*day), "unpaid") }, true, false},
 		"a later session that paid": {func(s *story) { s.checkout(aggregate.CheckoutCompleted, at(3*day), "paid").ID = "cs_2" }, false, false},
+		"failed, then a later session that paid": {func(s *story) {
+			s.checkout(aggregate.CheckoutFailed, at(2*day), "unpaid")
+			s.checkout(aggregate.CheckoutCompleted, at(3*day), "paid").ID = "cs_2"
+		}, false, false},
 		"failed, then an invoice was paid": {func(s *story) {
 			s.checkout(aggregate.CheckoutFailed, at(3*day), "unpaid")
 			s.paid(at(4*day), "in_1", day0)
