@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -19,7 +20,11 @@ import (
 
 // checkedCatalog is what catalog check finds.
 type checkedCatalog struct {
-	Hash string `json:"hash,omitempty"`
+	// Catalog says which one was checked: a file, or "built-in".
+	Catalog string `json:"catalog"`
+	Hash    string `json:"hash,omitempty"`
+	// InForce says that it is what the record has adopted last.
+	InForce bool `json:"in_force"`
 	// Faults are what makes it no catalog.
 	Faults []string `json:"faults"`
 	// Prices are those that history has, and where each maps.
@@ -75,6 +80,7 @@ func checkCatalog(cmd *cobra.Command, args []string) (checkedCatalog, error) {
 		return checked, err
 	}
 	catalog := cfg.Catalog
+	checked.Catalog = cmp.Or(strings.Join(args, ""), cfg.CatalogFile, "built-in")
 	if len(args) > 0 {
 		catalog, err = config.ReadCatalog(args[0])
 		var faults aggregate.CatalogFaults
@@ -105,6 +111,7 @@ func (c *checkedCatalog) lookUp(cmd *cobra.Command, r *record, catalog *aggregat
 	if err != nil {
 		return err
 	}
+	c.InForce = history.CurrentHash() == c.Hash
 	now := systemClock()
 	inForce := history.With(aggregate.CatalogAdopted{Schema: aggregate.Schema, Hash: c.Hash, Catalog: catalog,
 		AdoptedAt: history.NextAdoption(now)}).Current()
@@ -244,6 +251,10 @@ func (c checkedCatalog) print(cmd *cobra.Command) error {
 			return err
 		}
 	}
-	cmd.Printf("a valid catalog; %d prices seen, %d in use without a place in it\n", len(c.Prices), c.UnmappedInUse)
+	standing := "not in force"
+	if c.InForce {
+		standing = "in force"
+	}
+	cmd.Printf("%s: a valid catalog, %s; %d prices seen, %d in use without a place in it\n", c.Catalog, standing, len(c.Prices), c.UnmappedInUse)
 	return nil
 }

@@ -90,6 +90,12 @@ func TestCatalogCheck(t *testing.T) {
 	if p := checkCatalog(t, s.dir, 1, less)["price_3/"]; p.Rule != "" || p.InUse != 1 {
 		t.Errorf("a price in use that maps nowhere: %+v", p)
 	}
+	if out := mustRun(t, "catalog", "check", "--dev", "--data-dir", s.dir); !strings.Contains(out, "built-in: a valid catalog, in force;") {
+		t.Errorf("which one was checked: %s", out)
+	}
+	if out := command(t, nil, "catalog", "check", less, "--dev", "--data-dir", s.dir).stdout; !strings.Contains(out, less+": a valid catalog, not in force;") {
+		t.Errorf("which one was checked: %s", out)
+	}
 	o := command(t, nil, "catalog", "check", less, "--dev", "--data-dir", s.dir)
 	if o.code != 1 || !strings.Contains(o.stdout, "UNMAPPED") || !strings.Contains(o.stdout, "tier premium") {
 		t.Errorf("as a table: %+v", o)
