@@ -28,6 +28,10 @@ func storePath(dir string) string  { return filepath.Join(dir, "daybook.db") }
 func modelPath(dir string) string  { return filepath.Join(dir, "model.db") }
 func socketPath(dir string) string { return filepath.Join(dir, "daybook.sock") }
 
+// checkAfter leaves the first half minute to catching up, and spares commands,
+// which end before, the check of the whole file.
+const checkAfter = 30 * time.Second
+
 // probeEvery is how often the store is asked whether it is there.
 const probeEvery = 2 * time.Second
 
@@ -65,7 +69,7 @@ func openNode(ctx context.Context, cfg *config.Config, log logrus.FieldLogger) (
 			opened.close()
 		}
 	}()
-	if n.store, err = storesqlite.Open(ctx, storePath(cfg.DataDir), storesqlite.Options{Report: n.reportFinding}); err != nil {
+	if n.store, err = storesqlite.Open(ctx, storePath(cfg.DataDir), storesqlite.Options{Report: n.reportFinding, CheckAfter: checkAfter}); err != nil {
 		return nil, err
 	}
 	if n.about, err = foundStore(ctx, n.store, cfg.Livemode, systemClock()); err != nil {

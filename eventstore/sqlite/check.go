@@ -69,11 +69,15 @@ func (w *writer) open(s session) error {
 type checker struct {
 	reads  *reads
 	report func(Finding)
+	after  time.Duration
 }
 
-// run checks what the log held when it began, and reports how that went,
-// unless ctx ends before.
+// run checks, after a while, what the log holds when it begins, and reports how
+// that went, unless ctx ends before.
 func (c *checker) run(ctx context.Context) {
+	if pause(ctx, c.after) != nil {
+		return
+	}
 	head, err := c.reads.Head(ctx)
 	var at eventstore.Position
 	for err == nil && at < head {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/daybookhq/daybook/eventstore"
 )
@@ -32,6 +33,9 @@ type Options struct {
 	// SkipCheck leaves out the background check of the whole file. The end of
 	// the log is checked at every opening.
 	SkipCheck bool
+	// CheckAfter is how long after the opening that check begins: whoever has
+	// just started has more urgent things to read. Default: at once.
+	CheckAfter time.Duration
 }
 
 func (o *Options) setDefaults() {
@@ -183,7 +187,7 @@ func (s *Store) start(ctx context.Context, opts Options) {
 	}()
 	s.background.Go(func() { s.checkpoint.run(ctx) })
 	if !opts.SkipCheck {
-		c := &checker{reads: s.reads, report: s.checkpoint.report}
+		c := &checker{reads: s.reads, report: s.checkpoint.report, after: opts.CheckAfter}
 		s.background.Go(func() { c.run(ctx) })
 	}
 }
