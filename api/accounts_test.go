@@ -52,7 +52,7 @@ func TestAnAccountTellsWhatBelongsToIt(t *testing.T) {
 		"customers":   `["cus_sub_1"]`,
 		"grace_until": `"2026-03-02T14:00:00Z"`,
 		"flags":       `["account_invalid"]`, // the subscription's metadata names an empty account
-		"payments":    `{"received":[{"amount":2900,"currency":"usd"}],"refunded":[{"amount":900,"currency":"usd"}],"lost":[]}`,
+		"payments":    `{"received":[{"amount":2900,"currency":"usd"}],"refunded":[{"amount":900,"currency":"usd"}],"lost":[],"credited":[]}`,
 	} {
 		var wanted any
 		if err := json.Unmarshal([]byte(want), &wanted); err != nil {
