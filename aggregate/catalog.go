@@ -31,7 +31,7 @@ type Catalog struct {
 	// recorded are the mappings of prices, by price id, of which those count that
 	// were recorded by recordedBy; zero counts all. They are history's, not the
 	// catalog's: its JSON and its hash know nothing of them.
-	recorded   map[string]PriceMapping
+	recorded   map[string][]PriceMapping
 	recordedBy time.Time
 }
 

@@ -40,8 +40,8 @@ func DecodeCatalogAdopted(eventType string, data []byte) (CatalogAdopted, error)
 type Catalogs struct {
 	adopted  []CatalogAdopted
 	mappings []PriceMapping
-	// recorded are the mappings by their price.
-	recorded map[string]PriceMapping
+	// recorded are the mappings by their price, the one first that was seen first.
+	recorded map[string][]PriceMapping
 	// current is the catalog in force now, with all mappings.
 	current *Catalog
 }

@@ -1,9 +1,11 @@
 package aggregate
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -20,8 +22,25 @@ type PriceMapping struct {
 	Tier      string `json:"tier,omitempty"`
 	Addon     string `json:"addon,omitempty"`
 	LookupKey string `json:"lookup_key"`
+	// StripeEventID is the event that showed the match, SeenAt Stripe's time of it.
+	StripeEventID string    `json:"stripe_event_id,omitempty"`
+	SeenAt        time.Time `json:"seen_at,omitzero"`
 	// MappedAt is our clock when the match was recorded.
 	MappedAt time.Time `json:"mapped_at"`
+}
+
+// compareSeen puts the mapping first that Stripe's event showed first. It does
+// not depend on which of them arrived, and was recorded, first.
+func compareSeen(a, b PriceMapping) int {
+	return cmp.Or(a.SeenAt.Compare(b.SeenAt), strings.Compare(a.StripeEventID, b.StripeEventID))
+}
+
+// Sighting is a priced item in a Stripe event.
+type Sighting struct {
+	Item
+	StripeEventID string
+	// SeenAt is Stripe's time of the event.
+	SeenAt time.Time
 }
 
 // DecodePriceMapped reads the stored form of a mapping, which is its JSON.
@@ -41,49 +60,69 @@ func DecodePriceMapped(eventType string, data []byte) (PriceMapping, error) {
 	return m, checkSchema(eventType, m.Schema)
 }
 
-// WithMapping returns the history with one more recorded mapping. The first
-// that was recorded of a price stands.
+// WithMapping returns the history with one more recorded mapping. Of those of
+// one price the one that was seen first stands; one that says nothing new
+// changes nothing.
 func (h Catalogs) WithMapping(m PriceMapping) Catalogs {
-	if _, recorded := h.recorded[m.Price]; recorded {
+	if !h.precedes(m) {
 		return h
 	}
 	h.mappings = append(slices.Clip(h.mappings), m)
-	recorded := make(map[string]PriceMapping, len(h.mappings))
+	recorded := make(map[string][]PriceMapping, len(h.recorded)+1)
 	maps.Copy(recorded, h.recorded)
-	recorded[m.Price] = m
+	recorded[m.Price] = slices.Insert(slices.Clone(recorded[m.Price]), 0, m)
 	h.recorded = recorded
 	return h.asOfNow()
+}
+
+// precedes reports whether a mapping was seen before every recorded one of its
+// price.
+func (h Catalogs) precedes(m PriceMapping) bool {
+	of := h.recorded[m.Price]
+	return len(of) == 0 || compareSeen(m, of[0]) < 0
 }
 
 // Mappings returns the mappings recorded, in the order of recording.
 func (h Catalogs) Mappings() []PriceMapping { return slices.Clone(h.mappings) }
 
+// MappingOf returns the mapping of a price that stands, and whether there is one.
+func (h Catalogs) MappingOf(price string) (PriceMapping, bool) {
+	if of := h.recorded[price]; len(of) > 0 {
+		return of[0], true
+	}
+	return PriceMapping{}, false
+}
+
 // NewMappings says what is to be recorded of items: those that nothing but their
-// lookup key matches, and of whose price nothing was recorded yet. MappedAt is
-// the caller's to set.
-func (h Catalogs) NewMappings(items []Item) []PriceMapping {
+// lookup key matches, and of whose price nothing was recorded yet that was seen
+// before. MappedAt is the caller's to set.
+func (h Catalogs) NewMappings(seen []Sighting) []PriceMapping {
 	if h.current == nil {
 		return nil
 	}
 	var mappings []PriceMapping
-	for _, item := range items {
-		found := h.current.match(item)
-		if found.by != byLookupKey || item.Price == "" {
+	for _, s := range seen {
+		if s.Price == "" || !h.precedes(PriceMapping{Price: s.Price, StripeEventID: s.StripeEventID, SeenAt: s.SeenAt}) {
 			continue
 		}
-		if _, recorded := h.recorded[item.Price]; recorded {
+		found := h.current.matchByKeyAlone(s.Item)
+		if found.by != byLookupKey {
 			continue
 		}
-		if slices.ContainsFunc(mappings, func(m PriceMapping) bool { return m.Price == item.Price }) {
-			continue
+		m := h.current.mapping(s, found)
+		i := slices.IndexFunc(mappings, func(other PriceMapping) bool { return other.Price == m.Price })
+		switch {
+		case i < 0:
+			mappings = append(mappings, m)
+		case compareSeen(m, mappings[i]) < 0:
+			mappings[i] = m
 		}
-		mappings = append(mappings, h.current.mapping(item, found))
 	}
 	return mappings
 }
 
-func (c *Catalog) mapping(item Item, found match) PriceMapping {
-	m := PriceMapping{Schema: Schema, Price: item.Price, LookupKey: item.LookupKey}
+func (c *Catalog) mapping(s Sighting, found match) PriceMapping {
+	m := PriceMapping{Schema: Schema, Price: s.Price, LookupKey: s.LookupKey, StripeEventID: s.StripeEventID, SeenAt: s.SeenAt.UTC()}
 	if found.tier >= 0 {
 		m.Tier = c.Tiers[found.tier].ID
 	} else {
@@ -103,7 +142,7 @@ func (h Catalogs) asOfNow() Catalogs {
 
 // withRecords returns the catalog with mappings beside it, of which those count
 // that were recorded by t; zero counts all.
-func (c *Catalog) withRecords(recorded map[string]PriceMapping, t time.Time) *Catalog {
+func (c *Catalog) withRecords(recorded map[string][]PriceMapping, t time.Time) *Catalog {
 	if len(recorded) == 0 {
 		return c
 	}

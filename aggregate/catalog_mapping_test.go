@@ -3,6 +3,7 @@ package aggregate_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"reflect"
 	"testing"
 	"time"
@@ -31,7 +32,16 @@ func adopt(h aggregate.Catalogs, c *aggregate.Catalog, when time.Time) aggregate
 }
 
 func mapping(price, tier, addon string, when time.Time) aggregate.PriceMapping {
-	return aggregate.PriceMapping{Schema: aggregate.Schema, Price: price, Tier: tier, Addon: addon, LookupKey: "k", MappedAt: when}
+	return aggregate.PriceMapping{Schema: aggregate.Schema, Price: price, Tier: tier, Addon: addon, LookupKey: "k", SeenAt: when, MappedAt: when}
+}
+
+// seen are items in events of one second, one each.
+func seen(items ...aggregate.Item) []aggregate.Sighting {
+	sightings := make([]aggregate.Sighting, len(items))
+	for i, item := range items {
+		sightings[i] = aggregate.Sighting{Item: item, StripeEventID: fmt.Sprintf("evt_%02d", i), SeenAt: at(day)}
+	}
+	return sightings
 }
 
 // placeOf names the tier or the add-on of an item, or is empty.
@@ -77,7 +87,7 @@ func TestPriceThenRecordThenProductThenLookupKey(t *testing.T) {
 // takes the key away from the old price.
 func TestALookupKeyThatMovedLeavesWhatWasSoldUnderIt(t *testing.T) {
 	h := adopt(aggregate.Catalogs{}, catalogOf(t, mappingCatalog), day0)
-	for _, m := range h.NewMappings([]aggregate.Item{{Price: "price_old", LookupKey: "team"}}) {
+	for _, m := range h.NewMappings(seen(aggregate.Item{Price: "price_old", LookupKey: "team"})) {
 		h = h.WithMapping(m)
 	}
 	var s story
@@ -89,25 +99,49 @@ func TestALookupKeyThatMovedLeavesWhatWasSoldUnderIt(t *testing.T) {
 
 func TestOnlyWhatNothingButItsLookupKeyMatchesIsRecorded(t *testing.T) {
 	h := adopt(aggregate.Catalogs{}, catalogOf(t, mappingCatalog), day0).WithMapping(mapping("price_known", "team", "", day0))
-	got := h.NewMappings([]aggregate.Item{
-		{Price: "price_new", LookupKey: "team"},
-		{Price: "price_new", LookupKey: "team"},
-		{Price: "price_addon", LookupKey: "seats"},
-		{Price: "price_t", LookupKey: "team"},
-		{Price: "price_p", Product: "prod_t", LookupKey: "team"},
-		{Price: "price_known", LookupKey: "team"},
-		{Price: "price_nobody_knows", LookupKey: "unheard_of"},
-		{LookupKey: "team"},
-	})
+	got := h.NewMappings(seen(
+		aggregate.Item{Price: "price_new", LookupKey: "team"},
+		aggregate.Item{Price: "price_new", LookupKey: "team"},
+		aggregate.Item{Price: "price_addon", LookupKey: "seats"},
+		aggregate.Item{Price: "price_t", LookupKey: "team"},
+		aggregate.Item{Price: "price_p", Product: "prod_t", LookupKey: "team"},
+		aggregate.Item{Price: "price_known", LookupKey: "team"},
+		aggregate.Item{Price: "price_nobody_knows", LookupKey: "unheard_of"},
+		aggregate.Item{LookupKey: "team"},
+	))
 	want := []aggregate.PriceMapping{
-		{Schema: aggregate.Schema, Price: "price_new", Tier: "team", LookupKey: "team"},
-		{Schema: aggregate.Schema, Price: "price_addon", Addon: "seats", LookupKey: "seats"},
+		{Schema: aggregate.Schema, Price: "price_new", Tier: "team", LookupKey: "team", StripeEventID: "evt_00", SeenAt: at(day)},
+		{Schema: aggregate.Schema, Price: "price_addon", Addon: "seats", LookupKey: "seats", StripeEventID: "evt_02", SeenAt: at(day)},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("new mappings %+v\nwant %+v", got, want)
 	}
-	if got := (aggregate.Catalogs{}).NewMappings([]aggregate.Item{{Price: "p", LookupKey: "team"}}); got != nil {
+	if got := (aggregate.Catalogs{}).NewMappings(seen(aggregate.Item{Price: "p", LookupKey: "team"})); got != nil {
 		t.Errorf("without a catalog: %+v", got)
+	}
+}
+
+// TestWhatWasSeenFirstStandsWhateverWasRecordedFirst: a lookup key that moved
+// on, told in either order.
+func TestWhatWasSeenFirstStandsWhateverWasRecordedFirst(t *testing.T) {
+	h := adopt(aggregate.Catalogs{}, catalogOf(t, mappingCatalog), day0)
+	early := aggregate.Sighting{Item: aggregate.Item{Price: "price_x", LookupKey: "team"}, StripeEventID: "evt_1", SeenAt: at(day)}
+	late := aggregate.Sighting{Item: aggregate.Item{Price: "price_x", LookupKey: "all"}, StripeEventID: "evt_2", SeenAt: at(2 * day)}
+	for name, order := range map[string][][]aggregate.Sighting{
+		"in order": {{early}, {late}}, "reversed": {{late}, {early}}, "together": {{late, early}}, "again": {{late}, {early}, {late}, {early}},
+	} {
+		told := h
+		for _, sightings := range order {
+			for _, m := range told.NewMappings(sightings) {
+				told = told.WithMapping(m)
+			}
+		}
+		if got := placeOf(told.Current(), aggregate.Item{Price: "price_x"}); got != "team" {
+			t.Errorf("%s: maps to %q, want what was seen first", name, got)
+		}
+		if m, found := told.MappingOf("price_x"); !found || m.StripeEventID != "evt_1" {
+			t.Errorf("%s: the mapping %+v stands", name, m)
+		}
 	}
 }
 

@@ -1,6 +1,9 @@
 package aggregate
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // TierOfItem maps a priced item to a tier: by price id, then by a recorded
 // mapping of it, then product, then lookup key.
@@ -51,6 +54,17 @@ func (c *Catalog) match(item Item) match {
 	return c.named(byLookupKey, "lookup:", item.LookupKey)
 }
 
+// matchByKeyAlone is the match of an item as if nothing was recorded of its
+// price; by its lookup key only where nothing else names it.
+func (c *Catalog) matchByKeyAlone(item Item) match {
+	if item.LookupKey == "" {
+		return unmatched
+	}
+	bare := *c
+	bare.recorded = nil
+	return bare.match(item)
+}
+
 // named looks for the place whose prices name id in the way that has this prefix.
 func (c *Catalog) named(by int, prefix, id string) match {
 	if id == "" {
@@ -82,10 +96,12 @@ func names(prices []string, prefix, id string) bool {
 // asRecorded goes by what was recorded of a price. A mapping to what the catalog
 // no longer has is as none.
 func (c *Catalog) asRecorded(price string) match {
-	m, found := c.recorded[price]
-	if !found || !c.recordedBy.IsZero() && m.MappedAt.After(c.recordedBy) {
+	of := c.recorded[price]
+	i := slices.IndexFunc(of, func(m PriceMapping) bool { return c.recordedBy.IsZero() || !m.MappedAt.After(c.recordedBy) })
+	if i < 0 {
 		return unmatched
 	}
+	m := of[i]
 	if m.Addon != "" {
 		for i := range c.Addons {
 			if c.Addons[i].ID == m.Addon {

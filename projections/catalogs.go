@@ -20,7 +20,7 @@ func (a *applier) takeCatalog(ctx context.Context, e *eventstore.RecordedEvent) 
 	if err != nil {
 		return false, nil // it is parked with its batch
 	}
-	if a.remeans(e) {
+	if a.remeans(e, next) {
 		return false, errCatalogAdopted
 	}
 	to := a.checkpoint
@@ -38,8 +38,17 @@ func (a *applier) takeCatalog(ctx context.Context, e *eventstore.RecordedEvent) 
 	return true, nil
 }
 
-// remeans reports whether an event of the catalogs changes what was derived.
-func (a *applier) remeans(e *eventstore.RecordedEvent) bool {
+// remeans reports whether an event of the catalogs, which makes them the next
+// ones, changes what was derived.
+func (a *applier) remeans(e *eventstore.RecordedEvent, next aggregate.Catalogs) bool {
 	mapping, err := aggregate.DecodePriceMapped(e.Type, e.Data)
-	return err != nil || a.marks.has(markPrice, mapping.Price)
+	if err != nil {
+		return true // a catalog was adopted
+	}
+	was, mapped := a.catalogs.MappingOf(mapping.Price)
+	is, _ := next.MappingOf(mapping.Price)
+	if mapped && was.Tier == is.Tier && was.Addon == is.Addon {
+		return false
+	}
+	return a.marks.has(markPrice, mapping.Price)
 }

@@ -73,7 +73,7 @@ func (b *catalogBook) adopt(ctx context.Context, catalog *aggregate.Catalog, now
 }
 
 // mapPrices records what prices were first matched to by their lookup key,
-// unless somebody has recorded something of them before.
+// unless something that was seen before is recorded of them.
 func (b *catalogBook) mapPrices(ctx context.Context, mappings []aggregate.PriceMapping, now time.Time) error {
 	b.writing.Lock()
 	defer b.writing.Unlock()
@@ -114,26 +114,22 @@ func (b *catalogBook) mapSome(ctx context.Context, mappings []aggregate.PriceMap
 }
 
 // newMappings makes the events that a history lacks, and the history with them.
-// Their IDs follow from the price, of which one mapping is ever recorded.
+// Their IDs follow from the price and the event that showed it.
 func newMappings(history aggregate.Catalogs, mappings []aggregate.PriceMapping, now time.Time) ([]eventstore.ProposedEvent, aggregate.Catalogs, error) {
-	mapped := map[string]bool{}
-	for _, m := range history.Mappings() {
-		mapped[m.Price] = true
-	}
 	var events []eventstore.ProposedEvent
 	for _, m := range mappings {
-		if mapped[m.Price] {
-			continue
-		}
-		mapped[m.Price] = true
 		m.MappedAt = now.UTC()
+		next := history.WithMapping(m)
+		if len(next.Mappings()) == len(history.Mappings()) {
+			continue // one that was seen before is recorded
+		}
 		event, err := ownEvent(aggregate.PriceMappedType, m, now)
 		if err != nil {
 			return nil, history, err
 		}
-		event.ID = eventstore.DeriveID(catalogStream, aggregate.PriceMappedType, m.Price)
+		event.ID = eventstore.DeriveID(catalogStream, aggregate.PriceMappedType, m.Price, m.StripeEventID)
 		events = append(events, event)
-		history = history.WithMapping(m)
+		history = next
 	}
 	return events, history, nil
 }

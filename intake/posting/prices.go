@@ -18,7 +18,7 @@ func (p *Poster) mapPrices(ctx context.Context, readings []reading) error {
 	if p.MapPrices == nil {
 		return nil
 	}
-	mappings := p.Catalogs().NewMappings(itemsOf(readings))
+	mappings := p.Catalogs().NewMappings(pricesIn(readings))
 	if len(mappings) == 0 {
 		return nil
 	}
@@ -33,19 +33,21 @@ func (p *Poster) mapPrices(ctx context.Context, readings []reading) error {
 	return nil
 }
 
-// itemsOf gathers the priced items in what entries say.
-func itemsOf(readings []reading) []aggregate.Item {
-	var items []aggregate.Item
+// pricesIn gathers the items with lookup keys in what entries say.
+func pricesIn(readings []reading) []aggregate.Sighting {
+	var seen []aggregate.Sighting
 	for i := range readings {
-		for _, f := range readings[i].facts {
-			if s := f.Fact.Subscription; s != nil {
-				for _, item := range s.Items {
-					if item.LookupKey != "" {
-						items = append(items, item)
-					}
+		for j := range readings[i].facts {
+			f := &readings[i].facts[j].Fact
+			if f.Subscription == nil {
+				continue
+			}
+			for _, item := range f.Subscription.Items {
+				if item.LookupKey != "" {
+					seen = append(seen, aggregate.Sighting{Item: item, StripeEventID: f.Key.StripeEventID, SeenAt: f.OccurredAt})
 				}
 			}
 		}
 	}
-	return items
+	return seen
 }
