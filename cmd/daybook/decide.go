@@ -118,6 +118,7 @@ func printDecided(cmd *cobra.Command, a aggregate.AccountTruth) error {
 	return rows.flush()
 }
 
+// waiverStanding says in words whether a waiver is in force, and for how long.
 func waiverStanding(w aggregate.Waiver, now time.Time) string {
 	switch {
 	case !w.RevokedAt.IsZero():

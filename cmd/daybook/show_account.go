@@ -67,7 +67,7 @@ func printAccount(cmd *cobra.Command, a projections.AccountRecord, e aggregate.E
 	}
 	rows.row("flags", orDash(strings.Join(sortedOnce(a.Flags, e.Flags), ", ")))
 	for _, w := range a.Waivers {
-		rows.row("waiver", fmt.Sprintf("%s  %s  %s  %s", w.ID, w.Tier, waiverState(w, now), w.Reason))
+		rows.row("waiver", fmt.Sprintf("%s  %s  %s  %s", w.ID, w.Tier, waiverStanding(w, now), w.Reason))
 	}
 	for _, s := range a.Subscriptions {
 		rows.row("subscription", fmt.Sprintf("%s  %s  %s", s.ID, s.Status, orDash(s.Tier)))
@@ -90,17 +90,4 @@ func printMoney(rows table, what string, sums []aggregate.Money) {
 	for _, m := range sums {
 		rows.row(what, fmt.Sprintf("%d %s (minor units)", m.Amount, m.Currency))
 	}
-}
-
-// waiverState says in words whether a waiver is in force, and for how long.
-func waiverState(w aggregate.Waiver, now time.Time) string {
-	switch {
-	case !w.RevokedAt.IsZero():
-		return "revoked " + moment(w.RevokedAt)
-	case w.ExpiresAt.IsZero():
-		return "without end"
-	case w.InForce(now):
-		return "until " + moment(w.ExpiresAt)
-	}
-	return "ended " + moment(w.ExpiresAt)
 }
