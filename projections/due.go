@@ -36,16 +36,18 @@ func (r *Runner) watchDues(ctx context.Context) error {
 		if err != nil {
 			return r.afterDamage(ctx, err)
 		}
+		r.passed(watching)
 		held, err := r.tellExpiries(ctx, now)
 		if next = earliest(next, held); err != nil {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
-			r.trouble("tell of the end of grace", err, pause)
+			r.trouble(telling, err, pause)
 			next = earliest(next, now.Add(pause))
 			pause = min(2*pause, lastTellPause)
 		} else {
 			pause = firstTellPause
+			r.passed(telling)
 		}
 		if err := r.waitDue(ctx, next); err != nil {
 			return err

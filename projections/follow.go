@@ -231,7 +231,7 @@ func (r *Runner) moved(caughtUp bool) {
 	s.Parked = len(r.live.parked)
 	if caughtUp {
 		r.current = r.opts.Now()
-		s.LastError = ""
+		delete(r.troubles, following)
 	}
 	s.Head = max(s.Head, r.live.checkpoint.Position)
 	folded := r.fits(r.live.checkpoint)
@@ -266,14 +266,13 @@ func (r *Runner) Status(ctx context.Context) Status {
 	head, err := r.opts.Store.Head(ctx)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if err != nil {
-		if r.status.LastError == "" {
-			r.status.LastError = "ask for the log's end: " + err.Error()
-		}
-	} else {
+	if err == nil {
 		r.status.Head = head
 	}
 	s := r.status
+	if s.LastError = r.lastError(); s.LastError == "" && err != nil {
+		s.LastError = "ask for the log's end: " + err.Error()
+	}
 	if s.Position < s.Head || err != nil {
 		s.LagSeconds = max(0, r.opts.Now().Sub(r.current).Seconds())
 	}

@@ -2,7 +2,6 @@ package projections
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"time"
 
@@ -53,7 +52,7 @@ type Status struct {
 	Rebuilding bool `json:"rebuilding"`
 	// Parked counts the streams that could not be applied.
 	Parked int `json:"parked"`
-	// LastError is the latest trouble, empty when it has passed.
+	// LastError is a trouble that has not passed yet, empty if there is none.
 	LastError string `json:"last_error,omitempty"`
 }
 
@@ -74,10 +73,11 @@ type Runner struct {
 
 	mu       sync.Mutex
 	status   Status
-	folded   bool          // the model is one of this log
-	current  time.Time     // when the model was last up with the log
-	armed    time.Time     // what the watch over due times waits for
-	progress chan struct{} // closed, and replaced, when the position changes
+	troubles map[string]string // by what was being done
+	folded   bool              // the model is one of this log
+	current  time.Time         // when the model was last up with the log
+	armed    time.Time         // what the watch over due times waits for
+	progress chan struct{}     // closed, and replaced, when the position changes
 }
 
 // NewRunner returns a runner, which does nothing until Run.
@@ -93,7 +93,7 @@ func NewRunner(opts Options) *Runner {
 	}
 	return &Runner{
 		opts: opts, live: newApplier(opts, opts.Model),
-		alarm: make(chan struct{}, 1), progress: make(chan struct{}), current: opts.Now(),
+		alarm: make(chan struct{}, 1), progress: make(chan struct{}), current: opts.Now(), troubles: map[string]string{},
 	}
 }
 
@@ -102,10 +102,17 @@ func NewRunner(opts Options) *Runner {
 // and shown by Status; meanwhile the model keeps answering.
 func (r *Runner) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return r.persist(ctx, "follow the log", r.follow) })
-	group.Go(func() error { return r.persist(ctx, "watch due times", r.watchDues) })
+	group.Go(func() error { return r.persist(ctx, following, r.follow) })
+	group.Go(func() error { return r.persist(ctx, watching, r.watchDues) })
 	return group.Wait()
 }
+
+// What a runner does, and may have trouble with.
+const (
+	following = "follow the log"
+	watching  = "watch due times"
+	telling   = "tell of the end of grace"
+)
 
 // The pauses between attempts.
 const (
@@ -139,7 +146,25 @@ func (r *Runner) trouble(doing string, err error, pause time.Duration) {
 	r.opts.Log.WithError(err).WithField("retry_in", pause.String()).Warnf("projection: cannot %s", doing)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.status.LastError = fmt.Sprintf("%s: %v", doing, err)
+	r.troubles[doing] = err.Error()
+}
+
+// passed ends the trouble with what was being done.
+func (r *Runner) passed(doing string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.troubles, doing)
+}
+
+// lastError words one of the troubles, the same one as long as they are the
+// same. It is called under mu.
+func (r *Runner) lastError() string {
+	for _, doing := range []string{following, watching, telling} {
+		if err, trouble := r.troubles[doing]; trouble {
+			return doing + ": " + err
+		}
+	}
+	return ""
 }
 
 // sleep waits by the machine's clock.
