@@ -100,36 +100,30 @@ func (a *appending) giveUp(ended, last error) error {
 // try makes one attempt. It is not known what became of the append if the
 // attempt failed in doubt, or did not reach the server.
 func (a *appending) try(ctx context.Context) (result eventstore.AppendResult, err error, known bool) { //nolint:revive // known qualifies the error
-	m, err := a.store.pool.get()
-	switch {
-	case errors.Is(err, errResting):
-		return result, err, false
-	case err != nil:
-		return result, fmt.Errorf("append to %s: %w", a.stream, err), true
+	m, err := a.store.pool.get(ctx, a.store.AttemptTimeout)
+	if err != nil {
+		return result, err, errors.Is(err, eventstore.ErrClosed)
 	}
 	written, err := attempt(ctx, m, a.store.AttemptTimeout, func(ctx context.Context) (*client.WriteResult, error) {
 		options := client.AppendToStreamOptions{ExpectedRevision: toExpected(a.expected), Deadline: &a.store.AttemptTimeout}
 		return m.AppendToStream(ctx, a.store.named(a.stream), options, a.wire...)
 	})
 	if err == nil {
-		m.succeeded()
 		return eventstore.AppendResult{
 			Revision: eventstore.Revision(written.NextExpectedVersion), Position: eventstore.Position(written.CommitPosition),
 		}, nil, true
 	}
-	means, broken := judge(err)
-	if broken {
-		m.retire(err)
-	}
-	switch means {
+	switch means, _ := judge(err); means {
 	case unsent:
 		return result, err, false
 	case refused:
+		if a.doubt != nil {
+			return result, a.giveUp(err, err), true
+		}
 		return result, unavailable(fmt.Sprintf("append to %s", a.stream), err), true
 	case gone:
 		return result, fmt.Errorf("append to %s: %w", a.stream, eventstore.ErrStreamDeleted), true
 	case conflicted:
-		m.succeeded()
 		return a.verify(ctx, err)
 	}
 	a.doubt = err

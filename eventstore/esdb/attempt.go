@@ -19,46 +19,68 @@ import (
 // its context said.
 var errHung = errors.New("the client does not answer")
 
+// errSlow says that the server did not answer within our deadline.
+var errSlow = errors.New("the server does not answer")
+
 // patience is how long a call may outlive its context before it is given up.
 const patience = 250 * time.Millisecond
 
+// answer is what a call came to.
+type answer[T any] struct {
+	value T
+	err   error
+}
+
 // attempt runs one call of a client, with a deadline of our own. The call gets
 // a context that ends with the deadline; one that does not heed it is left
-// behind, and its client closed, which ends it.
+// behind, and its client taken out of use, which ends it.
 func attempt[T any](ctx context.Context, m *member, timeout time.Duration, call func(context.Context) (T, error)) (T, error) {
-	type answer struct {
-		value T
-		err   error
-	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	own, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	answers := make(chan answer, 1)
+	answers := make(chan answer[T], 1)
 	go func() {
 		defer m.release()
-		var a answer
-		defer func() {
-			if p := recover(); p != nil { // the client was closed under the call
-				a.err = fmt.Errorf("%w: %v", errHung, p)
-			}
-			answers <- a
-		}()
-		a.value, a.err = call(ctx)
+		answers <- answered(own, m, call)
 	}()
-	var zero T
 	select {
 	case a := <-answers:
 		return a.value, a.err
-	case <-ctx.Done():
+	case <-own.Done():
 	}
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
+	var zero T
 	select {
 	case a := <-answers:
+		if a.err != nil && ctx.Err() == nil {
+			m.retire(errSlow) // the connection may be dead without a word
+		}
 		return a.value, a.err
 	case <-timer.C:
-		m.abandon(errHung)
+		m.retire(errHung)
 		return zero, errHung
 	}
+}
+
+// answered makes the call. A connection that failed is taken out of use at
+// once, lest others go on with it.
+func answered[T any](ctx context.Context, m *member, call func(context.Context) (T, error)) (a answer[T]) {
+	defer func() {
+		if p := recover(); p != nil { // the client was closed under the call
+			a.err = fmt.Errorf("%w: %v", errHung, p)
+		}
+		if a.err == nil {
+			m.succeeded()
+		} else if _, broken := judge(a.err); broken {
+			m.retire(a.err)
+		}
+	}()
+	if m.retired.Load() {
+		a.err = errRetired
+		return a
+	}
+	a.value, a.err = call(ctx)
+	return a
 }
 
 // outcome is what an error of the client means for what was asked.
@@ -79,15 +101,12 @@ const (
 // judge reads an error, and says whether the connection it came by is to be
 // replaced.
 func judge(err error) (o outcome, broken bool) {
+	if errors.Is(err, errRetired) || errors.Is(err, errNoConnection) {
+		return unsent, false
+	}
 	var e *client.Error
 	if !errors.As(err, &e) {
-		switch status.Code(err) {
-		case codes.PermissionDenied, codes.Unauthenticated:
-			return refused, false
-		case codes.Canceled:
-			return unknown, false
-		}
-		return unknown, true // a bare EOF, a hung call, a gRPC error of a subscription
+		return judgeStatus(err)
 	}
 	switch e.Code() {
 	case client.ErrorCodeWrongExpectedVersion:
@@ -106,7 +125,21 @@ func judge(err error) (o outcome, broken bool) {
 		return unknown, false
 	}
 	if strings.Contains(e.Error(), "maximum discovery attempt count") {
-		return unsent, true // it never had a connection
+		return unsent, true // it had lost its connection and found no other
+	}
+	return judgeStatus(e.Err())
+}
+
+// judgeStatus judges what the client did not: the gRPC errors of subscriptions,
+// and a bare EOF.
+func judgeStatus(err error) (o outcome, broken bool) {
+	switch status.Code(err) {
+	case codes.PermissionDenied, codes.Unauthenticated, codes.InvalidArgument:
+		return refused, false
+	case codes.Canceled: // by us, or because the client goes to the leader
+		return unknown, false
+	case codes.FailedPrecondition, codes.OutOfRange, codes.ResourceExhausted:
+		return unknown, false // said by a server that is there
 	}
 	return unknown, !errors.Is(err, context.Canceled)
 }
@@ -143,5 +176,5 @@ func pause(ctx context.Context, d time.Duration) error {
 // The pauses between attempts.
 const (
 	firstPause = 10 * time.Millisecond
-	lastPause  = 500 * time.Millisecond
+	lastPause  = 100 * time.Millisecond
 )

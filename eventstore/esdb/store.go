@@ -75,7 +75,7 @@ func Open(url string, opts Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{Options: opts, pool: newPool(config, opts.Connections, opts.Report)}
+	s := &Store{Options: opts, pool: newPool(config, opts.Connections, opts.AttemptTimeout+2*patience, opts.Report)}
 	s.closed, s.close = context.WithCancel(context.Background())
 	return s, nil
 }
@@ -89,9 +89,9 @@ func Validate(url string) error {
 // The client's settings that a connection string may not decide: a client that
 // cannot connect should say so soon, for it is replaced then.
 const (
-	discoverAttempts = 2
-	discoverEvery    = 100 // milliseconds
-	gossipTimeout    = 2   // seconds
+	discoverAttempts = 1
+	discoverEvery    = 1 // milliseconds; it waits even after the last attempt
+	gossipTimeout    = 2 // seconds
 )
 
 func parse(url string) (*client.Configuration, error) {
@@ -140,6 +140,18 @@ func (s *Store) closing() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.ended
+}
+
+// over is why a read is to end: the store was closed, or the context has ended.
+// The context learns of the store's closing only a moment later.
+func (s *Store) over(ctx context.Context) error {
+	switch {
+	case s.closed.Err() != nil:
+		return eventstore.ErrClosed
+	case ctx.Err() != nil:
+		return cause(ctx)
+	}
+	return nil
 }
 
 // cause is why a context ended: the store's closing, or what it says itself.
