@@ -47,28 +47,25 @@ func (s *Store) ours(stream string, filter eventstore.Filter) bool {
 	return under && !isSystem(rest) && filter.Matches(eventstore.Stream(rest))
 }
 
-// ReadAll implements eventstore.Reader. The client's reads know no filter, its
-// subscriptions do; but those go forwards only.
+// ReadAll implements eventstore.Reader. The client's reads know no filter; its
+// subscriptions do, but go forwards only.
 func (s *Store) ReadAll(ctx context.Context, from eventstore.Position, dir eventstore.Direction, filter eventstore.Filter, limit int) iter.Seq2[eventstore.RecordedEvent, error] {
-	var events iter.Seq2[eventstore.RecordedEvent, error]
-	switch filtered := len(filter.Prefixes) > 0 || s.Prefix != ""; {
+	switch {
 	case dir == eventstore.Backwards && from == 0, dir == eventstore.Forwards && from >= eventstore.End:
 		return func(func(eventstore.RecordedEvent, error) bool) {} // nothing lies there
 	case dir == eventstore.Backwards:
-		events = s.readFiltered(ctx, allBackwards(from), eventstore.End, filter)
-	case limit > 0 && !filtered:
-		events = s.readFiltered(ctx, allForwards(from), from, filter)
-	default:
-		events = s.readForwards(ctx, from, filter)
+		return limited(s.filtered(ctx, allBackwards(from), filter), limit)
+	case limit > 0:
+		return limited(s.readNear(ctx, from, filter, limit), limit)
 	}
+	return s.readForwards(ctx, from, filter)
+}
+
+// limited ends a sequence after so many events, 0 for never.
+func limited(events iter.Seq2[eventstore.RecordedEvent, error], limit int) iter.Seq2[eventstore.RecordedEvent, error] {
 	if limit == 0 {
 		return events
 	}
-	return limited(events, limit)
-}
-
-// limited ends a sequence after so many events.
-func limited(events iter.Seq2[eventstore.RecordedEvent, error], limit int) iter.Seq2[eventstore.RecordedEvent, error] {
 	return func(yield func(eventstore.RecordedEvent, error) bool) {
 		given := 0
 		for e, err := range events {
@@ -79,20 +76,47 @@ func limited(events iter.Seq2[eventstore.RecordedEvent, error], limit int) iter.
 	}
 }
 
-// readFiltered filters here. The event at the position of but is left out.
-func (s *Store) readFiltered(ctx context.Context, r *request, but eventstore.Position, filter eventstore.Filter) iter.Seq2[eventstore.RecordedEvent, error] {
+// filtered yields what of a read the filter lets through.
+func (s *Store) filtered(ctx context.Context, r *request, filter eventstore.Filter) iter.Seq2[eventstore.RecordedEvent, error] {
 	return func(yield func(eventstore.RecordedEvent, error) bool) {
 		for e, err := range s.raw(ctx, r) {
 			if err != nil {
 				yield(eventstore.RecordedEvent{}, err)
 				return
 			}
-			if position := eventstore.Position(e.Position.Commit); position == but || !s.ours(e.StreamID, filter) {
-				continue
-			} else if but < eventstore.End {
-				but = position // which comes again with the next page
+			if s.ours(e.StreamID, filter) && !yield(s.recorded(e), nil) {
+				return
 			}
-			if !yield(s.recorded(e), nil) {
+		}
+	}
+}
+
+// nearEvents is how many events are looked at here before the server is asked
+// to filter.
+const nearEvents = 512
+
+// readNear is for reads of a few events, which are most often near: it filters
+// here, and goes on as readForwards if that is not enough.
+func (s *Store) readNear(ctx context.Context, from eventstore.Position, filter eventstore.Filter, limit int) iter.Seq2[eventstore.RecordedEvent, error] {
+	return func(yield func(eventstore.RecordedEvent, error) bool) {
+		r := allForwards(from)
+		r.page = max(r.page, min(limit+1, nearEvents))
+		seen, at := 0, from
+		for e, err := range s.raw(ctx, r) {
+			if err != nil {
+				yield(eventstore.RecordedEvent{}, err)
+				return
+			}
+			position := eventstore.Position(e.Position.Commit)
+			if position <= at { // it comes again at the beginning of each page
+				continue
+			}
+			at = position
+			if s.ours(e.StreamID, filter) && !yield(s.recorded(e), nil) {
+				return
+			}
+			if seen++; seen == nearEvents {
+				s.readForwards(ctx, at, filter)(yield)
 				return
 			}
 		}
