@@ -124,10 +124,15 @@ func judge(err error) (o outcome, broken bool) {
 	case client.ErrorAborted, client.ErrorCodeDeadlineExceeded:
 		return unknown, false
 	}
-	if strings.Contains(e.Error(), "maximum discovery attempt count") {
+	switch o, broken = judgeStatus(e.Err()); {
+	case strings.Contains(e.Error(), "maximum discovery attempt count"):
 		return unsent, true // it had lost its connection and found no other
+	case strings.HasPrefix(err.Error(), "could not construct append operation"):
+		return unsent, broken // the call was not begun
+	case strings.Contains(e.Error(), "Error while dialing"):
+		return unsent, broken // nor was it here: there was no connection to begin it on
 	}
-	return judgeStatus(e.Err())
+	return o, broken
 }
 
 // judgeStatus judges what the client did not: the gRPC errors of subscriptions,

@@ -13,7 +13,7 @@ import (
 
 // checkpointInterval is how many times 32 events a server considers between the
 // checkpoints it sends. Few are needed: how far the log has got is asked for.
-const checkpointInterval = 250
+const checkpointInterval = 100
 
 // Follow implements eventstore.Reader.
 func (s *Store) Follow(ctx context.Context, from eventstore.Position, filter eventstore.Filter) iter.Seq2[eventstore.Message, error] {

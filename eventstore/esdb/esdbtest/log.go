@@ -191,27 +191,6 @@ func (l *log) cut(position uint64) {
 	l.end = position
 }
 
-// forget undoes the latest event of a stream: a write that a failover lost.
-func (l *log) forget(stream string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	held := l.streams[stream]
-	if len(held) == 0 {
-		return
-	}
-	lost := held[len(held)-1]
-	l.streams[stream] = held[:len(held)-1]
-	if len(held) == 1 {
-		delete(l.streams, stream)
-	}
-	for i, r := range l.records {
-		if r == lost {
-			l.records = append(l.records[:i:i], l.records[i+1:]...)
-			return
-		}
-	}
-}
-
 // snapshot returns the log as it is, and a channel that closes when it grows.
 func (l *log) snapshot() ([]*record, <-chan struct{}) {
 	l.mu.Lock()

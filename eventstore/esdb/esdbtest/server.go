@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/keepalive"
 
@@ -144,6 +145,17 @@ func (s *Server) Cut(position uint64) { s.log.cut(position) }
 func (s *Server) Len() int {
 	records, _ := s.log.snapshot()
 	return len(records) - systemEvents
+}
+
+// Streams returns the IDs of all events, in the order of each stream, the
+// server's own not included.
+func (s *Server) Streams() map[string][]uuid.UUID {
+	records, _ := s.log.snapshot()
+	ids := map[string][]uuid.UUID{}
+	for _, r := range records[systemEvents:] {
+		ids[r.stream] = append(ids[r.stream], r.id)
+	}
+	return ids
 }
 
 // connections are those that a listener has accepted, to be cut on command.
