@@ -24,7 +24,7 @@ const module = "github.com/daybookhq/daybook"
 var (
 	stripe   = []string{"github.com/stripe/stripe-go/..."}
 	drivers  = []string{"modernc.org/sqlite/...", "database/sql", "github.com/EventStore/...", "github.com/redis/..."}
-	adapters = []string{"./eventstore/sqlite/...", "./projections/sqlite/..."}
+	adapters = []string{"./eventstore/sqlite/...", "./eventstore/esdb/...", "./projections/sqlite/..."}
 	loggers  = []string{"github.com/sirupsen/logrus/...", "log/..."}
 	outside  = []string{"context", "os/...", "io/...", "net/...", "log/...", "sync/...", "syscall/...", "math/rand/...", "crypto/rand", "runtime/...", "unsafe"}
 )
@@ -56,6 +56,9 @@ var rooms = []room{
 	{name: "eventstore/sqlite", owns: []string{"./eventstore/sqlite"},
 		never: join(stripe, []string{"./aggregate/...", "./intake/...", "./projections/...", "./api/...", "./cmd/..."}),
 		why:   "an adapter points inward, to the contract alone"},
+	{name: "eventstore/esdb", owns: []string{"./eventstore/esdb", "./eventstore/esdb/esdbtest"},
+		never: join(stripe, loggers[:1], []string{"./aggregate/...", "./intake/...", "./projections/...", "./api/...", "./cmd/...", "./eventstore/sqlite/..."}),
+		why:   "an adapter points inward, to the contract alone"},
 	{name: "intake", owns: []string{"./intake"}, never: join(drivers, adapters, []string{"./projections/...", "./api/...", "./cmd/..."}),
 		why: "Stripe's vocabulary is neither HTTP nor a read model"},
 	{name: "intake/posting", owns: []string{"./intake/posting"}, never: join(drivers, adapters, []string{"./projections/...", "./api/...", "./cmd/..."}),
@@ -64,7 +67,7 @@ var rooms = []room{
 		why: "what operators decide is neither Stripe's nor HTTP's"},
 	{name: "projections", owns: []string{"./projections"}, never: join(drivers, adapters, stripe, []string{"./intake/...", "./api/...", "./cmd/..."}),
 		why: "a read model is folded from the domain streams alone"},
-	{name: "projections/sqlite", owns: []string{"./projections/sqlite"}, never: join(stripe, []string{"./eventstore/sqlite/...", "./intake/...", "./api/...", "./cmd/..."}),
+	{name: "projections/sqlite", owns: []string{"./projections/sqlite"}, never: join(stripe, []string{"./eventstore/sqlite/...", "./eventstore/esdb/...", "./intake/...", "./api/...", "./cmd/..."}),
 		why: "adapters never import each other"},
 	{name: "api", owns: []string{"./api", "./api/client"}, never: join(drivers, adapters, []string{"./cmd/..."}),
 		why: "routes answer from interfaces; main decides what is behind them"},
@@ -83,6 +86,8 @@ var exclusive = []struct {
 	{what: []string{"github.com/gorilla/mux"}, allowed: []string{"./api", "./cmd/daybook-bench"},
 		why: "HTTP lives in one place; the benchmark has a frozen handler of its own"},
 	{what: []string{"modernc.org/sqlite/...", "database/sql"}, allowed: []string{"./eventstore/sqlite", "./projections/sqlite"},
+		why: "a driver belongs to its adapter"},
+	{what: []string{"github.com/EventStore/..."}, allowed: []string{"./eventstore/esdb", "./eventstore/esdb/esdbtest"},
 		why: "a driver belongs to its adapter"},
 	{what: []string{"./cmd/daybook", "./cmd/daybook-bench"}, allowed: nil,
 		why: "a command is imported by nobody"},

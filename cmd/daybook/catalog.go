@@ -93,8 +93,10 @@ func checkCatalog(cmd *cobra.Command, args []string) (checkedCatalog, error) {
 		}
 	}
 	checked.Hash = catalog.Hash()
-	if storeExists(cfg.DataDir) != nil {
+	if err := storeExists(cmd.Context(), cfg); errors.Is(err, errNoStore) {
 		return checked, nil // no history yet, and nothing that could map wrongly
+	} else if err != nil {
+		return checked, err
 	}
 	r, err := openRecord(cmd)
 	if err != nil {

@@ -142,7 +142,9 @@ func callControl(ctx context.Context, cfg *config.Config, log *logrus.Logger, ro
 	defer stop()
 	group, groupCtx := errgroup.WithContext(working)
 	group.Go(func() error { return n.run(groupCtx, true) })
-	group.Go(func() error { return serveHTTP(groupCtx, endpoint{n.controlServer(groupCtx), control}) })
+	group.Go(func() error {
+		return serveHTTP(groupCtx, endpoint{server: n.controlServer(groupCtx), listener: control})
+	})
 	group.Go(func() error {
 		defer stop()
 		if err := postControl(groupCtx, cfg.DataDir, route, body, tell, result); err != nil {

@@ -129,10 +129,17 @@ Look further, in another terminal:
   %[4]s show account %[6]q --data-dir %[5]s
   %[4]s events --data-dir %[5]s --stream subscription- --limit 20
   %[4]s rebuild --data-dir %[5]s --dry-run
-  sqlite3 -readonly %[7]s 'select position, stream, type from events limit 10'
-
+%[7]s
 Serving on %[2]s until Ctrl-C.
-`, config.DevAPIKey, t.base, url.PathEscape(account), exe, dir, account, storePath(dir))
+`, config.DevAPIKey, t.base, url.PathEscape(account), exe, dir, account, t.lookInside())
+}
+
+// lookInside is how to look at the embedded store without us.
+func (t tour) lookInside() string {
+	if storeKind(t.cfg) != embeddedKind {
+		return ""
+	}
+	return fmt.Sprintf("  sqlite3 -readonly %s 'select position, stream, type from events limit 10'\n", storePath(t.cfg.DataDir))
 }
 
 func (t tour) get(ctx context.Context, path string, into any) error {

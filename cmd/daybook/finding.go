@@ -1,10 +1,18 @@
 package main
 
-import storesqlite "github.com/daybookhq/daybook/eventstore/sqlite"
+import (
+	"github.com/sirupsen/logrus"
 
-// reportFinding logs what the store found out about its file.
-func (n *node) reportFinding(f storesqlite.Finding) {
-	entry := n.log.WithField("position", f.Position)
+	storesqlite "github.com/daybookhq/daybook/eventstore/sqlite"
+)
+
+// reportFinding logs what the embedded store found out about its file.
+func reportFinding(log logrus.FieldLogger) func(storesqlite.Finding) {
+	return func(f storesqlite.Finding) { logFinding(log, f) }
+}
+
+func logFinding(log logrus.FieldLogger, f storesqlite.Finding) {
+	entry := log.WithField("position", f.Position)
 	if f.Err != nil {
 		entry = entry.WithError(f.Err)
 	}

@@ -16,7 +16,6 @@ import (
 	"github.com/daybookhq/daybook/cmd/daybook/config"
 	"github.com/daybookhq/daybook/decisions"
 	"github.com/daybookhq/daybook/eventstore"
-	storesqlite "github.com/daybookhq/daybook/eventstore/sqlite"
 	"github.com/daybookhq/daybook/intake"
 	"github.com/daybookhq/daybook/intake/posting"
 	"github.com/daybookhq/daybook/projections"
@@ -28,10 +27,6 @@ func storePath(dir string) string  { return filepath.Join(dir, "daybook.db") }
 func modelPath(dir string) string  { return filepath.Join(dir, "model.db") }
 func socketPath(dir string) string { return filepath.Join(dir, "daybook.sock") }
 
-// checkAfter leaves the first half minute to catching up, and spares commands,
-// which end before, the check of the whole file.
-const checkAfter = 30 * time.Second
-
 // probeEvery is how often the store is asked whether it is there.
 const probeEvery = 2 * time.Second
 
@@ -41,7 +36,8 @@ type node struct {
 	cfg *config.Config
 	log logrus.FieldLogger
 
-	store    *storesqlite.Store
+	owned    *ownership
+	store    eventstore.Store
 	model    *modelsqlite.Model
 	about    founded
 	catalogs *catalogBook
@@ -69,7 +65,10 @@ func openNode(ctx context.Context, cfg *config.Config, log logrus.FieldLogger) (
 			opened.close()
 		}
 	}()
-	if n.store, err = storesqlite.Open(ctx, storePath(cfg.DataDir), storesqlite.Options{Report: n.reportFinding, CheckAfter: checkAfter}); err != nil {
+	if n.owned, err = own(cfg); err != nil {
+		return nil, err
+	}
+	if n.store, err = openStore(ctx, cfg, log); err != nil {
 		return nil, err
 	}
 	if n.about, err = foundStore(ctx, n.store, cfg.Livemode, systemClock()); err != nil {
@@ -111,9 +110,7 @@ func (n *node) assemble() {
 	n.runner = projections.NewRunner(projections.Options{
 		Store: n.store, Model: n.model, Epoch: n.about.Epoch, Livemode: n.cfg.Livemode,
 		Now: systemClock, OnDue: n.noteGraceEnd, Log: n.log,
-		// Positions of the embedded store are its row numbers, so a rebuild can
-		// read several parts of the log at once.
-		Rebuild: projections.RebuildOptions{Dir: n.cfg.DataDir, Readers: 2},
+		Rebuild: projections.RebuildOptions{Dir: n.cfg.DataDir, Readers: rebuildReaders(n.cfg)},
 	})
 	n.decisions = decisions.NewBook(decisions.Config{Store: n.store, Catalogs: n.catalogs.History, Now: systemClock, AwaitModel: n.runner.WaitFor})
 	n.answers = projections.NewAnswers(n.model, n.about.Epoch, n.cfg.Livemode)
@@ -200,5 +197,8 @@ func (n *node) close() {
 		if err := n.store.Close(); err != nil {
 			n.log.WithError(err).Error("closing the event store")
 		}
+	}
+	if err := n.owned.release(); err != nil {
+		n.log.WithError(err).Warn("unlocking the data dir")
 	}
 }

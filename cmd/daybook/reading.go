@@ -2,14 +2,9 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"os"
-
 	"github.com/spf13/cobra"
 
 	"github.com/daybookhq/daybook/cmd/daybook/config"
-	storesqlite "github.com/daybookhq/daybook/eventstore/sqlite"
 	"github.com/daybookhq/daybook/projections"
 	modelsqlite "github.com/daybookhq/daybook/projections/sqlite"
 )
@@ -17,7 +12,7 @@ import (
 // record is the data dir opened for reading, beside a server or without one.
 type record struct {
 	cfg     *config.Config
-	store   *storesqlite.Reader
+	store   storeReader
 	model   *modelsqlite.Model
 	about   founded
 	answers *projections.Answers
@@ -29,7 +24,8 @@ func openRecord(cmd *cobra.Command) (r *record, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := storeExists(cfg.DataDir); err != nil {
+	ctx := cmd.Context()
+	if err := storeExists(ctx, cfg); err != nil {
 		return nil, err
 	}
 	r = &record{cfg: cfg}
@@ -39,20 +35,10 @@ func openRecord(cmd *cobra.Command) (r *record, err error) {
 			opened.close()
 		}
 	}()
-	ctx := cmd.Context()
-	if r.store, err = storesqlite.OpenReader(ctx, storePath(cfg.DataDir)); err != nil {
+	if r.store, err = openStoreReader(ctx, cfg); err != nil {
 		return nil, err
 	}
 	return r, r.openModel(ctx)
-}
-
-// storeExists refuses a data dir without a store, for commands that would make
-// nothing of a new one.
-func storeExists(dir string) error {
-	if _, err := os.Stat(storePath(dir)); errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("there is no store in %s yet: run daybook serve, or name another --data-dir", dir)
-	}
-	return nil
 }
 
 func (r *record) openModel(ctx context.Context) (err error) {

@@ -31,7 +31,7 @@ func rebuildCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := storeExists(cfg.DataDir); err != nil {
+			if err := storeExists(cmd.Context(), cfg); err != nil {
 				return err
 			}
 			route := "/rebuild"

@@ -62,7 +62,7 @@ func callWriting(cmd *cobra.Command, output, route, what string, content, result
 	if err != nil {
 		return err
 	}
-	if err := storeExists(cfg.DataDir); err != nil {
+	if err := storeExists(cmd.Context(), cfg); err != nil {
 		return err
 	}
 	body, err := json.Marshal(content)

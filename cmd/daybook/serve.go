@@ -18,6 +18,7 @@ import (
 	"github.com/daybookhq/daybook/aggregate"
 	"github.com/daybookhq/daybook/api"
 	"github.com/daybookhq/daybook/cmd/daybook/config"
+	"github.com/daybookhq/daybook/eventstore"
 )
 
 // progressTimeout bounds how long the status waits to hear how far the model is.
@@ -66,25 +67,65 @@ func serve(ctx context.Context, cfg *config.Config, log *logrus.Logger, o serveO
 		return fmt.Errorf("listen on %s: %w", cfg.Addr, err)
 	}
 	defer listener.Close()
-	n, err := openNode(ctx, cfg, log)
-	if err != nil {
+	waiting := api.NewWaiting()
+	public := endpoint{server: api.HTTPServer(waiting), listener: listener}
+	if storeKind(cfg) == clusterKind {
+		public.begin()              // whoever comes is told while the cluster is not reached
+		defer public.server.Close() //nolint:errcheck // it was shut down already, or there is another error
+	}
+	n, err := openServing(ctx, cfg, log, listener.Addr())
+	if err != nil || n == nil {
 		return err
 	}
 	defer n.close()
-	if err := n.adopt(ctx, cfg); err != nil {
-		return err
-	}
 	server, err := n.newAPI()
 	if err != nil {
 		return err
 	}
-	return n.serveOn(ctx, listener, server, o)
+	waiting.Serve(server)
+	return n.serveOn(ctx, public, server, o)
+}
+
+// reachEvery is how long it takes between attempts to open a store that could
+// not be reached.
+const reachEvery = time.Second
+
+// openServing opens the node that is to serve, with the configured catalog in
+// force. A cluster that cannot be reached is waited for; nil without an error
+// says that ctx ended first.
+func openServing(ctx context.Context, cfg *config.Config, log *logrus.Logger, addr net.Addr) (*node, error) {
+	for {
+		n, err := openNode(ctx, cfg, log)
+		if err == nil {
+			if err = n.adopt(ctx, cfg); err == nil {
+				return n, nil
+			}
+			n.close()
+		}
+		switch {
+		case storeKind(cfg) != clusterKind || !notReached(err):
+			return nil, err
+		case ctx.Err() != nil:
+			return nil, nil
+		}
+		log.WithError(err).WithField("addr", addr.String()).Warn("waiting for the event store")
+		select {
+		case <-time.After(reachEvery):
+		case <-ctx.Done():
+			return nil, nil
+		}
+	}
+}
+
+// notReached reports trouble with a store that may pass.
+func notReached(err error) bool {
+	return errors.Is(err, eventstore.ErrUnavailable) || errors.Is(err, eventstore.ErrOutcomeUnknown) || errors.Is(err, context.Canceled)
 }
 
 // serveOn runs the routes, the control socket and the work behind them. When
 // ctx ends it stops in order: no new requests, those under way finished, then
 // posting and the projection.
-func (n *node) serveOn(ctx context.Context, listener net.Listener, server *api.Server, o serveOptions) error {
+func (n *node) serveOn(ctx context.Context, public endpoint, server *api.Server, o serveOptions) error {
 	control, err := listenControl(ctx, n.cfg.DataDir)
 	if err != nil {
 		return err
@@ -97,15 +138,15 @@ func (n *node) serveOn(ctx context.Context, listener net.Listener, server *api.S
 	group.Go(func() error {
 		defer stopWorking()
 		n.awaitModel(groupCtx)
-		n.log.WithFields(logrus.Fields{"addr": listener.Addr().String(), "data_dir": n.cfg.DataDir,
+		n.log.WithFields(logrus.Fields{"addr": public.listener.Addr().String(), "data_dir": n.cfg.DataDir,
 			"mode": modeName(n.cfg.Livemode), "epoch": n.about.Epoch, "version": version}).Info("daybook serves")
 		return serveHTTP(groupCtx,
-			endpoint{api.HTTPServer(server), listener},
-			endpoint{n.controlServer(groupCtx), control})
+			public,
+			endpoint{server: n.controlServer(groupCtx), listener: control})
 	})
 	group.Go(func() error { n.reloadOnHangup(groupCtx, server); return nil })
 	if o.demo {
-		group.Go(func() error { return n.demonstrate(groupCtx, "http://"+listener.Addr().String(), o.out) })
+		group.Go(func() error { return n.demonstrate(groupCtx, "http://"+public.listener.Addr().String(), o.out) })
 	}
 	return group.Wait()
 }
@@ -129,7 +170,7 @@ func (n *node) newAPI() (*api.Server, error) {
 		Verifier: n.verifier, Journal: n.journal, Store: n.store, Health: n.probe, Model: n.model,
 		Entitlements: n.answers, Decider: n.decisions, Catalog: func() *aggregate.Catalog { return n.catalogs.Current() },
 		Progress: []api.Follower{postingProgress{n}, projectionProgress{n}},
-		Keys:     n.cfg.APIKeys, MaxWebhookBytes: n.cfg.WebhookMaxBytes, Version: version, StoreKind: "sqlite",
+		Keys:     n.cfg.APIKeys, MaxWebhookBytes: n.cfg.WebhookMaxBytes, Version: version, StoreKind: storeKind(n.cfg),
 		Clock: systemClock, Log: n.log,
 	})
 }
@@ -156,6 +197,22 @@ func (p projectionProgress) Progress() api.Progress {
 type endpoint struct {
 	server   *http.Server
 	listener net.Listener
+	begun    <-chan error // ends with its error, if it serves already
+}
+
+// begin serves in a goroutine of its own, until the server is shut down.
+func (e *endpoint) begin() {
+	served := make(chan error, 1)
+	e.begun = served
+	go func() { served <- e.server.Serve(e.listener) }()
+}
+
+// serve returns when the server is shut down.
+func (e *endpoint) serve() error {
+	if e.begun == nil {
+		return e.server.Serve(e.listener)
+	}
+	return <-e.begun
 }
 
 // serveHTTP serves until ctx ends, then lets the requests under way finish.
@@ -163,7 +220,7 @@ func serveHTTP(ctx context.Context, endpoints ...endpoint) error {
 	group, groupCtx := errgroup.WithContext(ctx)
 	for _, e := range endpoints {
 		group.Go(func() error {
-			if err := e.server.Serve(e.listener); !errors.Is(err, http.ErrServerClosed) {
+			if err := e.serve(); !errors.Is(err, http.ErrServerClosed) {
 				return fmt.Errorf("serve: %w", err)
 			}
 			return nil

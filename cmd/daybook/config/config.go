@@ -48,7 +48,11 @@ type Config struct {
 	LogFormat string
 	// WebhookSecrets all verify signatures; with Dev they include DevSecret.
 	WebhookSecrets []string
-	Dev            bool
+	// EventStoreURL is the connection string of a cluster, empty for the
+	// embedded store. StreamPrefix is put before the names of streams there.
+	EventStoreURL string
+	StreamPrefix  string
+	Dev           bool
 	// Warnings name what is allowed but probably not meant.
 	Warnings []string
 

@@ -169,7 +169,11 @@ func TestRefused(t *testing.T) {
 		"body above the store":  {[]string{ok, "DAYBOOK_WEBHOOK_MAX_BYTES=1048577"}, nil, "DAYBOOK_WEBHOOK_MAX_BYTES"},
 		"dev in live mode":      {[]string{"DAYBOOK_LIVEMODE=live"}, []string{"--dev"}, "--dev"},
 		"dev on every address":  {nil, []string{"--dev", "--addr", ":8080"}, "--dev"},
-		"unsupported":           {[]string{ok, "EVENTSTORE_URL=esdb://x"}, nil, "EVENTSTORE_URL"},
+		"unsupported":           {[]string{ok, "REDIS_URL=redis://x"}, nil, "REDIS_URL"},
+		"store of another kind": {[]string{ok, "EVENTSTORE_URL=kurrentdb://node:2113"}, nil, "EVENTSTORE_URL"},
+		"prefix without store":  {[]string{ok, "EVENTSTORE_STREAM_PREFIX=a."}, nil, "EVENTSTORE_STREAM_PREFIX"},
+		"prefix without end":    {[]string{ok, "EVENTSTORE_URL=esdb://node:2113", "EVENTSTORE_STREAM_PREFIX=team"}, nil, "EVENTSTORE_STREAM_PREFIX"},
+		"prefix of the server":  {[]string{ok, "EVENTSTORE_URL=esdb://node:2113", "EVENTSTORE_STREAM_PREFIX=$ce."}, nil, "EVENTSTORE_STREAM_PREFIX"},
 		"unsupported by a file": {[]string{ok, "DAYBOOK_PAYLOAD_KEYS_FILE=/x"}, nil, "DAYBOOK_PAYLOAD_KEYS_FILE"},
 	}
 	for name, c := range cases {

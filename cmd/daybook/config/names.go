@@ -19,6 +19,8 @@ const (
 	nameLogLevel        = "DAYBOOK_LOG_LEVEL"
 	nameLogFormat       = "DAYBOOK_LOG_FORMAT"
 	nameWebhookSecrets  = "STRIPE_WEBHOOK_SECRETS"
+	nameEventStoreURL   = "EVENTSTORE_URL"
+	nameStreamPrefix    = "EVENTSTORE_STREAM_PREFIX"
 
 	devFlag    = "dev"
 	fileSuffix = "_FILE"
@@ -66,6 +68,10 @@ var variables = []variable{
 		usage: "json or text"},
 	{name: nameWebhookSecrets, secret: true, example: "whsec_5f3c9a0b7d2e4816",
 		usage: "Stripe's signing secrets, comma-separated, all valid"},
+	{name: nameEventStoreURL, secret: true, example: "esdb+discover://user:password@cluster.example:2113",
+		usage: "connection string of an EventStoreDB or KurrentDB cluster; without one, the embedded store"},
+	{name: nameStreamPrefix, example: "daybook.",
+		usage: "what the names of our streams begin with on a cluster that is shared"},
 }
 
 const exampleHash = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
@@ -74,7 +80,6 @@ const exampleHash = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f
 // that must not be ignored: somebody would take events for replicated,
 // entitlements for published or payloads for sealed.
 var unsupported = []string{
-	"EVENTSTORE_URL", "EVENTSTORE_STREAM_PREFIX",
 	"REDIS_URL", "DAYBOOK_ENTITLEMENT_KEY", "DAYBOOK_PAYLOAD_KEYS",
 }
 

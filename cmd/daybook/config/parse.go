@@ -18,6 +18,7 @@ import (
 
 	"github.com/daybookhq/daybook/api"
 	"github.com/daybookhq/daybook/eventstore"
+	"github.com/daybookhq/daybook/eventstore/esdb"
 	"github.com/daybookhq/daybook/intake"
 )
 
@@ -57,6 +58,7 @@ func (p *parser) parse(c *Config) {
 	p.webhookMaxBytes(c)
 	p.logging(c)
 	p.webhookSecrets(c)
+	p.eventStore(c)
 }
 
 func (p *parser) address(c *Config) {
@@ -218,6 +220,28 @@ func (p *parser) webhookSecrets(c *Config) {
 		p.fault(nameWebhookSecrets, "not set: without a signing secret no webhook can be believed (for a try, use --%s)", devFlag)
 	case given && !p.unread[nameWebhookSecrets] && len(list(p.get(nameWebhookSecrets))) == 0:
 		p.fault(nameWebhookSecrets, "holds no secret")
+	}
+}
+
+// streamPrefix ends with a mark, so that no prefix is the beginning of
+// another's name by accident.
+var streamPrefix = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:/-]{0,98}[._:/-]$`)
+
+// eventStore never shows the connection string: it holds a password.
+func (p *parser) eventStore(c *Config) {
+	c.EventStoreURL, c.StreamPrefix = p.get(nameEventStoreURL), p.get(nameStreamPrefix)
+	switch given := p.explicit[nameEventStoreURL]; {
+	case c.EventStoreURL != "":
+		if err := esdb.Validate(c.EventStoreURL); err != nil {
+			p.fault(nameEventStoreURL, "%v", err)
+		}
+	case given && !p.unread[nameEventStoreURL]:
+		p.fault(nameEventStoreURL, "holds no connection string")
+	case c.StreamPrefix != "" && !given:
+		p.fault(nameStreamPrefix, "has a meaning only with %s", nameEventStoreURL)
+	}
+	if c.StreamPrefix != "" && !streamPrefix.MatchString(c.StreamPrefix) {
+		p.fault(nameStreamPrefix, "%q: want 2 to 100 letters, digits and . _ : / -, the last one none of the letters and digits", c.StreamPrefix)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/daybookhq/daybook/eventstore/esdb"
 	"github.com/daybookhq/daybook/intake"
 )
 
@@ -37,6 +38,8 @@ func (p *parser) report(c *Config) []Setting {
 		case v.name == nameAPIKeys:
 			s.Value = maskKeys(list(s.Value))
 			s = withDev(s, c.Dev, DevAPIKey+" (every scope)")
+		case v.name == nameEventStoreURL && s.Value != "":
+			s.Value = maskURL(s.Value)
 		case v.name == nameLivemode && c.Dev && !p.explicit[v.name]:
 			s.Value, s.Source = "test", "--"+devFlag
 		case v.name == nameCatalog && s.Value == "":
@@ -86,6 +89,19 @@ func maskKeys(keys []string) string {
 		masked[i] = parts[0] + " (" + parts[1] + ", " + fingerprint(parts[2]) + ")"
 	}
 	return strings.Join(masked, ", ")
+}
+
+// maskURL keeps the hosts of a well-formed connection string.
+func maskURL(url string) string {
+	if esdb.Validate(url) != nil {
+		return fingerprint(url)
+	}
+	scheme, rest, _ := strings.Cut(url, "://")
+	rest, _, _ = strings.Cut(rest, "?")
+	if at := strings.LastIndex(rest, "@"); at >= 0 {
+		rest = "***@" + rest[at+1:]
+	}
+	return scheme + "://" + rest
 }
 
 // fingerprint identifies a secret without telling it. A signing secret's is the
