@@ -130,9 +130,8 @@ func own(cfg *config.Config) (*ownership, error) {
 		return nil, fmt.Errorf("lock the data dir: %w", err)
 	}
 	if !taken {
-		held, _ := os.ReadFile(path) // what it says is for people
-		pid, _ := strconv.Atoi(strings.TrimSpace(string(held)))
-		return nil, &storesqlite.InUseError{Path: cfg.DataDir, PID: pid}
+		pid, _ := os.ReadFile(path) // it is for people; an owner that just begins has not written it yet
+		return nil, fmt.Errorf("the data dir %s is in use by process %s", cfg.DataDir, strings.TrimSpace(string(pid)))
 	}
 	if err := os.WriteFile(path, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o600); err != nil {
 		return nil, errors.Join(fmt.Errorf("lock the data dir: %w", err), lock.Unlock())

@@ -89,7 +89,7 @@ func (a *appending) run(ctx context.Context) (eventstore.AppendResult, error) {
 // giveUp words the end of the attempts: last is the error of the latest.
 func (a *appending) giveUp(ended, last error) error {
 	if a.doubt != nil {
-		return fmt.Errorf("append to %s: %w: %w (%w)", a.stream, eventstore.ErrOutcomeUnknown, plain(a.doubt), ended)
+		return fmt.Errorf("append to %s: %w: %w (%w)", a.stream, eventstore.ErrOutcomeUnknown, plain(a.doubt), plain(ended))
 	}
 	if errors.Is(ended, eventstore.ErrClosed) {
 		return fmt.Errorf("append to %s: %w", a.stream, eventstore.ErrClosed)
@@ -101,7 +101,10 @@ func (a *appending) giveUp(ended, last error) error {
 // attempt failed in doubt, or did not reach the server.
 func (a *appending) try(ctx context.Context) (result eventstore.AppendResult, err error, known bool) { //nolint:revive // known qualifies the error
 	m, err := a.store.pool.get(ctx, a.store.AttemptTimeout)
-	if err != nil {
+	switch {
+	case errors.Is(err, errNoConnection) && a.doubt == nil:
+		return result, unavailable(fmt.Sprintf("append to %s", a.stream), err), true
+	case err != nil:
 		return result, err, errors.Is(err, eventstore.ErrClosed)
 	}
 	written, err := attempt(ctx, m, a.store.AttemptTimeout, func(ctx context.Context) (*client.WriteResult, error) {

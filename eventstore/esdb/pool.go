@@ -35,7 +35,8 @@ type pool struct {
 	waiting int           // calls that wait for a client
 	news    chan struct{} // closed, and replaced, when there is another client
 	retired map[*member]*time.Timer
-	trouble error // why there is no client, as far as it is known
+	trouble error     // why there is no client, as far as it is known
+	since   time.Time // when that began
 	closed  bool
 	closing chan struct{} // closed with the pool
 }
@@ -71,8 +72,9 @@ var (
 	errRetired      = errors.New("the connection was replaced before the call")
 )
 
-// get lends a client out, and waits up to patience for one. Give it back with
-// release.
+// get lends a client out, and waits up to patience for one. Where there was
+// none for that long already, it does not wait: callers who come by the
+// thousand should not be kept. Give the client back with release.
 func (p *pool) get(ctx context.Context, patience time.Duration) (*member, error) {
 	m, _, err := p.take(false)
 	if m != nil || err != nil {
@@ -85,6 +87,9 @@ func (p *pool) get(ctx context.Context, patience time.Duration) (*member, error)
 		m, news, err := p.take(!waits)
 		if m != nil || err != nil {
 			return m, err
+		}
+		if p.troubledFor() > patience {
+			return nil, p.without(nil)
 		}
 		select {
 		case <-news:
@@ -118,6 +123,16 @@ func (p *pool) take(join bool) (*member, <-chan struct{}, error) {
 		}
 	}
 	return nil, p.news, nil
+}
+
+// troubledFor is how long there has been no client.
+func (p *pool) troubledFor() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.trouble == nil {
+		return 0
+	}
+	return time.Since(p.since)
 }
 
 func (p *pool) leave() {
@@ -213,6 +228,7 @@ func (p *pool) settled(at int, m *member, err error) bool {
 		return true
 	case err != nil:
 		if p.trouble == nil {
+			p.since = time.Now()
 			go p.report(fmt.Errorf("no connection to the event store: %w", err))
 		}
 		p.trouble = err

@@ -164,7 +164,7 @@ func command(t testing.TB, env []string, args ...string) outcome {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, binary, args...)
-	cmd.Env = environment(env...)
+	cmd.Env = environment(append(storeEnvironment(dirOf(args)), env...)...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := cmd.Run()

@@ -51,7 +51,12 @@ func wantIngested(t *testing.T, dir, file string, run *simulate.Run) {
 // write, while a server owns the data dir.
 func TestCommandsBesideAServer(t *testing.T) {
 	t.Parallel()
-	s := start(t, development(""))
+	onEachStore(t, commandsBesideAServer)
+}
+
+func commandsBesideAServer(t *testing.T, dir string) {
+	t.Helper()
+	s := start(t, development(dir))
 	file, run := simulated(t, 60)
 	wantIngested(t, s.dir, file, run)
 	wantExpected(t, s, run)
@@ -68,7 +73,12 @@ func TestCommandsBesideAServer(t *testing.T) {
 // owns; a server that comes later finds their work done.
 func TestCommandsWithoutAServer(t *testing.T) {
 	t.Parallel()
-	dir := filepath.Join(dataDir(t), "new", "data")
+	onEachStore(t, commandsWithoutAServer)
+}
+
+func commandsWithoutAServer(t *testing.T, dir string) {
+	t.Helper()
+	dir = below(t, dir)
 	if o := command(t, nil, "events", "--data-dir", dir); o.code != 1 || !strings.Contains(o.stderr, "there is no store") {
 		t.Errorf("events of nothing: %+v", o)
 	}

@@ -2,13 +2,11 @@ package e2e_test
 
 import (
 	"encoding/json"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/daybookhq/daybook/eventstore"
-	"github.com/daybookhq/daybook/eventstore/sqlite"
 )
 
 // entitlement is what these tests read of an answer.
@@ -50,12 +48,9 @@ func repost(t *testing.T, dir string, code int, args ...string) (r reposted) {
 // wrote when it could not post an event.
 func recordFailure(t *testing.T, dir, event string) {
 	t.Helper()
-	store, err := sqlite.Open(t.Context(), filepath.Join(dir, "daybook.db"), sqlite.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	store := openStore(t, dir)
 	stream := eventstore.NewStream("posting", event)
-	_, err = store.Append(t.Context(), stream, eventstore.NoStream, eventstore.ProposedEvent{
+	_, err := store.Append(t.Context(), stream, eventstore.NoStream, eventstore.ProposedEvent{
 		ID: eventstore.DeriveID(stream, "an earlier build"), Type: "PostingFailed", Metadata: []byte(`{"recorded_at":"2026-01-01T00:00:00Z"}`),
 		Data: []byte(`{"schema":1,"stripe_event_id":"` + event + `","event_type":"customer.subscription.created","reason":"translate: not understood","failed_at":"2026-01-01T00:00:00Z"}`)})
 	if err != nil {
@@ -70,7 +65,12 @@ func recordFailure(t *testing.T, dir, event string) {
 // could not post, or did not.
 func TestRepostAfterAnUpgrade(t *testing.T) {
 	t.Parallel()
-	s := start(t, development("", "--posting=false"))
+	onEachStore(t, repostAfterAnUpgrade)
+}
+
+func repostAfterAnUpgrade(t *testing.T, dir string) {
+	t.Helper()
+	s := start(t, development(dir, "--posting=false"))
 	began := time.Now().Add(-1000 * time.Hour).Truncate(time.Second)
 	s.mustDeliver(subscriptionEvent("evt_r1", "customer.subscription.created", "sub_r1", "acme", "active", began, ""), "recorded")
 	s.mustDeliver(subscriptionEvent("evt_r2", "customer.subscription.created", "sub_r2", "bell", "active", began, ""), "recorded")
@@ -118,7 +118,12 @@ func TestRepostAfterAnUpgrade(t *testing.T) {
 // TestRepudiate takes a cancellation back that was forged.
 func TestRepudiate(t *testing.T) {
 	t.Parallel()
-	s := start(t, development(""))
+	onEachStore(t, repudiate)
+}
+
+func repudiate(t *testing.T, dir string) {
+	t.Helper()
+	s := start(t, development(dir))
 	began := time.Now().Add(-100 * time.Hour).Truncate(time.Second)
 	s.mustDeliver(subscriptionEvent("evt_c1", "customer.subscription.created", "sub_c", "acme", "active", began, ""), "recorded")
 	s.mustDeliver(subscriptionEvent("evt_c2", "customer.subscription.deleted", "sub_c", "acme", "canceled", began.Add(time.Hour), ""), "recorded")

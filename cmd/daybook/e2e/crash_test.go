@@ -23,13 +23,17 @@ const (
 // was ever answered 200 must be in the journal exactly once.
 func TestKilledUnderLoadLosesNothing(t *testing.T) {
 	t.Parallel()
+	onEachStore(t, killedUnderLoadLosesNothing)
+}
+
+func killedUnderLoadLosesNothing(t *testing.T, dir string) {
+	t.Helper()
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 1))
 	end := time.Now().UTC().Truncate(time.Second)
 	run := simulate.Generate(simulate.Options{Seed: seed, Accounts: 400, End: end, Shuffle: 0.3, Duplicates: 0.2})
 	load := &load{deliveries: run.Deliveries, acked: map[string]bool{}}
-	dir := dataDir(t)
 	for range crashes {
 		s := start(t, development(dir))
 		// Zero is a kill while the server catches up with what the last one left.

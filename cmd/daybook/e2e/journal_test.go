@@ -1,11 +1,9 @@
 package e2e_test
 
 import (
-	"path/filepath"
 	"testing"
 
 	"github.com/daybookhq/daybook/eventstore"
-	"github.com/daybookhq/daybook/eventstore/sqlite"
 	"github.com/daybookhq/daybook/intake"
 )
 
@@ -13,10 +11,7 @@ import (
 // whether or not a server is at work there.
 func journal(t testing.TB, dir string) map[string][]eventstore.RecordedEvent {
 	t.Helper()
-	store, err := sqlite.OpenReader(t.Context(), filepath.Join(dir, "daybook.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	store := openReader(t, dir)
 	defer store.Close()
 	entries := map[string][]eventstore.RecordedEvent{}
 	filter := eventstore.Filter{Prefixes: []string{intake.JournalCategory + "-"}}

@@ -63,7 +63,14 @@ func start(t testing.TB, l launch) *server {
 // connect learns the address from the log, and waits until the server answers.
 func (s *server) connect() {
 	s.t.Helper()
-	line, ended := s.log.wait(s.t, "daybook serves", s.exited)
+	s.learnAddress("daybook serves")
+	eventually(s.t, "the server is ready", func() bool { return s.answers("/readyz") })
+}
+
+// learnAddress waits for a message of the log that tells it.
+func (s *server) learnAddress(message string) {
+	s.t.Helper()
+	line, ended := s.log.wait(s.t, message, s.exited)
 	if ended {
 		s.t.Fatalf("the server ended at its start:\n%s", s.log)
 	}
@@ -72,7 +79,6 @@ func (s *server) connect() {
 		s.t.Fatalf("no address in %q: %v", line, err)
 	}
 	s.base = "http://" + said.Addr
-	eventually(s.t, "the server is ready", func() bool { return s.answers("/readyz") })
 }
 
 // dataDir makes a data dir whose path is short, for its socket's sake.
@@ -104,7 +110,7 @@ func spawnCommand(t testing.TB, l launch, cmd *exec.Cmd) *server {
 	t.Helper()
 	s := &server{t: t, dir: l.dir, secret: or(l.secret, devSecret), key: or(l.key, devKey),
 		log: newLogBuffer(), exited: make(chan struct{})}
-	cmd.Env = environment(l.env...)
+	cmd.Env = environment(append(storeEnvironment(l.dir), l.env...)...)
 	cmd.Stdout, cmd.Stderr = s.log, s.log
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("start the server: %v", err)

@@ -19,9 +19,14 @@ import (
 // what was answered 200, and the next server goes on from there.
 func TestTermDrains(t *testing.T) {
 	t.Parallel()
+	onEachStore(t, termDrains)
+}
+
+func termDrains(t *testing.T, dir string) {
+	t.Helper()
 	end := time.Now().UTC().Truncate(time.Second)
 	run := simulate.Generate(simulate.Options{Seed: 7, Accounts: 150, End: end})
-	s := start(t, development(""))
+	s := start(t, development(dir))
 	// A connection for each request: one that is kept may be closed as idle in
 	// the moment in which a request sets out on it, which says nothing.
 	fresh := &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}

@@ -11,7 +11,12 @@ import (
 // TestSecondServerNamesTheFirst starts two servers on one data dir.
 func TestSecondServerNamesTheFirst(t *testing.T) {
 	t.Parallel()
-	first := start(t, development(""))
+	onEachStore(t, secondServerNamesTheFirst)
+}
+
+func secondServerNamesTheFirst(t *testing.T, dir string) {
+	t.Helper()
+	first := start(t, development(dir))
 	refused(t, spawn(t, development(first.dir)), 1, fmt.Sprintf("in use by process %d", first.process.Pid))
 	// The first is none the worse for it: its socket and its store are its own.
 	first.mustDeliver(customerEvent("evt_first"), "recorded")
@@ -104,7 +109,12 @@ func overwrite(t *testing.T, path string, offset int64) {
 // TestStoreKeepsItsMode founds a store in test mode and opens it in live mode.
 func TestStoreKeepsItsMode(t *testing.T) {
 	t.Parallel()
-	s := start(t, development(""))
+	onEachStore(t, storeKeepsItsMode)
+}
+
+func storeKeepsItsMode(t *testing.T, dir string) {
+	t.Helper()
+	s := start(t, development(dir))
 	s.stop()
 	live := launch{dir: s.dir, env: []string{"DAYBOOK_LIVEMODE=live", "STRIPE_WEBHOOK_SECRETS=whsec_livelivelive"}}
 	refused(t, spawn(t, live), 2, "this store belongs to test mode")
