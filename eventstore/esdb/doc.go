@@ -6,8 +6,9 @@
 //
 //   - A client that loses its server for longer than a few attempts of
 //     discovery is dead for ever, and one that lost a connection leaves
-//     goroutines behind when it makes the next. So a client is used until the
-//     first failure of its connection, then closed and replaced (see pool).
+//     goroutines behind when it makes the next. So a client is lent out once it
+//     is connected, used until the first failure of its connection, then
+//     replaced, and closed behind its last user (see pool).
 //   - It may block without regard for its context, or panic when it is closed
 //     under a call. So every call runs in a goroutine of its own, and is given
 //     up on after our own deadline (see attempt).
@@ -17,7 +18,7 @@
 //   - A conflict may be about a write that a failover loses. So it is believed
 //     only once the stream was read and shows it.
 //   - A read that fails may look like one that ended. So reads go on from the
-//     last event on another connection, or yield the error (see read.go).
+//     last event on another connection, or yield the error (see reading.go).
 //   - A subscription ends with its connection, and one that begins behind the
 //     end of the log skips events silently. So Follow subscribes again from the
 //     last event that it yielded, and compares with the log's end first.

@@ -289,3 +289,23 @@ func TestACatalogFileSetsPolicies(t *testing.T) {
 		}
 	}
 }
+
+func TestTheConnectionStringIsNeverShownWhole(t *testing.T) {
+	const url = "esdb://app:hunter2@node1:2113,node2:2113?tls=true"
+	file := writeFile(t, "url", url+"\n")
+	for _, environ := range [][]string{{"EVENTSTORE_URL=" + url}, {"EVENTSTORE_URL_FILE=" + file}} {
+		c := mustLoad(t, input(t, append(environ, "STRIPE_WEBHOOK_SECRETS="+secret, "EVENTSTORE_STREAM_PREFIX=team-a.")))
+		if c.EventStoreURL != url || c.StreamPrefix != "team-a." {
+			t.Errorf("%q %q", c.EventStoreURL, c.StreamPrefix)
+		}
+		if shown := settings(c)["EVENTSTORE_URL"].Value; shown != "esdb://***@node1:2113,node2:2113" {
+			t.Errorf("shown as %q", shown)
+		}
+	}
+	for _, wrong := range []string{"esdb://app:hunter2@node1:port", "postgres://app:hunter2@node1", "esdb://app:hun%ter2@node1"} {
+		_, text := faultsOf(t, input(t, []string{"EVENTSTORE_URL=" + wrong, "STRIPE_WEBHOOK_SECRETS=" + secret}))
+		if strings.Contains(text, "hun") {
+			t.Errorf("a password is told: %s", text)
+		}
+	}
+}
