@@ -36,7 +36,7 @@
 // transaction, commits with synchronous=FULL, which flushes the WAL to disk,
 // and only then answers any of them: conflicts and repeated appends too,
 // because what they were judged by might have been part of the same batch.
-// While several callers append, it leaves two milliseconds between commits, so
+// While several callers append, it leaves a millisecond between commits, so
 // that more share one; a single caller is not kept waiting for others.
 //
 // # Readers

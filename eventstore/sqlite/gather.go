@@ -7,7 +7,7 @@ const (
 	// commitEvery is the least time from the beginning of one commit to that of
 	// the next while appends come from several callers. A commit costs much the
 	// same for one append as for twenty, and most of that is paid in CPU time.
-	commitEvery = 2 * time.Millisecond
+	commitEvery = time.Millisecond
 	// gathered is how many waiting appends are worth a commit of their own.
 	gathered = 64
 	// longestRest bounds how many commits pass between two attempts to gather
