@@ -85,7 +85,7 @@ func (w *walk) closeIfSettled(f held, last *invoice) {
 // nothingOverdue reports that the invoice that was owed is void, and neither the
 // status nor the invoice before it tells of a debt.
 func (w *walk) nothingOverdue(f held, last *invoice) bool {
-	return w.owedWithdrawn() && !owing(w.snapshot) && !(w.owed(last) && last.overdue(f.OccurredAt))
+	return w.owedWithdrawn() && !owing(w.snapshot) && (!w.owed(last) || !last.overdue(f.OccurredAt))
 }
 
 func (w *walk) owedWithdrawn() bool {

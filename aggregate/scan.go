@@ -251,7 +251,7 @@ func (s *scanner) moment() (time.Time, bool) {
 	hour, ok5 := twoDigits(b[12:])
 	minute, ok6 := twoDigits(b[15:])
 	second, ok7 := twoDigits(b[18:])
-	if !(ok1 && ok2 && ok3 && ok4 && ok5 && ok6 && ok7) || hour > 23 || minute > 59 || second > 59 {
+	if !ok1 || !ok2 || !ok3 || !ok4 || !ok5 || !ok6 || !ok7 || hour > 23 || minute > 59 || second > 59 {
 		return time.Time{}, false
 	}
 	days, ok := unixDays(100*century+year, month, day)

@@ -303,7 +303,7 @@ func (m *member) release() {
 }
 
 // shut closes the client, once. It has nothing to tell.
-func (m *member) shut() { _ = m.Client.Close() }
+func (m *member) shut() { _ = m.Close() }
 
 // close closes all clients. Appends have ended by then, and reads been told to.
 func (p *pool) close() {
