@@ -24,13 +24,10 @@ type route struct {
 // open marks routes that ask for no key. The webhook's signature is its key.
 const open Scope = ""
 
-// webhookPath is by far the busiest path.
-const webhookPath = "/webhooks/stripe"
-
 // routes is the whole interface: what is not in it is not served.
 func (s *Server) routes() []route {
 	return []route{
-		{http.MethodPost, webhookPath, open, s.webhook},
+		{http.MethodPost, "/webhooks/stripe", open, s.webhook},
 		{http.MethodGet, "/livez", open, s.livez},
 		{http.MethodGet, "/readyz", open, s.readyz},
 		{http.MethodGet, "/v1/status", ScopeRead, s.status},
@@ -57,28 +54,16 @@ func (s *Server) routes() []route {
 func (s *Server) router() http.Handler {
 	router := mux.NewRouter().UseEncodedPath().SkipClean(true)
 	byPath := map[string][]route{}
-	var webhook http.Handler
 	for _, rt := range s.routes() {
 		if byPath[rt.path] == nil {
-			handler := s.serve(func() []route { return byPath[rt.path] })
-			if rt.path == webhookPath {
-				webhook = handler
-			}
-			router.Path(rt.path).Handler(handler)
+			router.Path(rt.path).Handler(s.serve(func() []route { return byPath[rt.path] }))
 		}
 		byPath[rt.path] = append(byPath[rt.path], rt)
 	}
 	router.NotFoundHandler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		writeProblem(w, notFound("There is no such route."))
 	})
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// It has no parameters: what mux does for those would be for nothing.
-		if r.URL.Path == webhookPath && r.URL.RawPath == "" {
-			webhook.ServeHTTP(w, r)
-			return
-		}
-		router.ServeHTTP(w, r)
-	})
+	return router
 }
 
 // serve answers one path.
