@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -195,9 +196,12 @@ func childFollows(path string, out io.Writer) error {
 func TestAnotherProcessReads(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "events.db")
+	pins := make(chan bool, 1000)
 	s := openTest(t, path, Options{WALBound: 256 << 10, Report: func(f Finding) {
-		// A reader that is kept waiting for a processor may pin the little log.
-		if f.Bad() && f.Kind != WALPinned {
+		switch {
+		case f.Kind == WALPinned || f.Kind == WALReleased:
+			pins <- f.Kind == WALPinned
+		case f.Bad():
 			t.Errorf("finding: %s at %d: %v", f.Kind, f.Position, f.Err)
 		}
 	}})
@@ -216,6 +220,24 @@ func TestAnotherProcessReads(t *testing.T) {
 	}
 	if checked != 1010 {
 		t.Errorf("%d events, want 1010", checked)
+	}
+	wantReleased(t, pins)
+}
+
+// wantReleased wants the log to be free in the end: a reader that is kept
+// waiting for a processor may pin it, but one that has read all does not.
+func wantReleased(t *testing.T, pins <-chan bool) {
+	t.Helper()
+	pinned := false
+	for len(pins) > 0 {
+		pinned = <-pins
+	}
+	for pinned {
+		select {
+		case pinned = <-pins:
+		case <-time.After(30 * time.Second):
+			t.Fatal("the other process has read all, and still pins the log")
+		}
 	}
 }
 
