@@ -15,8 +15,9 @@ const (
 	// checkpointTick is how often the checkpointer looks whether there is work.
 	checkpointTick = 50 * time.Millisecond
 	// checkpointBytes of appended events make it work at once, fewer after
-	// checkpointPatience.
-	checkpointBytes    = 4 << 20
+	// checkpointPatience. They are few, because a commit waits behind what the
+	// disk is given at a time.
+	checkpointBytes    = 1 << 20
 	checkpointPatience = time.Second
 	// restartFrames is how little of the WAL should be left to move while the
 	// writer stands still, and restartRounds how often that is tried for.
@@ -31,12 +32,18 @@ const (
 // PASSIVE, which waits for nobody. That alone lets the WAL grow, because the
 // writer adds to it meanwhile and it starts anew only from a moment when all
 // of it is moved and nobody reads it. Above the bound the checkpointer
-// therefore closes the gate for the few milliseconds that this takes. A reader
-// in another process is not waited for, but reported.
+// therefore closes the gate for the millisecond that this takes: not longer,
+// because what was moved before is on the disk by then. A reader in another
+// process is not waited for, but reported.
 type checkpointer struct {
-	path   string
-	db     *sql.DB
-	conn   *conn
+	path string
+	db   *sql.DB
+	conn *conn
+	// file is the store's own, for bringing to the disk what was moved: SQLite
+	// does so only at the end, with the writer standing still. Closing it would
+	// take away the locks that all connections of this process have on the file
+	// (fcntl(2), "Advisory record locking"): so it goes last.
+	file   *os.File
 	gate   *sync.RWMutex
 	bound  int64
 	report func(Finding)
@@ -56,9 +63,13 @@ func newCheckpointer(ctx context.Context, path string, gate *sync.RWMutex, opts 
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
+	file, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return nil, errors.Join(err, c.close(), db.Close())
+	}
 	var mu sync.Mutex
 	return &checkpointer{
-		path: path, db: db, conn: c, gate: gate, bound: opts.WALBound,
+		path: path, db: db, conn: c, file: file, gate: gate, bound: opts.WALBound,
 		report: func(f Finding) {
 			mu.Lock()
 			defer mu.Unlock()
@@ -67,6 +78,8 @@ func newCheckpointer(ctx context.Context, path string, gate *sync.RWMutex, opts 
 	}, nil
 }
 
+// close ends the connection. The file is the caller's to close, after all
+// connections.
 func (c *checkpointer) close() error { return errors.Join(c.conn.close(), c.db.Close()) }
 
 // wrote is told by the writer how many bytes a commit appended.
@@ -105,6 +118,9 @@ func (w walState) bytes() int64 { return w.total * frameBytes }
 // work moves what it can, and starts the WAL anew if it has grown large.
 func (c *checkpointer) work() (walState, error) {
 	state, err := c.checkpoint("PASSIVE")
+	if err == nil {
+		err = writeBack(c.file)
+	}
 	if err != nil || state.bytes() < c.bound {
 		return state, err
 	}
@@ -117,6 +133,9 @@ func (c *checkpointer) work() (walState, error) {
 		if state, err = c.checkpoint("PASSIVE"); err != nil {
 			return state, err
 		}
+	}
+	if err := c.file.Sync(); err != nil {
+		return state, err
 	}
 	c.gate.Lock()
 	defer c.gate.Unlock()

@@ -238,8 +238,8 @@ func (s *Store) Close() error {
 	return err
 }
 
-// closeParts releases what openParts got hold of. The writer's connection goes
-// last, so that SQLite moves the whole WAL into the file and removes it.
+// closeParts releases what openParts got hold of. The writer's is the last
+// connection, so that SQLite moves the whole WAL into the file and removes it.
 func (s *Store) closeParts() error {
 	var errs []error
 	if s.reads != nil {
@@ -251,5 +251,9 @@ func (s *Store) closeParts() error {
 	if s.writer != nil {
 		errs = append(errs, s.writer.conn.close())
 	}
-	return errors.Join(append(errs, s.db.Close())...)
+	errs = append(errs, s.db.Close())
+	if s.checkpoint != nil {
+		errs = append(errs, s.checkpoint.file.Close())
+	}
+	return errors.Join(errs...)
 }
