@@ -22,7 +22,7 @@ type RebuildOptions struct {
 	// Dir is where events are set aside that do not fit in memory; empty is
 	// the system's directory for temporary files.
 	Dir string
-	// MemoryBytes bounds the events that are held as bytes; 0 means 96 MiB.
+	// MemoryBytes bounds the events that are held as bytes; 0 means 64 MiB.
 	// Decoded facts and the model's own pages come on top.
 	MemoryBytes int
 	// Readers is how many parts of the log are read at the same time; 0 means
@@ -45,7 +45,7 @@ type Source struct {
 // work is done; it is called by one goroutine at a time, a few hundred times.
 func Rebuild(ctx context.Context, from Source, into Model, progress func(done, total uint64)) (Checkpoint, error) {
 	if from.MemoryBytes <= 0 {
-		from.MemoryBytes = 96 << 20
+		from.MemoryBytes = 64 << 20
 	}
 	head, err := from.Store.Head(ctx)
 	if err != nil {

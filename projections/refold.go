@@ -55,6 +55,13 @@ func (r *Runner) refold(ctx context.Context) error {
 	return err
 }
 
+// Rebuilding reports whether the model is being folded from zero.
+func (r *Runner) Rebuilding() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.status.Rebuilding
+}
+
 func (r *Runner) setRebuilding(on bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

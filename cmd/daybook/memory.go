@@ -16,6 +16,9 @@ const (
 	// server has just started, which then collects all the time, and makes
 	// memory swing most when there is much of it.
 	garbageRoom = 40 << 20
+	// rebuildRoom is the room while history is folded anew, which is soon over,
+	// has much alive and makes garbage faster than anything else.
+	rebuildRoom = 160 << 20
 	// leastPercent and mostPercent bound the room in proportion to what is
 	// alive, so that a large heap is not marked again and again.
 	leastPercent = 50
@@ -25,8 +28,8 @@ const (
 )
 
 // keepGarbageRoom keeps the room for garbage steady until ctx ends, unless the
-// environment says how to collect.
-func keepGarbageRoom(ctx context.Context) {
+// environment says how to collect. It asks whether history is being folded anew.
+func keepGarbageRoom(ctx context.Context, rebuilding func() bool) {
 	if os.Getenv("GOGC") != "" {
 		return
 	}
@@ -35,8 +38,12 @@ func keepGarbageRoom(ctx context.Context) {
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	for set := 0; ; {
 		metrics.Read(live)
+		room := uint64(garbageRoom)
+		if rebuilding() {
+			room = rebuildRoom
+		}
 		// Setting it stops the world for a moment: not for every little change.
-		if percent := garbagePercent(live[0].Value.Uint64()); math.Abs(float64(percent-set)) > 0.1*float64(set) {
+		if percent := garbagePercent(room, live[0].Value.Uint64()); math.Abs(float64(percent-set)) > 0.1*float64(set) {
 			debug.SetGCPercent(percent)
 			set = percent
 		}
@@ -49,6 +56,6 @@ func keepGarbageRoom(ctx context.Context) {
 }
 
 // garbagePercent is the room in percent of what is alive.
-func garbagePercent(live uint64) int {
-	return int(min(max(leastPercent, garbageRoom*100/max(live, 1)), mostPercent))
+func garbagePercent(room, live uint64) int {
+	return int(min(max(leastPercent, room*100/max(live, 1)), mostPercent))
 }
