@@ -141,6 +141,7 @@ func (n *node) run(ctx context.Context, postToo bool) error {
 	}
 	group.Go(func() error { return ignoreEnd(ctx, n.runner.Run(ctx)) })
 	group.Go(func() error { n.probe.Run(ctx, probeEvery); return nil })
+	group.Go(func() error { keepGarbageRoom(ctx, n.runner.Rebuilding); return nil })
 	return group.Wait()
 }
 

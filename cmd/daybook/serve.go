@@ -134,7 +134,6 @@ func (n *node) serveOn(ctx context.Context, public endpoint, server *api.Server,
 	defer stopWorking()
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.Go(func() error { return n.run(working, o.posting) })
-	group.Go(func() error { keepGarbageRoom(working, n.runner.Rebuilding); return nil })
 	group.Go(func() error {
 		defer stopWorking()
 		n.awaitModel(groupCtx)
