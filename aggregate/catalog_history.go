@@ -33,15 +33,63 @@ func DecodeCatalogAdopted(eventType string, data []byte) (CatalogAdopted, error)
 	return a, checkSchema(eventType, a.Schema)
 }
 
+// CatalogEvent is an event of the catalogs' stream: exactly one of its fields is
+// set.
+type CatalogEvent struct {
+	Adopted   *CatalogAdopted
+	Mapped    *PriceMapping
+	Withdrawn *MappingWithdrawal
+}
+
+// DecodeCatalogEvent reads the stored form of an event of the catalogs' stream. A
+// type that is none of theirs gives ErrUnknownType.
+func DecodeCatalogEvent(eventType string, data []byte) (CatalogEvent, error) {
+	switch eventType {
+	case PriceMappedType:
+		m, err := DecodePriceMapped(eventType, data)
+		return CatalogEvent{Mapped: &m}, err
+	case MappingWithdrawnType:
+		w, err := DecodeMappingWithdrawn(eventType, data)
+		return CatalogEvent{Withdrawn: &w}, err
+	}
+	a, err := DecodeCatalogAdopted(eventType, data)
+	return CatalogEvent{Adopted: &a}, err
+}
+
+// RecordedAt is our clock when the event was recorded.
+func (e CatalogEvent) RecordedAt() time.Time {
+	switch {
+	case e.Mapped != nil:
+		return e.Mapped.MappedAt
+	case e.Withdrawn != nil:
+		return e.Withdrawn.WithdrawnAt
+	}
+	return e.Adopted.AdoptedAt
+}
+
+// Price is the price that the event is about, empty if it is about a whole
+// catalog.
+func (e CatalogEvent) Price() string {
+	switch {
+	case e.Mapped != nil:
+		return e.Mapped.Price
+	case e.Withdrawn != nil:
+		return e.Withdrawn.Price
+	}
+	return ""
+}
+
 // Catalogs is the history of the catalogs in force, oldest first, and of the
 // mappings of prices that were recorded. The zero value has none; derivation
-// needs at least one catalog. A Catalogs is never changed: With, WithMapping and
-// Evolve return another.
+// needs at least one catalog. A Catalogs is never changed: With, WithMapping,
+// WithWithdrawal and Evolve return another.
 type Catalogs struct {
 	adopted  []CatalogAdopted
 	mappings []PriceMapping
 	// recorded are the mappings by their price, the one first that was seen first.
 	recorded map[string][]PriceMapping
+	// withdrawn are the mappings that count no more, or never will.
+	withdrawn map[shown]bool
 	// current is the catalog in force now, with all mappings.
 	current *Catalog
 }
@@ -49,18 +97,16 @@ type Catalogs struct {
 // Evolve returns the history with one more event of the catalogs' stream. A type
 // that is none of theirs gives ErrUnknownType.
 func (h Catalogs) Evolve(eventType string, data []byte) (Catalogs, error) {
-	if eventType == PriceMappedType {
-		m, err := DecodePriceMapped(eventType, data)
-		if err != nil {
-			return h, err
-		}
-		return h.WithMapping(m), nil
-	}
-	a, err := DecodeCatalogAdopted(eventType, data)
-	if err != nil {
+	e, err := DecodeCatalogEvent(eventType, data)
+	switch {
+	case err != nil:
 		return h, err
+	case e.Mapped != nil:
+		return h.WithMapping(*e.Mapped), nil
+	case e.Withdrawn != nil:
+		return h.WithWithdrawal(*e.Withdrawn), nil
 	}
-	return h.With(a), nil
+	return h.With(*e.Adopted), nil
 }
 
 // With returns the history with one more catalog, in order of adoption.

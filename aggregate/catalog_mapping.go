@@ -43,6 +43,21 @@ type Sighting struct {
 	SeenAt time.Time
 }
 
+// Sightings are the items of a fact that have a lookup key, and so may map a
+// price.
+func (f *Fact) Sightings() []Sighting {
+	if f.Subscription == nil {
+		return nil
+	}
+	var seen []Sighting
+	for _, item := range f.Subscription.Items {
+		if item.LookupKey != "" {
+			seen = append(seen, Sighting{Item: item, StripeEventID: f.Key.StripeEventID, SeenAt: f.OccurredAt})
+		}
+	}
+	return seen
+}
+
 // DecodePriceMapped reads the stored form of a mapping, which is its JSON.
 // Another type gives ErrUnknownType; a schema newer than ours, or a mapping of
 // nothing or to nothing, an error.
@@ -75,14 +90,15 @@ func (h Catalogs) WithMapping(m PriceMapping) Catalogs {
 	return h.asOfNow()
 }
 
-// precedes reports whether a mapping was seen before every recorded one of its
-// price.
+// precedes reports whether a mapping counts, and was seen before every recorded
+// one of its price.
 func (h Catalogs) precedes(m PriceMapping) bool {
 	of := h.recorded[m.Price]
-	return len(of) == 0 || compareSeen(m, of[0]) < 0
+	return !h.withdrawn[m.shown()] && (len(of) == 0 || compareSeen(m, of[0]) < 0)
 }
 
-// Mappings returns the mappings recorded, in the order of recording.
+// Mappings returns the mappings that were recorded and not withdrawn, in the
+// order of recording.
 func (h Catalogs) Mappings() []PriceMapping { return slices.Clone(h.mappings) }
 
 // MappingOf returns the mapping of a price that stands, and whether there is one.

@@ -1,6 +1,7 @@
 package projections_test
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -359,6 +360,50 @@ func TestAMappedPriceIsAppliedToEverySubscription(t *testing.T) {
 		t.Errorf("the next one: %+v", e)
 	}
 	r.sameAsRebuilt()
+}
+
+// TestAWithdrawnMappingIsAppliedToEverySubscription: with what takes its place,
+// and, without that, by the catalog alone; of the time before, what was known then
+// is shown.
+func TestAWithdrawnMappingIsAppliedToEverySubscription(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	mapped := func(tier, event string, when time.Time) {
+		r.appendRaw("catalog-main", aggregate.PriceMappedType, fmt.Appendf(nil,
+			`{"schema":1,"price":"price_gold","tier":%q,"lookup_key":"gold","stripe_event_id":%q,"seen_at":"2026-03-01T12:00:00Z","mapped_at":%q}`,
+			tier, event, when.Format(time.RFC3339)))
+	}
+	withdrawn := func(event string, when time.Time) {
+		r.appendRaw("catalog-main", aggregate.MappingWithdrawnType, fmt.Appendf(nil,
+			`{"schema":1,"price":"price_gold","stripe_event_id":%q,"withdrawn_at":%q}`, event, when.Format(time.RFC3339)))
+	}
+	wantTier := func(tier string) {
+		t.Helper()
+		r.settle()
+		if e := r.entitlement("a"); e.Tier != tier {
+			t.Errorf("tier %q, want %q", e.Tier, tier)
+		}
+		r.sameAsRebuilt()
+	}
+	mapped("elite", "evt_forged", begin)
+	r.subscribed("sub_1", "a", aggregate.Active, "price_gold", begin)
+	wantTier("elite")
+	withdrawn("evt_forged", begin.Add(time.Hour))
+	wantTier("starter")
+	mapped("premium", "evt_genuine", begin.Add(time.Hour))
+	wantTier("premium")
+	withdrawn("evt_forged", begin.Add(2*time.Hour))
+	mapped("elite", "evt_forged", begin.Add(2*time.Hour))
+	wantTier("premium")
+	for when, tier := range map[time.Time]string{begin.Add(time.Minute): "elite", begin.Add(time.Hour): "premium"} {
+		h, err := projections.CatalogsAt(t.Context(), r.store, projections.Moments{KnownAt: when})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := h.Current().TierOfItem(aggregate.Item{Price: "price_gold"}); got.ID != tier {
+			t.Errorf("known at %s: %q, want %q", when, got.ID, tier)
+		}
+	}
 }
 
 // flagged says on which of the accounts a contradictory payment shows, by the

@@ -41,14 +41,14 @@ func (a *applier) takeCatalog(ctx context.Context, e *eventstore.RecordedEvent) 
 // remeans reports whether an event of the catalogs, which makes them the next
 // ones, changes what was derived.
 func (a *applier) remeans(e *eventstore.RecordedEvent, next aggregate.Catalogs) bool {
-	mapping, err := aggregate.DecodePriceMapped(e.Type, e.Data)
-	if err != nil {
-		return true // a catalog was adopted
+	event, err := aggregate.DecodeCatalogEvent(e.Type, e.Data)
+	if err != nil || event.Adopted != nil {
+		return true
 	}
-	was, mapped := a.catalogs.MappingOf(mapping.Price)
-	is, _ := next.MappingOf(mapping.Price)
-	if mapped && was.Tier == is.Tier && was.Addon == is.Addon {
+	was, wasMapped := a.catalogs.MappingOf(event.Price())
+	is, isMapped := next.MappingOf(event.Price())
+	if wasMapped == isMapped && was.Tier == is.Tier && was.Addon == is.Addon {
 		return false
 	}
-	return a.marks.has(markPrice, mapping.Price)
+	return a.marks.has(markPrice, event.Price())
 }

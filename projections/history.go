@@ -152,10 +152,6 @@ func CatalogsAt(ctx context.Context, store eventstore.Reader, at Moments) (aggre
 
 // catalogChangedAt is our clock when an event of the catalogs' stream was recorded.
 func catalogChangedAt(e *eventstore.RecordedEvent) (time.Time, error) {
-	if e.Type == aggregate.PriceMappedType {
-		m, err := aggregate.DecodePriceMapped(e.Type, e.Data)
-		return m.MappedAt, err
-	}
-	a, err := aggregate.DecodeCatalogAdopted(e.Type, e.Data)
-	return a.AdoptedAt, err
+	event, err := aggregate.DecodeCatalogEvent(e.Type, e.Data)
+	return event.RecordedAt(), err
 }
