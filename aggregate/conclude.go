@@ -36,7 +36,7 @@ func (s *Subscription) conclude(fresh []Fact, before, after SubscriptionTruth, c
 func (s *Subscription) restates(fresh []Fact) bool {
 	var latest time.Time
 	for _, f := range s.facts {
-		if f.Type != Repudiated && f.OccurredAt.After(latest) {
+		if !f.Type.Silent() && f.OccurredAt.After(latest) {
 			latest = f.OccurredAt
 		}
 	}

@@ -34,6 +34,7 @@ type storedFact struct {
 	Payout         *PayoutSnapshot         `json:"payout,omitempty"`
 	Clock          *ClockSnapshot          `json:"clock,omitempty"`
 	Repudiation    *Repudiation            `json:"repudiation,omitempty"`
+	Retraction     *Retraction             `json:"retraction,omitempty"`
 }
 
 // storedNote is the stored shape of a note.
@@ -72,7 +73,7 @@ func encodeFact(f Fact) ([]byte, error) {
 		Subscription: f.Subscription, Invoice: f.Invoice, Checkout: f.Checkout,
 		Payment: f.Payment, InvoicePayment: f.InvoicePayment, Refund: f.Refund, Dispute: f.Dispute,
 		CreditNote: f.CreditNote, Customer: f.Customer, Entitlements: f.Entitlements,
-		Payout: f.Payout, Clock: f.Clock, Repudiation: f.Repudiation,
+		Payout: f.Payout, Clock: f.Clock, Repudiation: f.Repudiation, Retraction: f.Retraction,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("encode fact %s: %w", f.Type, err)
@@ -126,7 +127,7 @@ func (d *Decoder) decodeFact(t FactType, data []byte) (Event, error) {
 		Subscription: s.Subscription, Invoice: s.Invoice, Checkout: s.Checkout,
 		Payment: s.Payment, InvoicePayment: s.InvoicePayment, Refund: s.Refund, Dispute: s.Dispute,
 		CreditNote: s.CreditNote, Customer: s.Customer, Entitlements: s.Entitlements,
-		Payout: s.Payout, Clock: s.Clock, Repudiation: s.Repudiation,
+		Payout: s.Payout, Clock: s.Clock, Repudiation: s.Repudiation, Retraction: s.Retraction,
 	}
 	if err := f.validate(); err != nil {
 		return Event{}, fmt.Errorf("decode %s: %w", t, err)

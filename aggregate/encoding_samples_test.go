@@ -47,6 +47,7 @@ func factSamples(subscription *aggregate.SubscriptionSnapshot, invoice *aggregat
 	each(aggregate.Fact{Clock: &aggregate.ClockSnapshot{ID: "clock_1", Status: "ready", FrozenAt: at(30 * day), Deleted: true,
 		Flags: []string{"odd"}}}, aggregate.ClockTold)
 	each(aggregate.Fact{Repudiation: &aggregate.Repudiation{Actor: "ops", Reason: "forged"}}, aggregate.Repudiated)
+	each(aggregate.Fact{Retraction: &aggregate.Retraction{Streams: []string{"payment-pi_1"}}}, aggregate.Retracted)
 	return facts
 }
 

@@ -61,7 +61,15 @@ const (
 	// Repudiated takes the place of a fact whose Stripe event an operator has
 	// declared forged or mistaken: it has no snapshot, and nothing follows from it.
 	Repudiated FactType = "Repudiated"
+	// Retracted takes the place of a fact that its Stripe event, as it is read
+	// now, does not state of this object: of another, or of none. Nothing follows
+	// from it either, but a later reading may put a fact in its place again.
+	Retracted FactType = "Retracted"
 )
+
+// Silent reports a type of fact from which nothing follows, as if it had never
+// been told.
+func (t FactType) Silent() bool { return t == Repudiated || t == Retracted }
 
 // FactKey identifies what one Stripe event said: two facts with the same key
 // are the same statement, and the one with the higher epoch is in force.
@@ -96,6 +104,7 @@ type Fact struct {
 	Payout         *PayoutSnapshot
 	Clock          *ClockSnapshot
 	Repudiation    *Repudiation
+	Retraction     *Retraction
 }
 
 // RepudiatedEpoch is the epoch of every repudiation: no correction comes after it.
@@ -105,6 +114,12 @@ const RepudiatedEpoch = 1 << 30
 type Repudiation struct {
 	Actor  string `json:"actor"`
 	Reason string `json:"reason"`
+}
+
+// Retraction says where a Stripe event's facts are now.
+type Retraction struct {
+	// Streams are those that have them; none if the event states nothing any more.
+	Streams []string `json:"streams,omitempty"`
 }
 
 // snapshotOf tells, for a type of fact, which snapshot it carries, and for the
@@ -140,6 +155,8 @@ func (f *Fact) snapshotOf() (present, known bool) {
 		return f.Clock != nil, true
 	case Repudiated:
 		return f.Repudiation != nil, true
+	case Retracted:
+		return f.Retraction != nil, true
 	}
 	return false, false
 }
@@ -150,7 +167,7 @@ func (f *Fact) snapshots() int {
 	for _, set := range []bool{
 		f.Subscription != nil, f.Invoice != nil, f.Checkout != nil, f.Payment != nil, f.InvoicePayment != nil,
 		f.Refund != nil, f.Dispute != nil, f.CreditNote != nil, f.Customer != nil, f.Entitlements != nil,
-		f.Payout != nil, f.Clock != nil, f.Repudiation != nil,
+		f.Payout != nil, f.Clock != nil, f.Repudiation != nil, f.Retraction != nil,
 	} {
 		if set {
 			n++

@@ -29,11 +29,12 @@ type held struct {
 }
 
 // inStripesOrder sorts the facts from which something follows: those repudiated
-// are left out, as if they had never been told. The argument is left as it is.
+// or retracted are left out, as if they had never been told. The argument is left
+// as it is.
 func inStripesOrder(facts []held) []held {
 	sorted := make([]held, 0, len(facts))
 	for _, f := range facts {
-		if f.Type != Repudiated {
+		if !f.Type.Silent() {
 			sorted = append(sorted, f)
 		}
 	}

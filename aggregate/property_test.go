@@ -77,15 +77,18 @@ func TestAllOrdersOfShortHistoriesGiveTheSameTruth(t *testing.T) {
 	})
 }
 
-func TestWhatIsRepudiatedNeverHappened(t *testing.T) {
+func TestWhatIsRepudiatedOrRetractedNeverHappened(t *testing.T) {
 	forEachKind(t, func(t *rapid.T, draw func(*rapid.T, int) []aggregate.Fact) {
 		facts := draw(t, rapid.IntRange(1, 20).Draw(t, "length"))
 		var kept, all []aggregate.Fact
 		for _, f := range facts {
 			all = append(all, f)
-			if rapid.Bool().Draw(t, "repudiated") {
+			switch drawOne(t, "fate", "kept", "repudiated", "retracted") {
+			case "repudiated":
 				all = append(all, repudiation(f))
-			} else {
+			case "retracted":
+				all = append(all, retraction(f))
+			default:
 				kept = append(kept, f)
 			}
 		}

@@ -147,7 +147,7 @@ func withCorrections(t *rapid.T, facts []aggregate.Fact) []aggregate.Fact {
 	for _, f := range facts {
 		correction := drawOne(t, "correction", facts...)
 		correction.Key, correction.OccurredAt = f.Key, f.OccurredAt
-		switch rapid.IntRange(0, 5).Draw(t, "corrected") {
+		switch rapid.IntRange(0, 7).Draw(t, "corrected") {
 		case 0:
 			correction.Epoch = rapid.IntRange(1, 9).Draw(t, "epoch")
 			all = append(all, correction)
@@ -156,9 +156,19 @@ func withCorrections(t *rapid.T, facts []aggregate.Fact) []aggregate.Fact {
 		case 2:
 			correction.Epoch = 8
 			all = append(all, correction, repudiation(f))
+		case 3:
+			all = append(all, retraction(f))
+		case 4:
+			correction.Epoch = 16
+			all = append(all, retraction(f), correction)
 		}
 	}
 	return all
+}
+
+func retraction(f aggregate.Fact) aggregate.Fact {
+	return aggregate.Fact{Type: aggregate.Retracted, Key: f.Key, Epoch: 8, OccurredAt: f.OccurredAt,
+		Retraction: &aggregate.Retraction{Streams: []string{"invoice-in_1"}}}
 }
 
 func repudiation(f aggregate.Fact) aggregate.Fact {
