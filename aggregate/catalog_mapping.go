@@ -29,10 +29,10 @@ type PriceMapping struct {
 	MappedAt time.Time `json:"mapped_at"`
 }
 
-// compareSeen puts the mapping first that Stripe's event showed first. It does
+// CompareSeen puts the mapping first that Stripe's event showed first. It does
 // not depend on which of them arrived, and was recorded, first.
-func compareSeen(a, b PriceMapping) int {
-	return cmp.Or(a.SeenAt.Compare(b.SeenAt), strings.Compare(a.StripeEventID, b.StripeEventID))
+func (m PriceMapping) CompareSeen(other PriceMapping) int {
+	return cmp.Or(m.SeenAt.Compare(other.SeenAt), strings.Compare(m.StripeEventID, other.StripeEventID))
 }
 
 // Sighting is a priced item in a Stripe event.
@@ -94,7 +94,7 @@ func (h Catalogs) WithMapping(m PriceMapping) Catalogs {
 // one of its price.
 func (h Catalogs) precedes(m PriceMapping) bool {
 	of := h.recorded[m.Price]
-	return !h.withdrawn[m.shown()] && (len(of) == 0 || compareSeen(m, of[0]) < 0)
+	return !h.withdrawn[m.shown()] && (len(of) == 0 || m.CompareSeen(of[0]) < 0)
 }
 
 // Mappings returns the mappings that were recorded and not withdrawn, in the
@@ -130,7 +130,7 @@ func (h Catalogs) NewMappings(seen []Sighting) []PriceMapping {
 		switch {
 		case i < 0:
 			mappings = append(mappings, m)
-		case compareSeen(m, mappings[i]) < 0:
+		case m.CompareSeen(mappings[i]) < 0:
 			mappings[i] = m
 		}
 	}

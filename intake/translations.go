@@ -12,6 +12,9 @@ const (
 	ClockCategory        = "clock"
 )
 
+// Categories are all of them.
+var Categories = []string{SubscriptionCategory, InvoiceCategory, PaymentCategory, CustomerCategory, PayoutCategory, ClockCategory}
+
 // The types of Stripe event in whose name stands what the object need not say.
 const (
 	checkoutExpired      = "checkout.session.expired"

@@ -41,8 +41,15 @@ func (b *catalogBook) load(ctx context.Context) (bool, error) {
 	return history.Current() != nil, nil
 }
 
-// adopt puts a catalog in force, by recording it, unless it is already.
-func (b *catalogBook) adopt(ctx context.Context, catalog *aggregate.Catalog, now time.Time) (adopted bool, err error) {
+// continuation are events that a history lacks, and the history with them.
+type continuation struct {
+	history aggregate.Catalogs
+	events  []eventstore.ProposedEvent
+}
+
+// change records what decide adds to the history that it is shown, if anything.
+// With a conflict, somebody else wrote, and it is decided anew.
+func (b *catalogBook) change(ctx context.Context, decide func(*continuation) error) (changed bool, err error) {
 	b.writing.Lock()
 	defer b.writing.Unlock()
 	for {
@@ -51,34 +58,40 @@ func (b *catalogBook) adopt(ctx context.Context, catalog *aggregate.Catalog, now
 			return false, err
 		}
 		b.history.Store(&history)
-		if history.CurrentHash() == catalog.Hash() {
-			return false, nil
-		}
-		adoption := aggregate.CatalogAdopted{Schema: aggregate.Schema, Hash: catalog.Hash(), Catalog: catalog,
-			AdoptedAt: history.NextAdoption(now).UTC()}
-		event, err := ownEvent(aggregate.CatalogAdoptedType, adoption, now)
-		if err != nil {
+		c := &continuation{history: history}
+		if err := decide(c); err != nil || len(c.events) == 0 {
 			return false, err
 		}
-		_, err = b.store.Append(ctx, catalogStream, expected, event)
+		_, err = b.store.Append(ctx, catalogStream, expected, c.events...)
 		switch {
 		case err == nil:
-			history = history.With(adoption)
-			b.history.Store(&history)
+			b.history.Store(&c.history)
 			return true, nil
-		case !eventstore.IsConflict(err): // with a conflict, somebody else adopted one
-			return false, fmt.Errorf("adopt the catalog: %w", err)
+		case !eventstore.IsConflict(err):
+			return false, fmt.Errorf("record in %s: %w", catalogStream, err)
 		}
 	}
+}
+
+// adopt puts a catalog in force, by recording it, unless it is already.
+func (b *catalogBook) adopt(ctx context.Context, catalog *aggregate.Catalog, now time.Time) (adopted bool, err error) {
+	return b.change(ctx, func(c *continuation) error {
+		if c.history.CurrentHash() == catalog.Hash() {
+			return nil
+		}
+		adoption := aggregate.CatalogAdopted{Schema: aggregate.Schema, Hash: catalog.Hash(), Catalog: catalog,
+			AdoptedAt: c.history.NextAdoption(now).UTC()}
+		event, err := ownEvent(aggregate.CatalogAdoptedType, adoption, now)
+		c.events, c.history = append(c.events, event), c.history.With(adoption)
+		return err
+	})
 }
 
 // mapPrices records what prices were first matched to by their lookup key,
 // unless something that was seen before is recorded of them.
 func (b *catalogBook) mapPrices(ctx context.Context, mappings []aggregate.PriceMapping, now time.Time) error {
-	b.writing.Lock()
-	defer b.writing.Unlock()
 	for part := range slices.Chunk(mappings, mappingsAtOnce) {
-		if err := b.mapSome(ctx, part, now); err != nil {
+		if _, err := b.change(ctx, func(c *continuation) error { return c.mapPrices(part, now) }); err != nil {
 			return err
 		}
 	}
@@ -88,50 +101,53 @@ func (b *catalogBook) mapPrices(ctx context.Context, mappings []aggregate.PriceM
 // mappingsAtOnce bounds an append well below what a store takes.
 const mappingsAtOnce = 200
 
-func (b *catalogBook) mapSome(ctx context.Context, mappings []aggregate.PriceMapping, now time.Time) error {
-	for {
-		history, expected, err := readCatalogs(ctx, b.store)
-		if err != nil {
-			return err
-		}
-		events, next, err := newMappings(history, mappings, now)
-		if err != nil {
-			return err
-		}
-		if len(events) == 0 {
-			b.history.Store(&history)
-			return nil
-		}
-		_, err = b.store.Append(ctx, catalogStream, expected, events...)
-		switch {
-		case err == nil:
-			b.history.Store(&next)
-			return nil
-		case !eventstore.IsConflict(err): // with a conflict, somebody else wrote: look again
-			return fmt.Errorf("record mappings of prices: %w", err)
-		}
-	}
+// withdrawPrices records, in one append, that mappings count no more, and those
+// that take their place.
+func (b *catalogBook) withdrawPrices(ctx context.Context, withdrawals []aggregate.MappingWithdrawal, instead []aggregate.PriceMapping, now time.Time) error {
+	_, err := b.change(ctx, func(c *continuation) error {
+		return errors.Join(c.withdrawPrices(withdrawals, now), c.mapPrices(instead, now))
+	})
+	return err
 }
 
-// newMappings makes the events that a history lacks, and the history with them.
-// Their IDs follow from the price and the event that showed it.
-func newMappings(history aggregate.Catalogs, mappings []aggregate.PriceMapping, now time.Time) ([]eventstore.ProposedEvent, aggregate.Catalogs, error) {
-	var events []eventstore.ProposedEvent
+// mapPrices adds mappings, but for those before which something else was seen.
+func (c *continuation) mapPrices(mappings []aggregate.PriceMapping, now time.Time) error {
 	for _, m := range mappings {
 		m.MappedAt = now.UTC()
-		next := history.WithMapping(m)
-		if len(next.Mappings()) == len(history.Mappings()) {
-			continue // one that was seen before is recorded
+		next := c.history.WithMapping(m)
+		if len(next.Mappings()) == len(c.history.Mappings()) {
+			continue
 		}
-		event, err := ownEvent(aggregate.PriceMappedType, m, now)
-		if err != nil {
-			return nil, history, err
+		c.history = next
+		if err := c.add(aggregate.PriceMappedType, m.Price, m.StripeEventID, m, now); err != nil {
+			return err
 		}
-		event.ID = eventstore.DeriveID(catalogStream, aggregate.PriceMappedType, m.Price, m.StripeEventID)
-		events = append(events, event)
-		history = next
 	}
-	return events, history, nil
+	return nil
+}
+
+// withdrawPrices adds withdrawals that are not there.
+func (c *continuation) withdrawPrices(withdrawals []aggregate.MappingWithdrawal, now time.Time) error {
+	for _, w := range withdrawals {
+		if slices.Contains(c.history.WithdrawnOf(w.StripeEventID), w.Price) {
+			continue
+		}
+		w.WithdrawnAt = now.UTC()
+		c.history = c.history.WithWithdrawal(w)
+		if err := c.add(aggregate.MappingWithdrawnType, w.Price, w.StripeEventID, w, now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// add adds an event about what a Stripe event showed of a price: its ID follows
+// from the two.
+func (c *continuation) add(eventType, price, stripeEventID string, content any, now time.Time) error {
+	event, err := ownEvent(eventType, content, now)
+	event.ID = eventstore.DeriveID(catalogStream, eventType, price, stripeEventID)
+	c.events = append(c.events, event)
+	return err
 }
 
 func readCatalogs(ctx context.Context, store eventstore.Reader) (aggregate.Catalogs, eventstore.ExpectedRevision, error) {

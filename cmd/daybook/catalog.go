@@ -234,7 +234,7 @@ func (c checkedCatalog) print(cmd *cobra.Command) error {
 		cmd.Println(fault)
 	}
 	if len(c.Faults) > 0 {
-		cmd.Printf("%d faults: this catalog would be refused\n", len(c.Faults))
+		cmd.Printf("%s: this catalog would be refused\n", counted(len(c.Faults), "fault"))
 		return nil
 	}
 	if len(c.Prices) > 0 {
@@ -257,6 +257,6 @@ func (c checkedCatalog) print(cmd *cobra.Command) error {
 	if c.InForce {
 		standing = "in force"
 	}
-	cmd.Printf("%s: a valid catalog, %s; %d prices seen, %d in use without a place in it\n", c.Catalog, standing, len(c.Prices), c.UnmappedInUse)
+	cmd.Printf("%s: a valid catalog, %s; %s seen, %d in use without a place in it\n", c.Catalog, standing, counted(len(c.Prices), "price"), c.UnmappedInUse)
 	return nil
 }

@@ -104,7 +104,8 @@ func (n *node) assemble() {
 	n.journal = intake.NewJournal(n.store, systemClock)
 	n.poster = posting.New(posting.Config{
 		Store: n.store, Translator: &intake.Translator{AccountKeys: n.cfg.AccountKeys},
-		Catalogs: n.catalogs.History, MapPrices: n.mapPrices, Livemode: n.cfg.Livemode, ConnectAccounts: n.cfg.ConnectAccounts,
+		Catalogs: n.catalogs.History, MapPrices: n.mapPrices, WithdrawPrices: n.withdrawPrices,
+		Livemode: n.cfg.Livemode, ConnectAccounts: n.cfg.ConnectAccounts,
 		Epoch: n.about.Epoch, Now: systemClock, Log: n.log,
 	})
 	n.runner = projections.NewRunner(projections.Options{
@@ -120,6 +121,11 @@ func (n *node) assemble() {
 // mapPrices records what posting first matched prices to.
 func (n *node) mapPrices(ctx context.Context, mappings []aggregate.PriceMapping) error {
 	return n.catalogs.mapPrices(ctx, mappings, systemClock())
+}
+
+// withdrawPrices records that mappings count no more, and what takes their place.
+func (n *node) withdrawPrices(ctx context.Context, withdrawals []aggregate.MappingWithdrawal, instead []aggregate.PriceMapping) error {
+	return n.catalogs.withdrawPrices(ctx, withdrawals, instead, systemClock())
 }
 
 // noteGraceEnd has posting note, in the streams of subscriptions, that their

@@ -63,6 +63,14 @@ func (t table) row(cells ...any) {
 
 func (t table) flush() error { return t.w.Flush() }
 
+// counted writes how many there are of a thing that has a regular plural.
+func counted[N int | int64](n N, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return fmt.Sprintf("%d %s", n, thing)
+}
+
 // moment writes a time for a person; a dash for none.
 func moment(t time.Time) string {
 	if t.IsZero() {

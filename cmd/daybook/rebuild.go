@@ -77,7 +77,7 @@ func (r rebuilt) print(cmd *cobra.Command) {
 	case len(r.Differences) == 0:
 		cmd.Printf("rebuilt up to position %d: the same as the live model\n", r.Position)
 	default:
-		cmd.Printf("rebuilt up to position %d: %d differences\n", r.Position, len(r.Differences))
+		cmd.Printf("rebuilt up to position %d: %s\n", r.Position, counted(len(r.Differences), "difference"))
 	}
 	if !r.Replaced {
 		cmd.Println("dry run: the model was left as it is")

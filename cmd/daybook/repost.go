@@ -29,8 +29,10 @@ func repostCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "repost [EVT…]", Short: "Post recorded events again, after an upgrade or a fix",
 		Long: "Reads recorded Stripe events as this build does. Facts that are not there are added, those that say\n" +
-			"something else are superseded; the record only grows, and to repeat it changes nothing. Choose events by\n" +
-			"their ids, or with one of --failed, --unposted and --type. Exits 1 if one could not be posted.",
+			"something else are superseded, and those that an event does not state any more, or states of something\n" +
+			"else, are retracted; the record only grows, and to repeat it changes nothing. It begins with a look\n" +
+			"through the record for the facts that are there. Choose events by their ids, or with one of --failed,\n" +
+			"--unposted and --type. Exits 1 if one could not be posted.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			call.Events = args
 			if err := call.selection().Check(); err != nil {
@@ -45,7 +47,7 @@ func repostCommand() *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.BoolVar(&call.Failed, "failed", false, "every event that could not be posted (see daybook failures)")
-	f.BoolVar(&call.Unposted, "unposted", false, "events whose facts are not there, because an earlier build did not post their type")
+	f.BoolVar(&call.Unposted, "unposted", false, "events whose facts are nowhere, because an earlier build did not post their type; what is there stays")
 	f.StringVar(&call.Type, "type", "", "every event of a Stripe type, as in customer.subscription.updated")
 	f.BoolVar(&call.DryRun, "dry-run", false, "only report what would change")
 	addOutputFlag(cmd, &output)
@@ -90,13 +92,13 @@ func reportReposted(cmd *cobra.Command, output string, r posting.Reposted) error
 
 func printReposted(cmd *cobra.Command, r posting.Reposted) error {
 	if len(r.Events) > 0 {
-		rows := newTable(cmd.OutOrStdout(), "EVENT", "TYPE", "OUTCOME", "ADDED", "CORRECTED", "WHY")
+		rows := newTable(cmd.OutOrStdout(), "EVENT", "TYPE", "OUTCOME", "ADDED", "CORRECTED", "RETRACTED", "WHY")
 		for _, e := range r.Events {
 			outcome := string(e.Outcome)
 			if e.Repaired {
 				outcome += ", repaired"
 			}
-			rows.row(e.StripeEventID, orDash(e.EventType), outcome, e.Added, e.Corrected, orDash(e.Reason))
+			rows.row(e.StripeEventID, orDash(e.EventType), outcome, e.Added, e.Corrected, e.Retracted, orDash(e.Reason))
 		}
 		if err := rows.flush(); err != nil {
 			return err
@@ -105,8 +107,8 @@ func printReposted(cmd *cobra.Command, r posting.Reposted) error {
 	if r.MoreEvents > 0 {
 		cmd.Printf("and %d more\n", r.MoreEvents)
 	}
-	cmd.Printf("%d events: %d facts added, %d corrected, %d events repaired, %d failed\n",
-		r.Looked, r.Added, r.Corrected, r.Repaired, r.Failed)
+	cmd.Printf("%s: %s added, %d corrected, %d retracted; %s repaired, %d failed\n",
+		counted(r.Looked, "event"), counted(r.Added, "fact"), r.Corrected, r.Retracted, counted(r.Repaired, "event"), r.Failed)
 	if r.Rehearsed {
 		cmd.Println("dry run: everything was left as it is")
 	}

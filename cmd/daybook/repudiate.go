@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"fmt"
 	"net/http"
 	"os/user"
 
@@ -22,8 +23,10 @@ func repudiateCommand() *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
 		Use: "repudiate EVT", Short: "Declare a recorded event forged or mistaken, for ever", Args: exactArgs("EVT"),
-		Long: "Takes everything that a Stripe event said out of force, wherever it was posted, and records who did so and\n" +
-			"why. The event itself stays in the record, and is never posted again. To repeat it changes nothing.",
+		Long: "Takes everything that a Stripe event said out of force, wherever it was ever posted, and records who did so\n" +
+			"and why. If a price was mapped by the event's lookup key, that counts no more, and what other events show of\n" +
+			"the price takes its place. The event itself stays in the record, and is never posted again. To repeat it\n" +
+			"changes nothing. It looks through the whole record.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			call.StripeEventID = args[0]
 			if err := posting.CheckReason(call.Reason); err != nil {
@@ -72,21 +75,29 @@ func reportRepudiation(cmd *cobra.Command, output string, r posting.Repudiation)
 		how = "had been repudiated already"
 	}
 	cmd.Printf("%s (%s) %s, by %s at %s: %s\n", r.StripeEventID, r.EventType, how, r.Actor, moment(r.RepudiatedAt), r.Reason)
-	cmd.Printf("%d facts taken out of force", r.Facts)
+	cmd.Printf("%s taken out of force", counted(r.Facts, "fact"))
 	for i, stream := range r.Streams {
 		cmd.Printf("%s%s", []string{" in ", ", "}[min(i, 1)], stream)
 	}
 	cmd.Println()
+	for _, p := range r.Prices {
+		now := "no mapping is left"
+		if m := p.Mapping; m != nil {
+			now = fmt.Sprintf("it maps to %s, as %s shows", cmp.Or(m.Tier, m.Addon), m.StripeEventID)
+		}
+		cmd.Printf("price %s: what the event showed of it is withdrawn; %s\n", p.Price, now)
+	}
 	return nil
 }
 
 // repudiate is the control route behind the command.
-func (n *node) repudiate(r *http.Request, _ func(done, total int64)) (any, error) {
+func (n *node) repudiate(r *http.Request, tell func(done, total int64)) (any, error) {
 	var call repudiateCall
 	if err := readCall(r, &call); err != nil {
 		return nil, err
 	}
-	result, err := n.poster.Repudiate(r.Context(), call.StripeEventID, call.Actor, call.Reason)
+	result, err := n.poster.Repudiate(r.Context(), posting.RepudiationPlan{
+		StripeEventID: call.StripeEventID, Actor: call.Actor, Reason: call.Reason, Progress: tell})
 	if err != nil {
 		return nil, err
 	}

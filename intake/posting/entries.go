@@ -2,7 +2,6 @@ package posting
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"runtime"
 	"slices"
@@ -28,9 +27,15 @@ type reading struct {
 	entry   eventstore.RecordedEvent
 	receipt intake.Receipt
 	facts   []intake.StreamFact
+	// before are the streams to which the event gave facts when it was read
+	// otherwise, or from an earlier entry. It may give them none now.
+	before []eventstore.Stream
 	// failure says why the entry cannot be posted; nil if it can.
 	failure error
 }
+
+// stripeEventID is the Stripe event of the entry.
+func (r *reading) stripeEventID() string { return r.entry.Stream.ID() }
 
 // post takes in journal entries, and returns when all they lead to is durable.
 func (p *Poster) post(ctx context.Context, batch []eventstore.RecordedEvent) (tally, error) {
@@ -38,24 +43,38 @@ func (p *Poster) post(ctx context.Context, batch []eventstore.RecordedEvent) (ta
 	if err != nil {
 		return tally{}, err
 	}
-	if err := p.mapPrices(ctx, readings); err != nil {
+	if err := p.postFacts(ctx, p.ledgers, readings, jobsOf(readings)); err != nil {
 		return tally{}, err
 	}
-	jobs := jobsOf(readings)
-	if err := p.runJobs(ctx, p.ledgers, jobs); err != nil {
-		return tally{}, err
-	}
-	passFailures(jobs)
 	return p.settle(ctx, readings)
+}
+
+// postFacts runs the jobs that readings led to, and has their prices mapped
+// before. A mapping that was withdrawn while the facts were on their way may make
+// room for one of theirs: whoever withdrew it may have looked for such facts
+// before they were in, so that they are looked at again.
+func (p *Poster) postFacts(ctx context.Context, cache *ledgers, readings []reading, jobs []*job) error {
+	if err := p.mapPrices(ctx, readings); err != nil {
+		return err
+	}
+	catalog := p.Catalogs().Current()
+	if err := p.runJobs(ctx, cache, jobs); err != nil {
+		return err
+	}
+	if p.Catalogs().Current() == catalog {
+		return nil
+	}
+	return p.mapPrices(ctx, readings)
 }
 
 // passFailures fails the entries whose facts found no place.
 func passFailures(jobs []*job) {
 	for _, j := range jobs {
-		for _, source := range j.sources {
-			if j.failure != nil {
-				source.failure = j.failure
-			}
+		if j.failure == nil {
+			continue
+		}
+		for _, source := range slices.Concat(j.sources, j.swept) {
+			source.failure = j.failure
 		}
 	}
 }
@@ -87,7 +106,7 @@ func (p *Poster) settle(ctx context.Context, readings []reading) (tally, error) 
 // mayRepair reports an entry whose Stripe event may have failed before: an
 // earlier variant of it, or the same entry in an earlier build.
 func (p *Poster) mayRepair(r *reading) bool {
-	return r.entry.Revision > 0 || p.outcomes[r.entry.Stream.ID()] == FailedType
+	return r.entry.Revision > 0 || p.outcomes[r.stripeEventID()] == FailedType
 }
 
 // readAll translates entries, and keeps their order.
@@ -139,13 +158,26 @@ func (p *Poster) read(ctx context.Context, entry eventstore.RecordedEvent, r *re
 		return nil
 	}
 	if entry.Revision > 0 {
-		chosen, err := p.isPosted(ctx, entry)
+		earlier, chosen, err := p.isPosted(ctx, entry)
 		if err != nil || !chosen {
 			return err
 		}
+		r.before = p.streamsOf(earlier)
 	}
 	r.takeFacts(p.translate(entry))
 	return nil
+}
+
+// streamsOf are those to which entries give facts.
+func (p *Poster) streamsOf(entries []eventstore.RecordedEvent) []eventstore.Stream {
+	var streams []eventstore.Stream
+	for _, entry := range entries {
+		facts, _ := p.translate(entry) // what cannot be read gives none
+		for _, f := range facts {
+			streams = append(streams, f.Stream)
+		}
+	}
+	return streams
 }
 
 // takeFacts takes what an entry was translated to. A later entry supersedes
@@ -176,17 +208,20 @@ func (p *Poster) translate(entry eventstore.RecordedEvent) (facts []intake.Strea
 }
 
 // isPosted reports whether a later entry of a journal stream is the one that
-// gets posted.
-func (p *Poster) isPosted(ctx context.Context, entry eventstore.RecordedEvent) (bool, error) {
+// gets posted, and returns those before it.
+func (p *Poster) isPosted(ctx context.Context, entry eventstore.RecordedEvent) (earlier []eventstore.RecordedEvent, posted bool, err error) {
 	var entries []eventstore.RecordedEvent
 	for e, err := range p.Store.ReadStream(ctx, entry.Stream, 0, eventstore.Forwards, 0) {
 		if err != nil {
-			return false, fmt.Errorf("read the variants of %s: %w", entry.Stream, err)
+			return nil, false, fmt.Errorf("read the variants of %s: %w", entry.Stream, err)
 		}
 		entries = append(entries, e)
 	}
 	chosen, found := intake.PostedEntry(entries)
-	return found && entries[chosen].Revision == entry.Revision, nil
+	if !found || entries[chosen].Revision != entry.Revision {
+		return nil, false, nil
+	}
+	return entries[:chosen], true, nil
 }
 
 // job is what one stream has to take in from a batch.
@@ -194,7 +229,12 @@ type job struct {
 	stream  eventstore.Stream
 	facts   []aggregate.Fact
 	sources []*reading // of each fact
-	manner  manner
+	// swept are the entries beside whose facts nothing of their Stripe events is
+	// to stay in force in the stream.
+	swept  []*reading
+	manner manner
+	// why is the reason of a repudiation.
+	why aggregate.Repudiation
 	// rehearsed says that nothing is to be appended.
 	rehearsed bool
 	changes   []change
@@ -207,35 +247,60 @@ type job struct {
 	proposed []eventstore.ProposedEvent
 }
 
-// change is a fact that a job brought into its stream.
-type change struct {
-	source *reading
-	// corrects says that it took the place of another.
-	corrects bool
+// jobList gathers jobs, one for each stream, in the order in which streams turn up.
+type jobList struct {
+	jobs     []*job
+	byStream map[eventstore.Stream]*job
+}
+
+// on is the job on a stream.
+func (l *jobList) on(stream eventstore.Stream) *job {
+	if j := l.byStream[stream]; j != nil {
+		return j
+	}
+	if l.byStream == nil {
+		l.byStream = map[eventstore.Stream]*job{}
+	}
+	j := &job{stream: stream}
+	l.byStream[stream] = j
+	l.jobs = append(l.jobs, j)
+	return j
+}
+
+// take adds a fact.
+func (j *job) take(f aggregate.Fact, source *reading) {
+	j.facts = append(j.facts, f)
+	j.sources = append(j.sources, source)
+}
+
+// sweep adds an entry beside whose facts nothing is to stay in force.
+func (j *job) sweep(source *reading) {
+	if !slices.Contains(j.swept, source) {
+		j.swept = append(j.swept, source)
+	}
 }
 
 // jobsOf groups facts by the stream they belong to, in order of the entries.
 func jobsOf(readings []reading) []*job {
-	byStream := map[eventstore.Stream]*job{}
-	var jobs []*job
+	var list jobList
 	for i := range readings {
-		for _, f := range readings[i].facts {
-			j := byStream[f.Stream]
-			if j == nil {
-				j = &job{stream: f.Stream}
-				byStream[f.Stream] = j
-				jobs = append(jobs, j)
-			}
-			j.facts = append(j.facts, f.Fact)
-			j.sources = append(j.sources, &readings[i])
+		r := &readings[i]
+		for _, f := range r.facts {
+			list.on(f.Stream).take(f.Fact, r)
+		}
+		if r.failure != nil {
+			continue // what it gave before is better than nothing
+		}
+		for _, stream := range r.before {
+			list.on(stream).sweep(r)
 		}
 	}
-	return jobs
+	return list.jobs
 }
 
 // runJobs posts to many streams at once, to each in order. All is decided
 // first, on few goroutines, so that the appends reach the store together and
-// are committed together.
+// are committed together. What can have no place in a stream fails its entries.
 func (p *Poster) runJobs(ctx context.Context, cache *ledgers, jobs []*job) (err error) {
 	defer func() {
 		if err != nil {
@@ -259,13 +324,16 @@ func (p *Poster) runJobs(ctx context.Context, cache *ledgers, jobs []*job) (err 
 	for _, j := range jobs {
 		group.Go(func() error {
 			err := p.postTo(ctx, cache, j)
-			var unpostable *unpostableError
-			if errors.As(err, &unpostable) {
+			if isUnpostable(err) {
 				j.failure = err
 				return nil
 			}
 			return err
 		})
 	}
-	return group.Wait()
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	passFailures(jobs)
+	return nil
 }

@@ -48,6 +48,11 @@ type unpostableError struct {
 func (e *unpostableError) Error() string { return fmt.Sprintf("stream %s: %v", e.Stream, e.Err) }
 func (e *unpostableError) Unwrap() error { return e.Err }
 
+func isUnpostable(err error) bool {
+	var unpostable *unpostableError
+	return errors.As(err, &unpostable)
+}
+
 // newDecider returns the aggregate of a stream's category: most objects are just
 // what Stripe said of them, and their truth is derived where it is asked for.
 func newDecider(stream eventstore.Stream) decider {
@@ -78,11 +83,10 @@ func (p *Poster) postTo(ctx context.Context, cache *ledgers, j *job) error {
 			return nil
 		}
 		cache.forget(j.stream) // it may be ahead of the store, or behind
-		var unpostable *unpostableError
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case errors.As(err, &unpostable), errors.Is(err, eventstore.ErrClosed):
+		case isUnpostable(err), errors.Is(err, eventstore.ErrClosed):
 			return err
 		case errors.Is(err, eventstore.ErrTooLarge), errors.Is(err, eventstore.ErrInvalid), errors.Is(err, eventstore.ErrStreamDeleted):
 			return &unpostableError{Stream: j.stream, Err: err} // asking again would change nothing
@@ -128,7 +132,7 @@ func (p *Poster) decideJob(ctx context.Context, cache *ledgers, j *job) error {
 	}
 	now, catalogs := p.Now(), p.Catalogs()
 	j.to, j.proposed, j.changes = to, nil, nil
-	for _, facts := range j.steps(to) {
+	for facts := range j.steps(to) {
 		j.count(to, facts)
 		events, err := decide(to, facts, catalogs, now)
 		if err != nil {
@@ -210,11 +214,9 @@ func (j *job) metadata(e aggregate.Event, now time.Time) eventstore.Metadata {
 	case e.Note != nil:
 		id = e.Note.StripeEventID
 	}
-	for i, f := range j.facts {
-		if f.Key.StripeEventID == id {
-			m.CausationID = j.sources[i].entry.ID.String()
-			m.CorrelationID = j.sources[i].receipt.CorrelationID
-		}
+	if source := j.sourceOf(id); source != nil {
+		m.CausationID = source.entry.ID.String()
+		m.CorrelationID = source.receipt.CorrelationID
 	}
 	return m
 }

@@ -18,21 +18,30 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 	"github.com/sirupsen/logrus"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/daybookhq/daybook/aggregate"
 	"github.com/daybookhq/daybook/eventstore"
 	"github.com/daybookhq/daybook/intake"
 )
 
+// Translator turns Stripe events into facts: an intake.Translator does.
+type Translator interface {
+	Translate(eventType string, body []byte) ([]intake.StreamFact, error)
+}
+
 // Config is what posting needs.
 type Config struct {
 	Store      eventstore.Store
-	Translator *intake.Translator
+	Translator Translator
 	// Catalogs returns the history of catalogs in force.
 	Catalogs func() aggregate.Catalogs
 	// MapPrices records what prices were first matched to by their lookup key, so
 	// that Catalogs then knows it. Nil records nothing.
 	MapPrices func(ctx context.Context, mappings []aggregate.PriceMapping) error
+	// WithdrawPrices records, at once, that mappings count no more and which take
+	// their place, so that Catalogs then knows it. It is there if MapPrices is.
+	WithdrawPrices func(ctx context.Context, withdrawals []aggregate.MappingWithdrawal, instead []aggregate.PriceMapping) error
 	// Livemode is the mode of the store: events of the other are not posted.
 	Livemode bool
 	// ConnectAccounts are the connected accounts whose events are posted.
@@ -81,6 +90,9 @@ type Poster struct {
 	// repudiated holds the Stripe events that are never posted. It is replaced,
 	// under mu, and never changed.
 	repudiated atomic.Pointer[map[string]bool]
+	// repudiations lets one at a time happen here: what one finds to stand in the
+	// place of a forged mapping may be what another is about to withdraw.
+	repudiations *semaphore.Weighted
 }
 
 // Progress tells how far posting is.
@@ -108,7 +120,7 @@ func (p Progress) Lag(now time.Time) time.Duration {
 
 // New returns a Poster.
 func New(c Config) *Poster {
-	return &Poster{Config: c, ledgers: newLedgers(c.Store), moved: make(chan struct{})}
+	return &Poster{Config: c, ledgers: newLedgers(c.Store), moved: make(chan struct{}), repudiations: semaphore.NewWeighted(1)}
 }
 
 // Progress returns how far posting is now.

@@ -18,7 +18,13 @@ func (p *Poster) mapPrices(ctx context.Context, readings []reading) error {
 	if p.MapPrices == nil {
 		return nil
 	}
-	mappings := p.Catalogs().NewMappings(pricesIn(readings))
+	var seen []aggregate.Sighting
+	for i := range readings {
+		for j := range readings[i].facts {
+			seen = append(seen, readings[i].facts[j].Fact.Sightings()...)
+		}
+	}
+	mappings := p.Catalogs().NewMappings(seen)
 	if len(mappings) == 0 {
 		return nil
 	}
@@ -31,23 +37,4 @@ func (p *Poster) mapPrices(ctx context.Context, readings []reading) error {
 	}
 	p.Log.WithError(err).Error("mappings of prices could not be recorded")
 	return nil
-}
-
-// pricesIn gathers the items with lookup keys in what entries say.
-func pricesIn(readings []reading) []aggregate.Sighting {
-	var seen []aggregate.Sighting
-	for i := range readings {
-		for j := range readings[i].facts {
-			f := &readings[i].facts[j].Fact
-			if f.Subscription == nil {
-				continue
-			}
-			for _, item := range f.Subscription.Items {
-				if item.LookupKey != "" {
-					seen = append(seen, aggregate.Sighting{Item: item, StripeEventID: f.Key.StripeEventID, SeenAt: f.OccurredAt})
-				}
-			}
-		}
-	}
-	return seen
 }

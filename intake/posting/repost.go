@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/daybookhq/daybook/eventstore"
 	"github.com/daybookhq/daybook/intake"
 )
@@ -16,8 +18,8 @@ type Selection struct {
 	Events []string
 	// Failed chooses those that could not be posted.
 	Failed bool
-	// Unposted chooses those that have facts to give which are not there,
-	// because an earlier build did not post their type. What is there stays.
+	// Unposted chooses those that have facts to give which are nowhere, because
+	// an earlier build did not post their type. What is there stays.
 	Unposted bool
 	// Type chooses all of a Stripe type, after a fix in how it is read.
 	Type string
@@ -54,7 +56,7 @@ type Outcome string
 
 // The outcomes.
 const (
-	// OutcomePosted: facts were added, or superseded by corrected ones.
+	// OutcomePosted: facts were added, superseded by corrected ones, or retracted.
 	OutcomePosted Outcome = "posted"
 	// OutcomeUnchanged: everything that it gives is there already.
 	OutcomeUnchanged Outcome = "unchanged"
@@ -71,9 +73,12 @@ type RepostedEvent struct {
 	StripeEventID string  `json:"stripe_event_id"`
 	EventType     string  `json:"event_type,omitempty"`
 	Outcome       Outcome `json:"outcome"`
-	// Added counts new facts, Corrected those that took the place of others.
+	// Added counts new facts, Corrected those that took the place of others, and
+	// Retracted those that are out of force, because the event does not state them
+	// there any more.
 	Added     int `json:"added"`
 	Corrected int `json:"corrected"`
+	Retracted int `json:"retracted"`
 	// Repaired says that the event had failed before.
 	Repaired bool   `json:"repaired,omitempty"`
 	Reason   string `json:"reason,omitempty"`
@@ -85,6 +90,7 @@ type Reposted struct {
 	Looked    int64 `json:"looked"`
 	Added     int64 `json:"added"`
 	Corrected int64 `json:"corrected"`
+	Retracted int64 `json:"retracted"`
 	Repaired  int64 `json:"repaired"`
 	Failed    int64 `json:"failed"`
 	// Events are those of which there is something to tell: all that were
@@ -104,15 +110,18 @@ type RepostPlan struct {
 	Selection
 	// Rehearse finds out what would change, and changes nothing.
 	Rehearse bool
-	// Progress is told how far the work is; nil for not.
+	// Progress is told how far the work is, in places of the log to look at and
+	// events to post; nil for not.
 	Progress func(done, total int64)
 }
 
 // Repost posts journal entries again, each the one of its Stripe event that
 // gets posted, as this build reads it. Facts that are not there are added; one
-// that says something else than the one there supersedes it; nothing else
+// that says something else than the one there supersedes it; one that the event
+// does not give any more, or gives to another stream, is retracted; nothing else
 // changes, so that it may be repeated, by anyone, any number of times, and
-// beside Run. What had failed and now works is recorded as repaired.
+// beside Run. What had failed and now works is recorded as repaired. It begins
+// with a look through the log for where the events have facts.
 func (p *Poster) Repost(ctx context.Context, plan RepostPlan) (Reposted, error) {
 	if err := plan.Check(); err != nil {
 		return Reposted{}, err
@@ -121,15 +130,19 @@ func (p *Poster) Repost(ctx context.Context, plan RepostPlan) (Reposted, error) 
 	if err != nil {
 		return Reposted{}, err
 	}
-	r := &repost{Poster: p, plan: plan, outcomes: outcomes, cache: newLedgers(p.Store),
+	head, err := p.Store.Head(ctx)
+	if err != nil {
+		return Reposted{}, fmt.Errorf("read the log's end: %w", err)
+	}
+	r := &repost{Poster: p, plan: plan, outcomes: outcomes, head: head, cache: newLedgers(p.Store),
 		result: Reposted{Events: []RepostedEvent{}, Rehearsed: plan.Rehearse}}
 	switch {
 	case plan.Type != "" || plan.Unposted:
 		err = r.scan(ctx)
 	case plan.Failed:
-		err = r.postByID(ctx, withOutcome(outcomes, FailedType))
+		err = r.postAll(ctx, withOutcome(outcomes, FailedType))
 	default:
-		err = r.postByID(ctx, unique(plan.Events))
+		err = r.postAll(ctx, unique(plan.Events))
 	}
 	return r.result, err
 }
@@ -139,40 +152,92 @@ type repost struct {
 	*Poster
 	plan     RepostPlan
 	outcomes map[string]string
+	// head is the log's end when it began: what came since is posted as it comes.
+	head eventstore.Position
 	// cache is its own: that of Run is Run's alone.
 	cache  *ledgers
 	result Reposted
+	// done of total is how far the work is; total grows as it turns up.
+	done, total int64
 }
 
-func (r *repost) progress(done, total int64) {
+func (r *repost) expect(more int64) { r.total += more }
+
+// progress says that so much is done of the work in hand, which is added to what
+// was done before it once that is over.
+func (r *repost) progress(of int64) {
 	if r.plan.Progress != nil {
-		r.plan.Progress(done, total)
+		r.plan.Progress(r.done+of, r.total)
 	}
 }
 
-// postByID posts events that were named, in batches.
-func (r *repost) postByID(ctx context.Context, ids []string) error {
-	var batch []eventstore.RecordedEvent
-	for i, id := range ids {
-		entries, err := r.entriesOf(ctx, id)
-		switch {
-		case errors.Is(err, ErrUnknownEvent):
-			r.tell(RepostedEvent{StripeEventID: id, Outcome: OutcomeUnknown, Reason: ErrUnknownEvent.Error()})
-		case err != nil:
+func (r *repost) finished(work int64) {
+	r.progress(work)
+	r.done += work
+}
+
+// mostLocated bounds the events whose facts are looked for at once: some tens of
+// megabytes.
+const mostLocated = 100_000
+
+// postAll posts Stripe events by their ids, in batches, once it is known where
+// they have facts.
+func (r *repost) postAll(ctx context.Context, ids []string) error {
+	for part := range slices.Chunk(ids, mostLocated) {
+		r.expect(int64(r.head) + int64(len(part)))
+		where, err := r.locate(ctx, part, r.head, func(at eventstore.Position) { r.progress(int64(at)) })
+		if err != nil {
 			return err
-		default:
-			chosen, _ := intake.PostedEntry(entries)
-			batch = append(batch, entries[chosen])
 		}
-		if len(batch) == batchSize || i == len(ids)-1 {
-			if err := r.post(ctx, batch); err != nil {
+		r.done += int64(r.head)
+		for batch := range slices.Chunk(part, batchSize) {
+			if err := r.postBatch(ctx, batch, where); err != nil {
 				return err
 			}
-			batch = batch[:0]
-			r.progress(int64(i)+1, int64(len(ids)))
+			r.finished(int64(len(batch)))
 		}
 	}
 	return nil
+}
+
+// readsAtOnce bounds the streams of the journal that are read at the same time.
+const readsAtOnce = 32
+
+// postBatch posts a few Stripe events again.
+func (r *repost) postBatch(ctx context.Context, ids []string, where whereabouts) error {
+	found := make([]*eventstore.RecordedEvent, len(ids))
+	group, reading := errgroup.WithContext(ctx)
+	group.SetLimit(readsAtOnce)
+	for i, id := range ids {
+		group.Go(func() error {
+			entries, err := r.entriesOf(reading, id)
+			if err != nil {
+				return ignoreUnknown(err)
+			}
+			chosen, _ := intake.PostedEntry(entries)
+			found[i] = &entries[chosen]
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	var batch []eventstore.RecordedEvent
+	for i, id := range ids {
+		if found[i] == nil {
+			r.tell(RepostedEvent{StripeEventID: id, Outcome: OutcomeUnknown, Reason: ErrUnknownEvent.Error()})
+		} else {
+			batch = append(batch, *found[i])
+		}
+	}
+	return r.post(ctx, batch, where)
+}
+
+func ignoreUnknown(err error) error {
+	if errors.Is(err, ErrUnknownEvent) {
+		return nil
+	}
+	return err
 }
 
 // unique drops what comes a second time, and keeps the order.
@@ -185,37 +250,106 @@ func unique(ids []string) []string {
 	})
 }
 
-// scan posts the entries of the journal that the plan chooses, in batches.
+// scan posts the events of the journal that the plan chooses, part by part: it
+// gathers as many ids as may be located at once, and posts these.
 func (r *repost) scan(ctx context.Context) error {
-	head, err := r.Store.Head(ctx)
-	if err != nil {
-		return fmt.Errorf("read the log's end: %w", err)
-	}
-	var batch []eventstore.RecordedEvent
-	filter := eventstore.Filter{Prefixes: []string{intake.JournalCategory + "-"}}
-	for e, err := range r.Store.ReadAll(ctx, 0, eventstore.Forwards, filter, 0) {
+	r.expect(int64(r.head))
+	for from := eventstore.Position(0); from < r.head; {
+		ids, to, err := r.gather(ctx, from)
 		if err != nil {
-			return fmt.Errorf("read the journal: %w", err)
+			return err
 		}
-		if e.Position > head {
-			break // what came since is posted as it comes
+		r.finished(int64(to - from))
+		if err := r.postAll(ctx, ids); err != nil {
+			return err
+		}
+		from = to
+	}
+	return nil
+}
+
+// gather goes over the journal behind a place, and lists the events that the plan
+// chooses, up to a bound; to is the place up to which it got.
+func (r *repost) gather(ctx context.Context, from eventstore.Position) (ids []string, to eventstore.Position, err error) {
+	var batch []eventstore.RecordedEvent
+	flush := func() error {
+		more, err := r.worthPosting(ctx, batch)
+		ids, batch = append(ids, more...), batch[:0]
+		return err
+	}
+	filter := eventstore.Filter{Prefixes: []string{intake.JournalCategory + "-"}}
+	for e, err := range r.Store.ReadAll(ctx, from, eventstore.Forwards, filter, 0) {
+		if err != nil {
+			return nil, from, fmt.Errorf("read the journal: %w", err)
+		}
+		if e.Position > r.head {
+			break
 		}
 		chosen, err := r.chooses(ctx, e)
 		if err != nil {
-			return err
+			return nil, from, err
 		}
 		if chosen {
 			batch = append(batch, e)
 		}
-		if len(batch) == batchSize {
-			if err := r.post(ctx, batch); err != nil {
-				return err
-			}
-			batch = batch[:0]
-			r.progress(int64(e.Position), int64(head))
+		if len(batch) < batchSize {
+			continue
+		}
+		if err := flush(); err != nil {
+			return nil, from, err
+		}
+		if r.progress(int64(e.Position - from)); len(ids) > mostLocated-batchSize {
+			return ids, e.Position, nil
 		}
 	}
-	return r.post(ctx, batch)
+	return ids, r.head, flush()
+}
+
+// worthPosting lists the Stripe events of entries that were chosen. Of those that
+// are chosen for being unposted, it leaves out the many of which everything is
+// there, and counts them.
+func (r *repost) worthPosting(ctx context.Context, entries []eventstore.RecordedEvent) ([]string, error) {
+	wanted := make([]bool, len(entries))
+	err := share(ctx, len(entries), func(ctx context.Context, i int) (err error) {
+		wanted[i] = true
+		if r.plan.Unposted {
+			wanted[i], err = r.lacks(ctx, entries[i])
+		}
+		return err
+	})
+	var ids []string
+	for i := range entries {
+		if wanted[i] {
+			ids = append(ids, entries[i].Stream.ID())
+		} else {
+			r.result.Looked++
+		}
+	}
+	return ids, err
+}
+
+// lacks reports whether a fact that an entry gives is not where this build puts
+// it, or the entry cannot be read.
+func (r *repost) lacks(ctx context.Context, entry eventstore.RecordedEvent) (bool, error) {
+	var read reading
+	var told RepostedEvent
+	r.readAgain(entry, &read, &told)
+	if read.failure != nil {
+		return true, nil
+	}
+	for _, f := range read.facts {
+		to, err := r.cache.load(ctx, f.Stream)
+		if isUnpostable(err) {
+			return true, nil // which is then told
+		}
+		if err != nil {
+			return false, err
+		}
+		if _, there := to.Held(f.Fact.Key); !there {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // chooses reports whether an entry of the journal is one to post again.
@@ -227,22 +361,21 @@ func (r *repost) chooses(ctx context.Context, e eventstore.RecordedEvent) (bool,
 	if err == nil && e.Revision == 0 && receipt.Signed() {
 		return true, nil // the earliest, and signed: no variant takes its place
 	}
-	return r.isPosted(ctx, e)
+	_, posted, err := r.isPosted(ctx, e)
+	return posted, err
 }
 
 // post posts a batch again.
-func (r *repost) post(ctx context.Context, batch []eventstore.RecordedEvent) error {
-	if len(batch) == 0 {
-		return nil
-	}
+func (r *repost) post(ctx context.Context, batch []eventstore.RecordedEvent, where whereabouts) error {
 	readings := make([]reading, len(batch))
 	told := make([]RepostedEvent, len(batch))
 	for i, e := range batch {
 		told[i] = RepostedEvent{StripeEventID: e.Stream.ID(), EventType: e.Type}
 		r.readAgain(e, &readings[i], &told[i])
-	}
-	if !r.plan.Rehearse {
-		if err := r.mapPrices(ctx, readings); err != nil {
+		if told[i].Outcome == OutcomeSkipped {
+			continue // what it gave once is not this command's to judge
+		}
+		if err := r.meet(ctx, &readings[i], where[told[i].StripeEventID]); err != nil {
 			return err
 		}
 	}
@@ -250,13 +383,13 @@ func (r *repost) post(ctx context.Context, batch []eventstore.RecordedEvent) err
 	for _, j := range jobs {
 		j.manner, j.rehearsed = r.plan.manner(), r.plan.Rehearse
 	}
-	if err := r.runJobs(ctx, r.cache, jobs); err != nil {
+	if err := r.carryOut(ctx, readings, jobs); err != nil {
 		return err
 	}
-	passFailures(jobs)
-	added, corrected := changesOf(jobs)
+	changes := changesOf(jobs)
 	for i := range readings {
-		told[i].Added, told[i].Corrected = added[&readings[i]], corrected[&readings[i]]
+		n := changes[&readings[i]]
+		told[i].Added, told[i].Corrected, told[i].Retracted = n[added], n[superseded], n[retracted]
 		if err := r.settleAgain(ctx, &readings[i], &told[i]); err != nil {
 			return err
 		}
@@ -265,22 +398,57 @@ func (r *repost) post(ctx context.Context, batch []eventstore.RecordedEvent) err
 	return nil
 }
 
-// changesOf counts the facts that entries brought in.
-func changesOf(jobs []*job) (added, corrected map[*reading]int) {
-	added, corrected = map[*reading]int{}, map[*reading]int{}
+// carryOut runs the jobs; those of a rehearsal change nothing.
+func (r *repost) carryOut(ctx context.Context, readings []reading, jobs []*job) error {
+	if r.plan.Rehearse {
+		return r.runJobs(ctx, r.cache, jobs)
+	}
+	return r.postFacts(ctx, r.cache, readings, jobs)
+}
+
+// meet sees to it that what a Stripe event states counts once, though streams
+// have facts of it from before: what this build puts elsewhere, or nowhere, is to
+// be retracted. Where what is there stays, it is the new facts that must give way.
+func (r *repost) meet(ctx context.Context, read *reading, before []eventstore.Stream) error {
+	if !r.plan.Unposted {
+		read.before = before
+		return nil
+	}
+	for _, stream := range before {
+		if slices.ContainsFunc(read.facts, func(f intake.StreamFact) bool { return f.Stream == stream }) {
+			continue
+		}
+		says, err := r.cache.says(ctx, stream, read.stripeEventID())
+		if isUnpostable(err) {
+			read.failure = err
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if says {
+			read.facts = nil
+			return nil
+		}
+	}
+	return nil
+}
+
+// changesOf counts the changes that entries brought about, by kind.
+func changesOf(jobs []*job) map[*reading]map[changeKind]int {
+	changes := map[*reading]map[changeKind]int{}
 	for _, j := range jobs {
 		if j.failure != nil {
 			continue
 		}
 		for _, c := range j.changes {
-			if c.corrects {
-				corrected[c.source]++
-			} else {
-				added[c.source]++
+			if changes[c.source] == nil {
+				changes[c.source] = map[changeKind]int{}
 			}
+			changes[c.source][c.kind]++
 		}
 	}
-	return added, corrected
+	return changes
 }
 
 // readAgain reads an entry as this build does, and says why it is skipped, if it is.
@@ -315,7 +483,7 @@ func (r *repost) settleAgain(ctx context.Context, read *reading, told *RepostedE
 			return nil
 		}
 		return r.recordFailureAgain(ctx, read)
-	case told.Added+told.Corrected > 0:
+	case told.Added+told.Corrected+told.Retracted > 0:
 		told.Outcome = OutcomePosted
 	default:
 		told.Outcome = OutcomeUnchanged
@@ -334,6 +502,7 @@ func (r *repost) tell(e RepostedEvent) {
 	sum.Looked++
 	sum.Added += int64(e.Added)
 	sum.Corrected += int64(e.Corrected)
+	sum.Retracted += int64(e.Retracted)
 	if e.Repaired {
 		sum.Repaired++
 	}

@@ -294,7 +294,7 @@ func TestARepudiatedEventIsOutOfForceForEver(t *testing.T) {
 	if tier := truthOf(t, store, "sub_1").Tier; tier != "premium" {
 		t.Fatalf("tier %q before", tier)
 	}
-	first, err := p.Repudiate(t.Context(), "evt_4", "ann", forged)
+	first, err := p.Repudiate(t.Context(), posting.RepudiationPlan{StripeEventID: "evt_4", Actor: "ann", Reason: forged})
 	if err != nil || first.Already || first.Facts != 1 || !slices.Equal(first.Streams, []eventstore.Stream{"subscription-sub_1"}) {
 		t.Fatalf("%+v, %v", first, err)
 	}
@@ -305,7 +305,7 @@ func TestARepudiatedEventIsOutOfForceForEver(t *testing.T) {
 	if !slices.Contains(types, "Repudiated") || !slices.Contains(types, "SubscriptionRestated") {
 		t.Errorf("the stream holds %v", types)
 	}
-	again, err := newPoster(store).Repudiate(t.Context(), "evt_4", "bob", "another reason, later")
+	again, err := newPoster(store).Repudiate(t.Context(), posting.RepudiationPlan{StripeEventID: "evt_4", Actor: "bob", Reason: "another reason, later"})
 	if err != nil || !again.Already || again.Facts != 0 || again.Actor != "ann" || again.Reason != forged {
 		t.Errorf("again: %+v, %v", again, err)
 	}
@@ -327,7 +327,7 @@ func TestRepudiationReachesEverythingTheEventEverGave(t *testing.T) {
 	once, _ := fold(t, store, "sub_1").Held(aggregate.FactKey{StripeEventID: "evt_3"})
 	once.Key.Ordinal = 1
 	appendFact(t, store, "subscription-sub_1", once)
-	result, err := p.Repudiate(t.Context(), "evt_3", "ann", forged)
+	result, err := p.Repudiate(t.Context(), posting.RepudiationPlan{StripeEventID: "evt_3", Actor: "ann", Reason: forged})
 	if err != nil || result.Facts != 2 {
 		t.Fatalf("%+v, %v", result, err)
 	}
@@ -341,7 +341,7 @@ func TestRepudiationReachesEverythingTheEventEverGave(t *testing.T) {
 func TestWhatIsRepudiatedBeforeItIsPostedNeverCounts(t *testing.T) {
 	store := openStore(t)
 	last := record(t, store, story()[0])
-	if _, err := newPoster(store).Repudiate(t.Context(), "evt_1", "ann", forged); err != nil {
+	if _, err := newPoster(store).Repudiate(t.Context(), posting.RepudiationPlan{StripeEventID: "evt_1", Actor: "ann", Reason: forged}); err != nil {
 		t.Fatal(err)
 	}
 	variant := subscriptionEvent("evt_1", created, "active", "price_premium", now)
@@ -359,7 +359,7 @@ func TestARepudiatedFailureIsSettled(t *testing.T) {
 	bad := subscriptionEvent("evt_bad", updated, "active", "price_basic", now)
 	delete(bad.object, "status")
 	postUpTo(t, newPoster(store), record(t, store, bad))
-	result, err := newPoster(store).Repudiate(t.Context(), "evt_bad", "ann", forged)
+	result, err := newPoster(store).Repudiate(t.Context(), posting.RepudiationPlan{StripeEventID: "evt_bad", Actor: "ann", Reason: forged})
 	if err != nil || result.Facts != 0 || len(result.Streams) != 0 {
 		t.Fatalf("%+v, %v", result, err)
 	}
@@ -375,17 +375,17 @@ func TestRepudiateRefuses(t *testing.T) {
 	record(t, store, story()...)
 	p := newPoster(store)
 	for _, id := range []string{"evt_none", "", strings.Repeat("e", 2000)} {
-		if _, err := p.Repudiate(t.Context(), id, "ann", forged); !errors.Is(err, posting.ErrUnknownEvent) {
+		if _, err := p.Repudiate(t.Context(), posting.RepudiationPlan{StripeEventID: id, Actor: "ann", Reason: forged}); !errors.Is(err, posting.ErrUnknownEvent) {
 			t.Errorf("%.20q: %v", id, err)
 		}
 	}
 	for _, reason := range []string{"", "short", "         pad         ", strings.Repeat("x", 501), "with a\nnew line in it"} {
-		if _, err := p.Repudiate(t.Context(), "evt_1", "ann", reason); err == nil {
+		if _, err := p.Repudiate(t.Context(), posting.RepudiationPlan{StripeEventID: "evt_1", Actor: "ann", Reason: reason}); err == nil {
 			t.Errorf("took the reason %.20q", reason)
 		}
 	}
 	for _, actor := range []string{"", "a\x00b", strings.Repeat("x", 201)} {
-		if _, err := p.Repudiate(t.Context(), "evt_1", actor, forged); err == nil {
+		if _, err := p.Repudiate(t.Context(), posting.RepudiationPlan{StripeEventID: "evt_1", Actor: actor, Reason: forged}); err == nil {
 			t.Errorf("took the actor %.20q", actor)
 		}
 	}

@@ -58,38 +58,197 @@ type Repudiation struct {
 	// coming into it; Streams are where they belong.
 	Facts   int                 `json:"facts"`
 	Streams []eventstore.Stream `json:"streams"`
+	// Prices are those of which a mapping that the event led to was withdrawn now.
+	Prices []Remapped `json:"prices"`
+}
+
+// Remapped is a price of which a mapping was withdrawn.
+type Remapped struct {
+	Price string `json:"price"`
+	// Mapping is the one that stands instead; nil if the price was not seen with a
+	// lookup key of the catalog otherwise.
+	Mapping *aggregate.PriceMapping `json:"mapping"`
+}
+
+// RepudiationPlan says what to repudiate.
+type RepudiationPlan struct {
+	StripeEventID string
+	// Actor and Reason say who does so and why.
+	Actor, Reason string
+	// Progress is told how much of the log is looked through; nil for not.
+	Progress func(done, total int64)
 }
 
 // Repudiate takes a Stripe event that was forged or is mistaken out of force:
-// every fact that it gives is superseded for ever, in every stream, and the
-// event is never posted again. The journal keeps it as it is. To repudiate
-// again changes nothing, but completes what a crash cut short. An event that
-// was never recorded gives ErrUnknownEvent.
-func (p *Poster) Repudiate(ctx context.Context, stripeEventID, actor, reason string) (Repudiation, error) {
-	reason = strings.TrimSpace(reason)
-	if err := errors.Join(CheckReason(reason), checkActor(actor)); err != nil {
+// every fact that it gives, or ever gave, is superseded for ever, in every stream;
+// what it showed of prices counts no more; and the event is never posted again. The
+// journal keeps it as it is. To repudiate again changes nothing, but completes what
+// a crash cut short. An event that was never recorded gives ErrUnknownEvent.
+func (p *Poster) Repudiate(ctx context.Context, plan RepudiationPlan) (Repudiation, error) {
+	plan.Reason = strings.TrimSpace(plan.Reason)
+	if err := errors.Join(CheckReason(plan.Reason), checkActor(plan.Actor)); err != nil {
 		return Repudiation{}, err
 	}
-	entries, err := p.entriesOf(ctx, stripeEventID)
+	if err := p.repudiations.Acquire(ctx, 1); err != nil {
+		return Repudiation{}, err
+	}
+	defer p.repudiations.Release(1)
+	entries, err := p.entriesOf(ctx, plan.StripeEventID)
 	if err != nil {
 		return Repudiation{}, err
 	}
 	posted, _ := intake.PostedEntry(entries)
-	r := &reading{entry: entries[posted]}
-	r.receipt, _ = intake.DecodeReceipt(r.entry.Metadata) // without one, nothing leads back further
-	jobs := p.repudiations(r, entries, aggregate.Repudiation{Actor: actor, Reason: reason})
-	p.markRepudiated(stripeEventID)
-	out := Repudiation{Streams: []eventstore.Stream{}}
-	cache := newLedgers(p.Store)
-	for _, j := range jobs {
-		if err := p.postTo(ctx, cache, j); err != nil {
-			return out, fmt.Errorf("repudiate %s: %w", stripeEventID, err)
-		}
-		out.Facts += len(j.changes)
-		out.Streams = append(out.Streams, j.stream)
+	r := &repudiating{Poster: p, plan: plan, read: &reading{entry: entries[posted]}, given: p.factsOf(entries),
+		where: whereabouts{plan.StripeEventID: nil}, result: Repudiation{Streams: []eventstore.Stream{}, Prices: []Remapped{}}}
+	r.read.receipt, _ = intake.DecodeReceipt(r.read.entry.Metadata) // without one, nothing leads back further
+	if err := r.run(ctx); err != nil {
+		return r.result, fmt.Errorf("repudiate %s: %w", plan.StripeEventID, err)
 	}
-	out.Repudiated, out.Already, err = p.recordRepudiation(ctx, r, actor, reason)
-	return out, err
+	return r.result, nil
+}
+
+// repudiating is a repudiation under way.
+type repudiating struct {
+	*Poster
+	plan RepudiationPlan
+	read *reading
+	// given are the facts that the event gives, by any of its entries.
+	given []intake.StreamFact
+	// where is where it has facts, prices what it stood in the way of.
+	where  whereabouts
+	prices *priceSearch
+	result Repudiation
+}
+
+func (r *repudiating) run(ctx context.Context) (err error) {
+	withdrawals := r.withdrawals()
+	searched, err := r.search(ctx, 0)
+	if err != nil {
+		return err
+	}
+	r.markRepudiated(r.plan.StripeEventID)
+	cache := newLedgers(r.Store)
+	for _, j := range r.jobs() {
+		if err := r.postTo(ctx, cache, j); err != nil {
+			return err
+		}
+		r.result.Facts += len(j.changes)
+		r.result.Streams = append(r.result.Streams, j.stream)
+	}
+	if err := r.remap(ctx, withdrawals, searched); err != nil {
+		return err
+	}
+	r.result.Repudiated, r.result.Already, err = r.recordRepudiation(ctx, r.read, r.plan.Actor, r.plan.Reason)
+	return err
+}
+
+// search looks through the log behind a place, up to its present end, which it
+// returns.
+func (r *repudiating) search(ctx context.Context, from eventstore.Position) (end eventstore.Position, err error) {
+	if end, err = r.Store.Head(ctx); err != nil {
+		return 0, fmt.Errorf("read the log's end: %w", err)
+	}
+	err = r.searchBetween(ctx, from, end)
+	for err == nil && r.prices.again() {
+		err = r.searchBetween(ctx, 0, end)
+	}
+	return end, err
+}
+
+func (r *repudiating) searchBetween(ctx context.Context, from, to eventstore.Position) error {
+	return r.look(ctx, from, to, append([]string{catalogCategory}, intake.Categories...), func(e *eventstore.RecordedEvent) {
+		f := factIn(e)
+		r.where.note(e.Stream, f)
+		r.prices.take(e, f)
+	}, func(at eventstore.Position) {
+		if r.plan.Progress != nil {
+			r.plan.Progress(int64(at), int64(to))
+		}
+	})
+}
+
+// withdrawals are the mappings that are to count no more, and begins the search
+// for what takes their place: also of those withdrawn already, lest a crash came
+// in between.
+func (r *repudiating) withdrawals() []aggregate.MappingWithdrawal {
+	r.prices = newPriceSearch(r.plan.StripeEventID, nil)
+	if r.WithdrawPrices == nil {
+		return nil
+	}
+	var seen []aggregate.Sighting
+	for i := range r.given {
+		seen = append(seen, r.given[i].Fact.Sightings()...)
+	}
+	history := r.Catalogs()
+	withdrawals := history.Withdrawals(r.plan.StripeEventID, seen)
+	prices := history.WithdrawnOf(r.plan.StripeEventID)
+	for _, w := range withdrawals {
+		prices = append(prices, w.Price)
+	}
+	r.prices = newPriceSearch(r.plan.StripeEventID, prices)
+	return withdrawals
+}
+
+// remap withdraws mappings, together with what takes their place, so that there
+// is no moment without either. What was recorded since the search may have been
+// seen earlier, and not been mapped, for what is withdrawn stood in its way: so
+// that is searched too. What comes later is mapped as it comes.
+func (r *repudiating) remap(ctx context.Context, withdrawals []aggregate.MappingWithdrawal, searched eventstore.Position) error {
+	if len(r.prices.of) == 0 {
+		return nil
+	}
+	if err := r.WithdrawPrices(ctx, withdrawals, r.prices.found()); err != nil {
+		return fmt.Errorf("withdraw mappings of prices: %w", err)
+	}
+	if _, err := r.search(ctx, searched); err != nil {
+		return err
+	}
+	if err := r.MapPrices(ctx, r.prices.found()); err != nil {
+		return fmt.Errorf("record mappings of prices: %w", err)
+	}
+	for _, w := range withdrawals {
+		remapped := Remapped{Price: w.Price}
+		if m, found := r.Catalogs().MappingOf(w.Price); found {
+			remapped.Mapping = &m
+		}
+		r.result.Prices = append(r.result.Prices, remapped)
+	}
+	return nil
+}
+
+// factsOf are those that any of the entries of a Stripe event gives, each once.
+// What this build cannot read gives nothing.
+func (p *Poster) factsOf(entries []eventstore.RecordedEvent) []intake.StreamFact {
+	var given []intake.StreamFact
+	for _, entry := range entries {
+		if r, err := intake.DecodeReceipt(entry.Metadata); err == nil && r.Livemode != p.Livemode {
+			continue // never posted
+		}
+		facts, _ := p.translate(entry)
+		given = append(given, facts...)
+	}
+	return given
+}
+
+// jobs take out of force whatever the event gave: what it gives as this build
+// reads it, be it there or yet to come, and what else streams have of it.
+func (r *repudiating) jobs() []*job {
+	var list jobList
+	why := aggregate.Repudiation{Actor: r.plan.Actor, Reason: r.plan.Reason}
+	for _, f := range r.given {
+		if j := list.on(f.Stream); !j.gives(r.read, f.Fact.Key) {
+			j.take(aggregate.Fact{Type: aggregate.Repudiated, Key: f.Fact.Key, Epoch: aggregate.RepudiatedEpoch,
+				OccurredAt: f.Fact.OccurredAt, Repudiation: &why}, r.read)
+		}
+	}
+	for _, stream := range r.where[r.plan.StripeEventID] {
+		list.on(stream)
+	}
+	for _, j := range list.jobs {
+		j.manner, j.why = repudiated, why
+		j.sweep(r.read)
+	}
+	return list.jobs
 }
 
 // entriesOf reads the journal's entries of a Stripe event.
@@ -109,36 +268,6 @@ func (p *Poster) entriesOf(ctx context.Context, stripeEventID string) ([]eventst
 		entries = append(entries, e)
 	}
 	return entries, nil
-}
-
-// repudiations are the jobs that take out of force whatever any of the entries
-// of an event gave. What this build cannot read gives nothing.
-func (p *Poster) repudiations(r *reading, entries []eventstore.RecordedEvent, why aggregate.Repudiation) []*job {
-	var jobs []*job
-	byStream := map[eventstore.Stream]*job{}
-	given := map[eventstore.Stream]map[aggregate.FactKey]bool{}
-	for _, entry := range entries {
-		if r, err := intake.DecodeReceipt(entry.Metadata); err == nil && r.Livemode != p.Livemode {
-			continue // never posted
-		}
-		facts, _ := p.translate(entry)
-		for _, f := range facts {
-			j := byStream[f.Stream]
-			if j == nil {
-				j = &job{stream: f.Stream, manner: repudiated}
-				byStream[f.Stream], given[f.Stream] = j, map[aggregate.FactKey]bool{}
-				jobs = append(jobs, j)
-			}
-			if given[f.Stream][f.Fact.Key] {
-				continue
-			}
-			given[f.Stream][f.Fact.Key] = true
-			j.facts = append(j.facts, aggregate.Fact{Type: aggregate.Repudiated, Key: f.Fact.Key,
-				Epoch: aggregate.RepudiatedEpoch, OccurredAt: f.Fact.OccurredAt, Repudiation: &why})
-			j.sources = append(j.sources, r)
-		}
-	}
-	return jobs
 }
 
 // recordRepudiation files that an event is repudiated, and returns what is

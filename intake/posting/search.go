@@ -1,0 +1,137 @@
+package posting
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/daybookhq/daybook/aggregate"
+	"github.com/daybookhq/daybook/eventstore"
+	"github.com/daybookhq/daybook/intake"
+)
+
+// catalogCategory is that of the stream of catalogs.
+const catalogCategory = "catalog"
+
+// priceSearch finds, among the facts of the log, what prices would be mapped to
+// had a Stripe event never been: as they come, only the first sightings of a price
+// are recorded, so that those which it forestalled are nowhere else. It takes the
+// events of the log in, in order.
+type priceSearch struct {
+	// without is that Stripe event.
+	without string
+	// adopted are the catalogs adopted so far: a sighting maps by the one in force
+	// when its fact was recorded, as it would have then.
+	adopted aggregate.Catalogs
+	of      map[string]*ranking // by price
+}
+
+// newPriceSearch begins a search for some prices.
+func newPriceSearch(without string, prices []string) *priceSearch {
+	s := &priceSearch{without: without, of: map[string]*ranking{}}
+	for _, price := range prices {
+		s.of[price] = &ranking{}
+	}
+	return s
+}
+
+// take takes in an event of the log, and the fact that it is, if it is one.
+func (s *priceSearch) take(e *eventstore.RecordedEvent, f *aggregate.Fact) {
+	switch {
+	case len(s.of) == 0:
+	case e.Stream.Category() == catalogCategory:
+		if event, err := aggregate.DecodeCatalogEvent(e.Type, e.Data); err == nil && event.Adopted != nil {
+			s.adopted = s.adopted.With(*event.Adopted)
+		}
+	case f != nil && e.Stream.Category() == intake.SubscriptionCategory:
+		s.takeFact(e.Stream, f)
+	}
+}
+
+func (s *priceSearch) takeFact(stream eventstore.Stream, f *aggregate.Fact) {
+	if f.Epoch > 0 {
+		for _, r := range s.of {
+			r.drop(stream, f.Key)
+		}
+	}
+	if f.Key.StripeEventID == s.without {
+		return
+	}
+	seen := slices.DeleteFunc(f.Sightings(), func(s2 aggregate.Sighting) bool { return s.of[s2.Price] == nil })
+	for _, m := range s.adopted.NewMappings(seen) {
+		s.of[m.Price].offer(candidate{PriceMapping: m, stream: stream, key: f.Key})
+	}
+}
+
+// found are the mappings of what was seen first, in the order of their prices.
+func (s *priceSearch) found() []aggregate.PriceMapping {
+	var found []aggregate.PriceMapping
+	for _, r := range s.of {
+		if len(r.first) > 0 {
+			found = append(found, r.first[0].PriceMapping)
+		}
+	}
+	slices.SortFunc(found, func(a, b aggregate.PriceMapping) int { return strings.Compare(a.Price, b.Price) })
+	return found
+}
+
+// again reports that the log must be gone over once more from its beginning, and
+// makes ready for that: so many sightings of a price proved to be superseded that
+// none is left of those that were kept.
+func (s *priceSearch) again() bool {
+	undecided := false
+	for _, r := range s.of {
+		if r.cut != nil && (len(r.first) == 0 || compareCandidates(r.first[0], *r.cut) > 0) {
+			*r = ranking{from: r.cut}
+			undecided = true
+		}
+	}
+	if undecided {
+		s.adopted = aggregate.Catalogs{}
+	}
+	return undecided
+}
+
+// candidate is a mapping that a fact shows, and the fact's place.
+type candidate struct {
+	aggregate.PriceMapping
+	stream eventstore.Stream
+	key    aggregate.FactKey
+}
+
+func compareCandidates(a, b candidate) int {
+	return cmp.Or(a.CompareSeen(b.PriceMapping), strings.Compare(string(a.stream), string(b.stream)), a.key.Ordinal-b.key.Ordinal)
+}
+
+// mostCandidates bounds what is kept of one price. More than one is needed only
+// where later corrections supersede the first.
+const mostCandidates = 64
+
+// ranking holds the candidates of one price that were seen first.
+type ranking struct {
+	first []candidate
+	// cut is the first of those that were let go; nil if none was. What comes
+	// before from, if that is not nil, is known to be superseded.
+	cut, from *candidate
+}
+
+func (r *ranking) offer(c candidate) {
+	if r.from != nil && compareCandidates(c, *r.from) < 0 {
+		return
+	}
+	i, _ := slices.BinarySearchFunc(r.first, c, compareCandidates)
+	r.first = slices.Insert(r.first, i, c)
+	if len(r.first) <= mostCandidates {
+		return
+	}
+	last := r.first[mostCandidates]
+	r.first = r.first[:mostCandidates]
+	if r.cut == nil || compareCandidates(last, *r.cut) < 0 {
+		r.cut = &last
+	}
+}
+
+// drop lets go what a later fact supersedes.
+func (r *ranking) drop(stream eventstore.Stream, key aggregate.FactKey) {
+	r.first = slices.DeleteFunc(r.first, func(c candidate) bool { return c.stream == stream && c.key == key })
+}
