@@ -2,6 +2,7 @@ package posting_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -48,10 +49,31 @@ func (b *priceBook) record(_ context.Context, mappings []aggregate.PriceMapping)
 	return nil
 }
 
+func (b *priceBook) withdraw(ctx context.Context, withdrawals []aggregate.MappingWithdrawal, instead []aggregate.PriceMapping) error {
+	for _, w := range withdrawals {
+		b.history = b.history.WithWithdrawal(w)
+	}
+	return b.record(ctx, instead)
+}
+
 func (b *priceBook) poster(store eventstore.Store) *posting.Poster {
 	p := newPoster(store)
-	p.Catalogs, p.MapPrices = func() aggregate.Catalogs { return b.history }, b.record
+	p.Catalogs, p.MapPrices, p.WithdrawPrices = func() aggregate.Catalogs { return b.history }, b.record, b.withdraw
 	return p
+}
+
+// adoptIn records in a store that the book's catalog is in force.
+func (b *priceBook) adoptIn(t *testing.T, store eventstore.Store) {
+	t.Helper()
+	catalog := b.history.Current()
+	data, err := json.Marshal(aggregate.CatalogAdopted{Schema: 1, Hash: catalog.Hash(), AdoptedAt: now, Catalog: catalog})
+	if err != nil {
+		t.Fatal(err)
+	}
+	event := eventstore.ProposedEvent{ID: eventstore.DeriveID("catalog-main", catalog.Hash()), Type: aggregate.CatalogAdoptedType, Data: data, Metadata: []byte(`{}`)}
+	if _, err := store.Append(t.Context(), "catalog-main", eventstore.Any, event); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestAPriceThatOnlyItsKeyMapsIsRecordedOnce(t *testing.T) {

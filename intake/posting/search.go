@@ -79,17 +79,24 @@ func (s *priceSearch) found() []aggregate.PriceMapping {
 // makes ready for that: so many sightings of a price proved to be superseded that
 // none is left of those that were kept.
 func (s *priceSearch) again() bool {
-	undecided := false
+	again := false
 	for _, r := range s.of {
-		if r.cut != nil && (len(r.first) == 0 || compareCandidates(r.first[0], *r.cut) > 0) {
+		again = again || r.undecided()
+	}
+	for _, r := range s.of {
+		switch {
+		case !again:
+			r.from = nil // what is yet to come in the log may be of any time
+		case r.undecided():
 			*r = ranking{from: r.cut}
-			undecided = true
+		default:
+			*r = ranking{from: r.from}
 		}
 	}
-	if undecided {
+	if again {
 		s.adopted = aggregate.Catalogs{}
 	}
-	return undecided
+	return again
 }
 
 // candidate is a mapping that a fact shows, and the fact's place.
@@ -110,9 +117,15 @@ const mostCandidates = 64
 // ranking holds the candidates of one price that were seen first.
 type ranking struct {
 	first []candidate
-	// cut is the first of those that were let go; nil if none was. What comes
-	// before from, if that is not nil, is known to be superseded.
+	// cut is the first of those that were let go; nil if none was. What was seen
+	// before from, if that is not nil, is known to be superseded in the log as far
+	// as it was gone over.
 	cut, from *candidate
+}
+
+// undecided reports that what was let go may have been seen before what is left.
+func (r *ranking) undecided() bool {
+	return r.cut != nil && (len(r.first) == 0 || compareCandidates(r.first[0], *r.cut) > 0)
 }
 
 func (r *ranking) offer(c candidate) {

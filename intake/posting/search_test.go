@@ -1,0 +1,132 @@
+package posting
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/daybookhq/daybook/aggregate"
+	"github.com/daybookhq/daybook/eventstore"
+)
+
+// logged is an event of a log that a search goes over.
+type logged struct {
+	event eventstore.RecordedEvent
+	fact  *aggregate.Fact
+}
+
+var begin = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// adoption puts a catalog in force in which a lookup key names another tier each
+// time.
+func adoption(t *rapid.T, tier string) logged {
+	catalog, err := aggregate.DecodeCatalog(fmt.Appendf(nil, `{"free_tier":"free","tiers":[{"id":"free"},{"id":%q,"prices":["lookup:key"]}]}`, tier))
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := json.Marshal(aggregate.CatalogAdopted{Schema: 1, Hash: catalog.Hash(), AdoptedAt: begin, Catalog: catalog})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return logged{event: eventstore.RecordedEvent{Stream: "catalog-main", Type: aggregate.CatalogAdoptedType, Data: data}}
+}
+
+// drawLog draws facts that show a price, in any order, and then corrections of
+// those that were seen first, most of which show it no more.
+func drawLog(t *rapid.T) []logged {
+	random := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
+	log := []logged{adoption(t, "first")}
+	shown := rapid.SampledFrom([]int{1, 3, mostCandidates, mostCandidates + 1, 3 * mostCandidates}).Draw(t, "shown")
+	for _, id := range random.Perm(shown) {
+		log = append(log, shows(id, 0, "key"))
+	}
+	epochs := map[int]int{}
+	corrected := random.Perm(rapid.IntRange(0, shown).Draw(t, "corrected"))
+	for range random.IntN(shown) {
+		corrected = append(corrected, random.IntN(shown))
+	}
+	for _, id := range corrected {
+		epochs[id] += 8
+		switch random.IntN(100) {
+		case 0:
+			log = append(log, shows(id, epochs[id], "key"))
+		case 1:
+			log = append(log, shows(id, epochs[id], "another"))
+		default:
+			silent := shows(id, epochs[id], "")
+			silent.fact.Type, silent.fact.Subscription, silent.fact.Retraction = aggregate.Retracted, nil, &aggregate.Retraction{}
+			log = append(log, silent)
+		}
+	}
+	return slices.Insert(log, 1+random.IntN(len(log)), adoption(t, "second"))
+}
+
+// shows is a fact of an event, with the price under a lookup key.
+func shows(id, epoch int, key string) logged {
+	return logged{eventstore.RecordedEvent{Stream: eventstore.NewStream("subscription", fmt.Sprint(id%3))},
+		&aggregate.Fact{Type: aggregate.SubscriptionChanged, OccurredAt: begin.Add(time.Duration(id/8) * time.Hour), Epoch: epoch,
+			Key:          aggregate.FactKey{StripeEventID: fmt.Sprintf("evt_%03d", id)},
+			Subscription: &aggregate.SubscriptionSnapshot{Items: []aggregate.Item{{Price: "price_x", LookupKey: key}, {Price: "price_y", LookupKey: "key"}}}}}
+}
+
+// expected goes over a log holding all of it, unlike a search.
+func expected(log []logged, without string) []aggregate.PriceMapping {
+	inForce, tiers, tier := map[string]logged{}, map[string]string{}, ""
+	for _, l := range log {
+		if l.fact == nil {
+			tier = map[string]string{"": "first", "first": "second"}[tier]
+			continue
+		}
+		inForce[l.fact.Key.StripeEventID], tiers[l.fact.Key.StripeEventID] = l, tier
+	}
+	var all []aggregate.PriceMapping
+	for id, l := range inForce {
+		for _, s := range l.fact.Sightings() {
+			if s.LookupKey == "key" && id != without {
+				all = append(all, aggregate.PriceMapping{Schema: 1, Price: s.Price, Tier: tiers[id], LookupKey: "key", StripeEventID: id, SeenAt: s.SeenAt})
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b aggregate.PriceMapping) int { return cmp.Or(strings.Compare(a.Price, b.Price), a.CompareSeen(b)) })
+	return slices.CompactFunc(all, func(a, b aggregate.PriceMapping) bool { return a.Price == b.Price })
+}
+
+// TestASearchFindsTheFirstSightingInForce: with little memory, and however many of
+// those before it were corrected.
+func TestASearchFindsTheFirstSightingInForce(t *testing.T) {
+	most := 0
+	rapid.Check(t, func(t *rapid.T) {
+		log := drawLog(t)
+		const without = "evt_000"
+		s := newPriceSearch(without, []string{"price_x", "price_y"})
+		goOver := func(part []logged) {
+			for i := range part {
+				s.take(&part[i].event, part[i].fact)
+			}
+		}
+		cut := rapid.IntRange(0, len(log)).Draw(t, "begun again at")
+		goOver(log[:cut])
+		passes := 1
+		for ; s.again(); passes++ {
+			goOver(log[:cut])
+		}
+		goOver(log[cut:])
+		for ; s.again(); passes++ {
+			goOver(log)
+		}
+		most = max(most, passes)
+		if got, want := s.found(), expected(log, without); !slices.Equal(got, want) {
+			t.Fatalf("found %+v, want %+v", got, want)
+		}
+	})
+	if most < 2 {
+		t.Error("no case needed a second pass: nothing is proved of it")
+	}
+}
