@@ -130,3 +130,42 @@ func TestPricesAreMappedOnceWhileCatalogsAreAdopted(t *testing.T) {
 		t.Errorf("a price whose key was moved maps to %q, want what was recorded", tier.ID)
 	}
 }
+
+func TestMappingsAreWithdrawnOnceWithWhatTakesTheirPlace(t *testing.T) {
+	store := openTestStore(t)
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	book := &catalogBook{store: store}
+	if _, err := book.adopt(t.Context(), aggregate.BuiltinCatalog(), now); err != nil {
+		t.Fatal(err)
+	}
+	shown := func(event, tier string, when time.Time) aggregate.PriceMapping {
+		return aggregate.PriceMapping{Schema: aggregate.Schema, Price: "price_x", LookupKey: tier, Tier: tier, StripeEventID: event, SeenAt: when}
+	}
+	if err := book.mapPrices(t.Context(), []aggregate.PriceMapping{shown("evt_forged", "elite", now)}, now); err != nil {
+		t.Fatal(err)
+	}
+	gone := []aggregate.MappingWithdrawal{{Schema: aggregate.Schema, Price: "price_x", StripeEventID: "evt_forged"}}
+	stale := &catalogBook{store: store} // as another process has one
+	if _, err := stale.load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var running sync.WaitGroup
+	for i := range 8 {
+		running.Go(func() {
+			other := []*catalogBook{book, stale}[i%2]
+			if err := other.withdrawPrices(t.Context(), gone, []aggregate.PriceMapping{shown("evt_1", "basic", now.Add(time.Hour))}, now); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	running.Wait()
+	if err := stale.mapPrices(t.Context(), []aggregate.PriceMapping{shown("evt_forged", "elite", now)}, now); err != nil {
+		t.Fatal(err)
+	}
+	if n := count(t, store, catalogStream); n != 4 {
+		t.Errorf("%d events recorded, want a catalog, two mappings and a withdrawal", n)
+	}
+	if tier, _ := book.Current().TierOfItem(aggregate.Item{Price: "price_x"}); tier.ID != "basic" {
+		t.Errorf("the price maps to %q", tier.ID)
+	}
+}

@@ -117,3 +117,86 @@ func TestARepostMapsPricesUnlessItIsRehearsed(t *testing.T) {
 		t.Errorf("recorded %v", b.calls)
 	}
 }
+
+// interrupted lets something happen just before the first append to a stream.
+type interrupted struct {
+	eventstore.Store
+	stream eventstore.Stream
+	happen func()
+}
+
+func (i *interrupted) Append(ctx context.Context, stream eventstore.Stream, expected eventstore.ExpectedRevision, events ...eventstore.ProposedEvent) (eventstore.AppendResult, error) {
+	if stream == i.stream && i.happen != nil {
+		i.happen()
+		i.happen = nil
+	}
+	return i.Store.Append(ctx, stream, expected, events...)
+}
+
+// TestAMappingThatIsWithdrawnMeanwhileMakesRoom: whoever withdrew it looked for
+// other sightings when this one was not in yet.
+func TestAMappingThatIsWithdrawnMeanwhileMakesRoom(t *testing.T) {
+	store := openStore(t)
+	b := newPriceBook()
+	postUpTo(t, b.poster(store), record(t, store, keyed("evt_forged", "price_x", "elite", now)))
+	meanwhile := &interrupted{Store: store, stream: "subscription-sub_1", happen: func() {
+		b.history = b.history.WithWithdrawal(aggregate.MappingWithdrawal{Price: "price_x", StripeEventID: "evt_forged"})
+	}}
+	postUpTo(t, b.poster(meanwhile), record(t, store, keyed("evt_genuine", "price_x", "basic", now.Add(time.Hour))))
+	if m, _ := b.history.MappingOf("price_x"); m.StripeEventID != "evt_genuine" {
+		t.Errorf("%+v stands", m)
+	}
+}
+
+// TestARepudiatedEventMapsNoPrice in whatever order it came: as if it had never
+// been, though a crash comes in between.
+func TestARepudiatedEventMapsNoPrice(t *testing.T) {
+	forgery := keyed("evt_forged", "price_x", "elite", now.Add(time.Minute))
+	genuine := []delivery{keyed("evt_1", "price_x", "premium", now.Add(time.Hour)), keyed("evt_2", "price_x", "basic", now.Add(2*time.Hour))}
+	for name, order := range map[string][]delivery{
+		"first": {forgery, genuine[0], genuine[1]}, "last": {genuine[1], genuine[0], forgery}, "between": {genuine[1], forgery, genuine[0]},
+	} {
+		store, b := openStore(t), newPriceBook()
+		b.adoptIn(t, store)
+		for _, d := range order {
+			postUpTo(t, b.poster(store), record(t, store, d))
+		}
+		if m, _ := b.history.MappingOf("price_x"); m.Tier != "elite" {
+			t.Fatalf("%s: before, %+v stands", name, m)
+		}
+		crashing := b.poster(store)
+		crashing.MapPrices = func(context.Context, []aggregate.PriceMapping) error { return errors.New("a crash") }
+		crashing.WithdrawPrices = func(ctx context.Context, w []aggregate.MappingWithdrawal, _ []aggregate.PriceMapping) error {
+			return b.withdraw(ctx, w, nil)
+		}
+		plan := posting.RepudiationPlan{StripeEventID: "evt_forged", Actor: "ann", Reason: forged}
+		if _, err := crashing.Repudiate(t.Context(), plan); err == nil {
+			t.Fatal("no crash")
+		}
+		wantTypes(t, store, "posting-evt_forged")
+		for _, again := range []bool{false, true} {
+			result, err := b.poster(store).Repudiate(t.Context(), plan)
+			if err != nil || result.Already != again {
+				t.Errorf("%s: %+v, %v", name, result, err)
+			}
+			if m, _ := b.history.MappingOf("price_x"); m.Tier != "premium" || m.StripeEventID != "evt_1" {
+				t.Errorf("%s: %+v stands", name, m)
+			}
+		}
+	}
+}
+
+// TestARepudiationTellsOfThePricesThatItRemaps and of those for which nothing is
+// left.
+func TestARepudiationTellsOfThePricesThatItRemaps(t *testing.T) {
+	store, b := openStore(t), newPriceBook()
+	b.adoptIn(t, store)
+	postUpTo(t, b.poster(store), record(t, store, keyed("evt_1", "price_x", "elite", now), keyed("evt_2", "price_x", "basic", now.Add(time.Hour))))
+	for _, step := range []struct{ event, now string }{{"evt_1", "basic"}, {"evt_2", ""}} {
+		result, err := b.poster(store).Repudiate(t.Context(), posting.RepudiationPlan{StripeEventID: step.event, Actor: "ann", Reason: forged})
+		if err != nil || len(result.Prices) != 1 || result.Prices[0].Price != "price_x" || (result.Prices[0].Mapping == nil) != (step.now == "") ||
+			step.now != "" && result.Prices[0].Mapping.Tier != step.now {
+			t.Errorf("%s: %+v, %v", step.event, result.Prices, err)
+		}
+	}
+}

@@ -94,7 +94,9 @@ func expected(log []logged, without string) []aggregate.PriceMapping {
 			}
 		}
 	}
-	slices.SortFunc(all, func(a, b aggregate.PriceMapping) int { return cmp.Or(strings.Compare(a.Price, b.Price), a.CompareSeen(b)) })
+	slices.SortFunc(all, func(a, b aggregate.PriceMapping) int {
+		return cmp.Or(strings.Compare(a.Price, b.Price), a.CompareSeen(b))
+	})
 	return slices.CompactFunc(all, func(a, b aggregate.PriceMapping) bool { return a.Price == b.Price })
 }
 
