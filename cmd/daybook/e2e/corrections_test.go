@@ -27,8 +27,8 @@ func (s *server) entitlement(account string) entitlement {
 
 // reposted is what the tests read of the command's JSON.
 type reposted struct {
-	Looked, Added, Corrected, Repaired, Failed int
-	Events                                     []struct {
+	Looked, Added, Corrected, Retracted, Repaired, Failed int
+	Events                                                []struct {
 		StripeEventID string `json:"stripe_event_id"`
 		Outcome       string
 		Reason        string
