@@ -19,6 +19,10 @@ import (
 // by event. An event without any is in it too.
 type whereabouts map[string][]eventstore.Stream
 
+// mostLocated bounds the events whose facts are looked for at once: some tens of
+// megabytes.
+const mostLocated = 100_000
+
 // lookEvery is after how many events looking through the log tells how far it is.
 const lookEvery = 1000
 

@@ -204,6 +204,33 @@ func TestASignedVariantTakesBackWhatTheUnsignedEntryGaveElsewhere(t *testing.T) 
 	}
 }
 
+// TestPartsAreAsTheWhole: the events whose facts are looked for at once are
+// bounded.
+func TestPartsAreAsTheWhole(t *testing.T) {
+	store := openStore(t)
+	var events []string
+	for i := range 7 {
+		id := fmt.Sprintf("evt_%d", i)
+		events = append(events, id)
+		record(t, store, charge(id, "ch_"+id, "pi_"+id, now))
+		mustRepost(t, otherBuild(store, eventstore.NewStream("payment", "ch_"+id)), byID(id))
+	}
+	p := newPoster(store)
+	p.LocateAtOnce(3)
+	for name, s := range map[string]posting.Selection{"by type": {Type: charged}, "by id": {Events: events}} {
+		rehearsed := mustRepost(t, p, posting.RepostPlan{Selection: s, Rehearse: true})
+		if rehearsed.Looked != 7 || rehearsed.Added != 7 || rehearsed.Retracted != 7 {
+			t.Errorf("%s: %+v", name, rehearsed)
+		}
+	}
+	if r := mustRepost(t, p, posting.RepostPlan{Selection: posting.Selection{Unposted: true}}); r.Looked != 7 || r.Added != 0 {
+		t.Errorf("unposted: %+v", r)
+	}
+	if r := mustRepost(t, p, posting.RepostPlan{Selection: posting.Selection{Type: charged}}); r.Looked != 7 || r.Added != 7 || r.Retracted != 7 {
+		t.Errorf("by type: %+v", r)
+	}
+}
+
 // TestProgressNeverGoesBack and ends where all is done, whatever is chosen.
 func TestProgressNeverGoesBack(t *testing.T) {
 	store := openStore(t)
@@ -213,7 +240,9 @@ func TestProgressNeverGoesBack(t *testing.T) {
 		"events": {Events: []string{"evt_1", "evt_c", "evt_none"}}, "failed": {Failed: true}, "unposted": {Unposted: true}, "type": {Type: charged},
 	} {
 		var done, total int64
-		mustRepost(t, newPoster(store), posting.RepostPlan{Selection: s, Progress: func(d, of int64) {
+		p := newPoster(store)
+		p.LocateAtOnce(2)
+		mustRepost(t, p, posting.RepostPlan{Selection: s, Progress: func(d, of int64) {
 			if d < done || of < total || d > of {
 				t.Errorf("%s: %d of %d after %d of %d", name, d, of, done, total)
 			}

@@ -93,6 +93,8 @@ type Poster struct {
 	// repudiations lets one at a time happen here: what one finds to stand in the
 	// place of a forged mapping may be what another is about to withdraw.
 	repudiations *semaphore.Weighted
+	// locatedAtOnce is mostLocated, but in tests.
+	locatedAtOnce int
 }
 
 // Progress tells how far posting is.
@@ -120,7 +122,8 @@ func (p Progress) Lag(now time.Time) time.Duration {
 
 // New returns a Poster.
 func New(c Config) *Poster {
-	return &Poster{Config: c, ledgers: newLedgers(c.Store), moved: make(chan struct{}), repudiations: semaphore.NewWeighted(1)}
+	return &Poster{Config: c, ledgers: newLedgers(c.Store), moved: make(chan struct{}),
+		repudiations: semaphore.NewWeighted(1), locatedAtOnce: mostLocated}
 }
 
 // Progress returns how far posting is now.

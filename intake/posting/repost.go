@@ -51,60 +51,6 @@ func (s Selection) manner() manner {
 	return corrected
 }
 
-// Outcome says what became of one Stripe event that was posted again.
-type Outcome string
-
-// The outcomes.
-const (
-	// OutcomePosted: facts were added, superseded by corrected ones, or retracted.
-	OutcomePosted Outcome = "posted"
-	// OutcomeUnchanged: everything that it gives is there already.
-	OutcomeUnchanged Outcome = "unchanged"
-	// OutcomeSkipped: it is not one to post; the reason says why.
-	OutcomeSkipped Outcome = "skipped"
-	// OutcomeFailed: it cannot be posted; the reason says why.
-	OutcomeFailed Outcome = "failed"
-	// OutcomeUnknown: it was never recorded.
-	OutcomeUnknown Outcome = "unknown"
-)
-
-// RepostedEvent is what became of one Stripe event.
-type RepostedEvent struct {
-	StripeEventID string  `json:"stripe_event_id"`
-	EventType     string  `json:"event_type,omitempty"`
-	Outcome       Outcome `json:"outcome"`
-	// Added counts new facts, Corrected those that took the place of others, and
-	// Retracted those that are out of force, because the event does not state them
-	// there any more.
-	Added     int `json:"added"`
-	Corrected int `json:"corrected"`
-	Retracted int `json:"retracted"`
-	// Repaired says that the event had failed before.
-	Repaired bool   `json:"repaired,omitempty"`
-	Reason   string `json:"reason,omitempty"`
-}
-
-// Reposted is what became of all.
-type Reposted struct {
-	// Looked counts the events that were chosen.
-	Looked    int64 `json:"looked"`
-	Added     int64 `json:"added"`
-	Corrected int64 `json:"corrected"`
-	Retracted int64 `json:"retracted"`
-	Repaired  int64 `json:"repaired"`
-	Failed    int64 `json:"failed"`
-	// Events are those of which there is something to tell: all that were
-	// chosen by id, else what changed or failed, up to a bound. MoreEvents
-	// counts the rest.
-	Events     []RepostedEvent `json:"events"`
-	MoreEvents int64           `json:"more_events,omitempty"`
-	// Rehearsed says that nothing was changed.
-	Rehearsed bool `json:"dry_run,omitempty"`
-}
-
-// maxListedEvents bounds what Reposted lists.
-const maxListedEvents = 1000
-
 // RepostPlan says what to post again, and how.
 type RepostPlan struct {
 	Selection
@@ -176,14 +122,10 @@ func (r *repost) finished(work int64) {
 	r.done += work
 }
 
-// mostLocated bounds the events whose facts are looked for at once: some tens of
-// megabytes.
-const mostLocated = 100_000
-
 // postAll posts Stripe events by their ids, in batches, once it is known where
 // they have facts.
 func (r *repost) postAll(ctx context.Context, ids []string) error {
-	for part := range slices.Chunk(ids, mostLocated) {
+	for part := range slices.Chunk(ids, r.locatedAtOnce) {
 		r.expect(int64(r.head) + int64(len(part)))
 		where, err := r.locate(ctx, part, r.head, func(at eventstore.Position) { r.progress(int64(at)) })
 		if err != nil {
@@ -250,121 +192,6 @@ func unique(ids []string) []string {
 	})
 }
 
-// scan posts the events of the journal that the plan chooses, part by part: it
-// gathers as many ids as may be located at once, and posts these.
-func (r *repost) scan(ctx context.Context) error {
-	r.expect(int64(r.head))
-	for from := eventstore.Position(0); from < r.head; {
-		ids, to, err := r.gather(ctx, from)
-		if err != nil {
-			return err
-		}
-		r.finished(int64(to - from))
-		if err := r.postAll(ctx, ids); err != nil {
-			return err
-		}
-		from = to
-	}
-	return nil
-}
-
-// gather goes over the journal behind a place, and lists the events that the plan
-// chooses, up to a bound; to is the place up to which it got.
-func (r *repost) gather(ctx context.Context, from eventstore.Position) (ids []string, to eventstore.Position, err error) {
-	var batch []eventstore.RecordedEvent
-	flush := func() error {
-		more, err := r.worthPosting(ctx, batch)
-		ids, batch = append(ids, more...), batch[:0]
-		return err
-	}
-	filter := eventstore.Filter{Prefixes: []string{intake.JournalCategory + "-"}}
-	for e, err := range r.Store.ReadAll(ctx, from, eventstore.Forwards, filter, 0) {
-		if err != nil {
-			return nil, from, fmt.Errorf("read the journal: %w", err)
-		}
-		if e.Position > r.head {
-			break
-		}
-		chosen, err := r.chooses(ctx, e)
-		if err != nil {
-			return nil, from, err
-		}
-		if chosen {
-			batch = append(batch, e)
-		}
-		if len(batch) < batchSize {
-			continue
-		}
-		if err := flush(); err != nil {
-			return nil, from, err
-		}
-		if r.progress(int64(e.Position - from)); len(ids) > mostLocated-batchSize {
-			return ids, e.Position, nil
-		}
-	}
-	return ids, r.head, flush()
-}
-
-// worthPosting lists the Stripe events of entries that were chosen. Of those that
-// are chosen for being unposted, it leaves out the many of which everything is
-// there, and counts them.
-func (r *repost) worthPosting(ctx context.Context, entries []eventstore.RecordedEvent) ([]string, error) {
-	wanted := make([]bool, len(entries))
-	err := share(ctx, len(entries), func(ctx context.Context, i int) (err error) {
-		wanted[i] = true
-		if r.plan.Unposted {
-			wanted[i], err = r.lacks(ctx, entries[i])
-		}
-		return err
-	})
-	var ids []string
-	for i := range entries {
-		if wanted[i] {
-			ids = append(ids, entries[i].Stream.ID())
-		} else {
-			r.result.Looked++
-		}
-	}
-	return ids, err
-}
-
-// lacks reports whether a fact that an entry gives is not where this build puts
-// it, or the entry cannot be read.
-func (r *repost) lacks(ctx context.Context, entry eventstore.RecordedEvent) (bool, error) {
-	var read reading
-	var told RepostedEvent
-	r.readAgain(entry, &read, &told)
-	if read.failure != nil {
-		return true, nil
-	}
-	for _, f := range read.facts {
-		to, err := r.cache.load(ctx, f.Stream)
-		if isUnpostable(err) {
-			return true, nil // which is then told
-		}
-		if err != nil {
-			return false, err
-		}
-		if _, there := to.Held(f.Fact.Key); !there {
-			return true, nil
-		}
-	}
-	return false, nil
-}
-
-// chooses reports whether an entry of the journal is one to post again.
-func (r *repost) chooses(ctx context.Context, e eventstore.RecordedEvent) (bool, error) {
-	if r.plan.Type != "" && e.Type != r.plan.Type || !intake.Posted(e.Type) {
-		return false, nil
-	}
-	receipt, err := intake.DecodeReceipt(e.Metadata)
-	if err == nil && e.Revision == 0 && receipt.Signed() {
-		return true, nil // the earliest, and signed: no variant takes its place
-	}
-	_, posted, err := r.isPosted(ctx, e)
-	return posted, err
-}
-
 // post posts a batch again.
 func (r *repost) post(ctx context.Context, batch []eventstore.RecordedEvent, where whereabouts) error {
 	readings := make([]reading, len(batch))
@@ -420,7 +247,7 @@ func (r *repost) meet(ctx context.Context, read *reading, before []eventstore.St
 		}
 		says, err := r.cache.says(ctx, stream, read.stripeEventID())
 		if isUnpostable(err) {
-			read.failure = err
+			read.facts, read.failure = nil, err
 			return nil
 		}
 		if err != nil {
@@ -494,27 +321,4 @@ func (r *repost) settleAgain(ctx context.Context, read *reading, told *RepostedE
 	}
 	_, err := r.recordRepair(ctx, read)
 	return err
-}
-
-// tell adds an event to the result.
-func (r *repost) tell(e RepostedEvent) {
-	sum := &r.result
-	sum.Looked++
-	sum.Added += int64(e.Added)
-	sum.Corrected += int64(e.Corrected)
-	sum.Retracted += int64(e.Retracted)
-	if e.Repaired {
-		sum.Repaired++
-	}
-	failed := e.Outcome == OutcomeFailed || e.Outcome == OutcomeUnknown
-	if failed {
-		sum.Failed++
-	}
-	switch {
-	case len(r.plan.Events) == 0 && !failed && !e.Repaired && e.Outcome != OutcomePosted:
-	case len(sum.Events) < maxListedEvents:
-		sum.Events = append(sum.Events, e)
-	default:
-		sum.MoreEvents++
-	}
 }

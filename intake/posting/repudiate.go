@@ -62,14 +62,6 @@ type Repudiation struct {
 	Prices []Remapped `json:"prices"`
 }
 
-// Remapped is a price of which a mapping was withdrawn.
-type Remapped struct {
-	Price string `json:"price"`
-	// Mapping is the one that stands instead; nil if the price was not seen with a
-	// lookup key of the catalog otherwise.
-	Mapping *aggregate.PriceMapping `json:"mapping"`
-}
-
 // RepudiationPlan says what to repudiate.
 type RepudiationPlan struct {
 	StripeEventID string
@@ -121,7 +113,7 @@ type repudiating struct {
 }
 
 func (r *repudiating) run(ctx context.Context) (err error) {
-	withdrawals := r.withdrawals()
+	withdrawals := r.beginPrices()
 	searched, err := r.search(ctx, 0)
 	if err != nil {
 		return err
@@ -165,55 +157,6 @@ func (r *repudiating) searchBetween(ctx context.Context, from, to eventstore.Pos
 			r.plan.Progress(int64(at), int64(to))
 		}
 	})
-}
-
-// withdrawals are the mappings that are to count no more, and begins the search
-// for what takes their place: also of those withdrawn already, lest a crash came
-// in between.
-func (r *repudiating) withdrawals() []aggregate.MappingWithdrawal {
-	r.prices = newPriceSearch(r.plan.StripeEventID, nil)
-	if r.WithdrawPrices == nil {
-		return nil
-	}
-	var seen []aggregate.Sighting
-	for i := range r.given {
-		seen = append(seen, r.given[i].Fact.Sightings()...)
-	}
-	history := r.Catalogs()
-	withdrawals := history.Withdrawals(r.plan.StripeEventID, seen)
-	prices := history.WithdrawnOf(r.plan.StripeEventID)
-	for _, w := range withdrawals {
-		prices = append(prices, w.Price)
-	}
-	r.prices = newPriceSearch(r.plan.StripeEventID, prices)
-	return withdrawals
-}
-
-// remap withdraws mappings, together with what takes their place, so that there
-// is no moment without either. What was recorded since the search may have been
-// seen earlier, and not been mapped, for what is withdrawn stood in its way: so
-// that is searched too. What comes later is mapped as it comes.
-func (r *repudiating) remap(ctx context.Context, withdrawals []aggregate.MappingWithdrawal, searched eventstore.Position) error {
-	if len(r.prices.of) == 0 {
-		return nil
-	}
-	if err := r.WithdrawPrices(ctx, withdrawals, r.prices.found()); err != nil {
-		return fmt.Errorf("withdraw mappings of prices: %w", err)
-	}
-	if _, err := r.search(ctx, searched); err != nil {
-		return err
-	}
-	if err := r.MapPrices(ctx, r.prices.found()); err != nil {
-		return fmt.Errorf("record mappings of prices: %w", err)
-	}
-	for _, w := range withdrawals {
-		remapped := Remapped{Price: w.Price}
-		if m, found := r.Catalogs().MappingOf(w.Price); found {
-			remapped.Mapping = &m
-		}
-		r.result.Prices = append(r.result.Prices, remapped)
-	}
-	return nil
 }
 
 // factsOf are those that any of the entries of a Stripe event gives, each once.
