@@ -38,11 +38,34 @@ func tell(t *testing.T, seed uint64, events int) []told {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if e.Type != "SomethingNewer" {
-			all = append(all, told{stream: e.Stream, kind: e.Type, data: e.Data})
+		if e.Type == "SomethingNewer" {
+			continue
+		}
+		all = append(all, told{stream: e.Stream, kind: e.Type, data: e.Data})
+		if s.IntN(10) == 0 {
+			all = s.takenBack(all)
 		}
 	}
 	return all
+}
+
+// takenBack adds that what was told last is out of force, if it is a fact.
+func (s *story) takenBack(all []told) []told {
+	s.t.Helper()
+	last := all[len(all)-1]
+	event, err := aggregate.Decode(last.kind, last.data)
+	if err != nil || event.Fact == nil {
+		return all
+	}
+	f := aggregate.Fact{Type: aggregate.Retracted, Key: event.Fact.Key, Epoch: 8, OccurredAt: event.Fact.OccurredAt, Retraction: &aggregate.Retraction{}}
+	if s.IntN(2) == 0 {
+		f.Type, f.Epoch, f.Retraction, f.Repudiation = aggregate.Repudiated, aggregate.RepudiatedEpoch, nil, &aggregate.Repudiation{Actor: "ann", Reason: "forged"}
+	}
+	data, err := aggregate.Encode(aggregate.Event{Fact: &f})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return append(all, told{stream: last.stream, kind: string(f.Type), data: data})
 }
 
 // shuffled is another order of arrival: any, but that an operator's decisions on
