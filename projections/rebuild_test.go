@@ -76,7 +76,7 @@ func (s *story) object() {
 	payment, invoice := fmt.Sprintf("pi_%d", s.IntN(20)), fmt.Sprintf("in_%d", s.IntN(20))
 	clock := fmt.Sprintf("clock_%d", s.IntN(3))
 	at := begin.Add(time.Duration(s.IntN(200)-100) * time.Hour)
-	switch s.IntN(13) {
+	switch s.IntN(16) {
 	case 0, 1:
 		s.customer("cus_"+subscription, pick(s, account, account, ""), at)
 	case 2:
@@ -106,10 +106,17 @@ func (s *story) object() {
 		s.fact(projections.KindBill, invoice, aggregate.Fact{Type: aggregate.CreditNoteIssued, OccurredAt: at,
 			CreditNote: &aggregate.CreditNoteSnapshot{ID: "cn_" + invoice, Invoice: invoice, Customer: "cus_" + subscription,
 				Status: "issued", Currency: pick(s, "usd", "gold"), Amount: 100, CreatedAt: at}})
+	case 13:
+		s.chargeRefunded("ch_"+payment, pick(s, "re_"+payment, "re_other"), pick[int64](s, 100, 2900), at)
+	case 14:
+		s.chargeDisputed("ch_"+payment, "dp_"+payment, pick(s, "needs_response", "won", "lost"), at)
+	case 15:
+		s.intentSucceeded(payment, pick(s, "ch_"+payment, "ch_"+payment, fmt.Sprintf("ch_pi_%d", s.IntN(20))),
+			pick(s, "cus_"+subscription, ""), pick(s, invoice, ""), at)
 	}
 	if s.IntN(100) == 0 {
 		s.appendRaw(pick(s, eventstore.NewStream("customer", "cus_"+subscription), eventstore.NewStream("payment", payment),
-			eventstore.NewStream("account", account)), "SomethingNewer", []byte(`{}`))
+			eventstore.NewStream("payment", "ch_"+payment), eventstore.NewStream("account", account)), "SomethingNewer", []byte(`{}`))
 	}
 }
 
