@@ -101,7 +101,8 @@ func (s *story) showCharge(p *payment) object {
 	return chargeObject(p, s.generation(), s.options.Livemode)
 }
 
-// giveBack refunds an amount now: the charge and the refund both tell of it.
+// giveBack refunds an amount now. The refund tells of it, and so does the charge,
+// but for some refunds that are told by their charge alone.
 func (s *story) giveBack(p *payment, amount int64) *refund {
 	r := &refund{
 		id: strings.Replace(p.intent, "pi_", "re_", 1)[:16] + token(s.rng, 11), status: "succeeded",
@@ -113,14 +114,16 @@ func (s *story) giveBack(p *payment, amount int64) *refund {
 	p.refunded += amount
 	p.shownRefunded += amount
 	after := s.showCharge(p)
-	s.emit("charge.refunded", after, previous(before, after), byRequest)
+	if !r.byCharge || s.chance(0.3) {
+		s.emit("charge.refunded", after, previous(before, after), byRequest)
+	}
 	s.emit("refund.created", s.showRefund(r), nil, byRequest)
 	return r
 }
 
 // namesOnlyCharge decides whether an event tells of a refund or a dispute by the
 // charge alone: some of the older versions' do.
-func (s *story) namesOnlyCharge() bool { return !s.generation().modern && s.chance(0.4) }
+func (s *story) namesOnlyCharge() bool { return !s.generation().modern && s.chance(0.6) }
 
 // intentUnless is the intent's id, or nothing.
 func (p *payment) intentUnless(byCharge bool) any {
