@@ -13,8 +13,9 @@ import (
 
 // This file puts payments together of which several streams tell: that of the
 // intent, and those of its charges, with the events that name no intent. Such a
-// payment is one row; a charge that gives its facts to it has none. Hardly any
-// payment is of this kind, and all others cost no look at the model.
+// payment is one row; a charge that gives its facts to it has none. Few payments
+// are of this kind; all others cost a row for their charge, and no look at the
+// model.
 
 // assemble derives the payments that have one of the charges anew, with those
 // that share a charge with them. A row without a document is that of a charge
@@ -60,8 +61,8 @@ func paymentRows(streams map[string]*aggregate.FactSet) (rows []ObjectRow, err e
 	return rows, nil
 }
 
-// putAssembled writes a row, or removes that of a charge which gives its facts to a
-// payment.
+// putAssembled writes a row, or removes that of a charge which gives its facts to
+// a payment.
 func putAssembled(tx Tx, row ObjectRow) error {
 	if row.Doc == nil {
 		return tx.DropObject(row.Kind, row.ID)
@@ -103,8 +104,9 @@ func (j *rejoin) together(all []rewritten) ([]rewritten, error) {
 	return all, nil
 }
 
-// sharedCharges lists the charges in a batch of which any stream tells whose row
-// does not follow from the batch alone. Places are those of the batch's payments.
+// sharedCharges lists those charges of a batch's payments by which streams are
+// named, and of which any other stream tells, or had told. Places are those of the
+// batch's payments.
 func (j *rejoin) sharedCharges(all []rewritten, places map[string]int) ([]string, error) {
 	charges, err := j.recordCharges(all)
 	if err != nil {
@@ -127,8 +129,8 @@ func (j *rejoin) sharedCharges(all []rewritten, places map[string]int) ([]string
 	return shared, nil
 }
 
-// recordCharges records which charges the payments of a batch have gained and lost,
-// and lists all that they have or had.
+// recordCharges records which charges the payments of a batch have gained and
+// lost, and lists all that they have or had.
 func (j *rejoin) recordCharges(all []rewritten) ([]string, error) {
 	var charges []string
 	var gained []ChargeRow

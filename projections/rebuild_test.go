@@ -3,8 +3,10 @@ package projections_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -147,12 +149,15 @@ func TestRebuildIsLive(t *testing.T) {
 			}
 			r.settle()
 			r.sameAsRebuilt()
-			before := r.entitlement("account-1")
+			before, charges := r.entitlement("account-1"), r.charges()
 			if _, err := r.runner.Rebuild(t.Context(), projections.RebuildPlan{}); err != nil {
 				t.Fatal(err)
 			}
 			if after := r.entitlement("account-1"); after.Tier != before.Tier || after.Position != before.Position {
 				t.Errorf("the rebuilt model answers %+v, before %+v", after, before)
+			}
+			if rebuilt := r.charges(); !maps.EqualFunc(charges, rebuilt, slices.Equal) {
+				t.Errorf("charges of payments %v, rebuilt %v", charges, rebuilt)
 			}
 			// The model that took the other's place goes on from there.
 			for range 50 {
@@ -162,6 +167,27 @@ func TestRebuildIsLive(t *testing.T) {
 			r.sameAsRebuilt()
 		})
 	}
+}
+
+// charges are those that the model has, with the payments whose streams name them.
+func (r *rig) charges() map[string][]string {
+	r.t.Helper()
+	charges := map[string][]string{}
+	err := r.model.Update(r.t.Context(), func(tx projections.Tx) error {
+		for i := range 20 {
+			charge := fmt.Sprintf("ch_pi_%d", i)
+			payments, err := tx.PaymentsOf(charge)
+			if err != nil {
+				return err
+			}
+			charges[charge] = payments
+		}
+		return nil
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return charges
 }
 
 func TestARebuildThatDoesNotFitInMemory(t *testing.T) {
