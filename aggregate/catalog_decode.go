@@ -28,7 +28,7 @@ func DecodeCatalog(data []byte) (*Catalog, error) {
 	faults := unknownKeys(data)
 	c := &Catalog{GracePeriod: Span(24 * time.Hour)}
 	if err := json.Unmarshal(data, c); err != nil {
-		return nil, append(faults, decodeFault(err))
+		return nil, append(faults, misfits(data, err)...)
 	}
 	c.dropDefaults()
 	faults = append(faults, c.faults()...)
@@ -38,12 +38,69 @@ func DecodeCatalog(data []byte) (*Catalog, error) {
 	return c, nil
 }
 
-func decodeFault(err error) string {
-	var wrongType *json.UnmarshalTypeError
-	if errors.As(err, &wrongType) && wrongType.Field != "" {
-		return fmt.Sprintf("%s: a %s does not fit here", wrongType.Field, wrongType.Value)
+// misfits lists the values of a wrong kind, one of each tier, of each addon and
+// of each other key. The decoder stops at the first, and names no place in a
+// list; so every part is decoded by itself. Err is the decoder's.
+func misfits(data []byte, err error) CatalogFaults {
+	var top map[string]json.RawMessage
+	_ = json.Unmarshal(data, &top) // what is no object has no parts
+	var faults CatalogFaults
+	for _, key := range sortedKeys(top) {
+		switch key {
+		case "tiers":
+			faults = append(faults, misfitsIn[Tier](key, top[key])...)
+		case "addons":
+			faults = append(faults, misfitsIn[Addon](key, top[key])...)
+		default:
+			alone := map[string]json.RawMessage{key: top[key]}
+			faults = append(faults, misfitsOf(key, alone, &Catalog{})...)
+		}
 	}
-	return err.Error()
+	if len(faults) == 0 {
+		return CatalogFaults{misfit("", err)}
+	}
+	return faults
+}
+
+func misfitsIn[T any](list string, data json.RawMessage) CatalogFaults {
+	var entries []json.RawMessage
+	if err := json.Unmarshal(data, &entries); err != nil {
+		return CatalogFaults{misfit(list+": ", err)}
+	}
+	var faults CatalogFaults
+	for i, data := range entries {
+		path := fmt.Sprintf("%s[%d]", list, i)
+		var entry map[string]json.RawMessage
+		if err := json.Unmarshal(data, &entry); err != nil {
+			faults = append(faults, misfit(path+": ", err))
+			continue
+		}
+		for _, key := range sortedKeys(entry) {
+			alone := map[string]json.RawMessage{key: entry[key]}
+			faults = append(faults, misfitsOf(path+"."+key, alone, new(T))...)
+		}
+	}
+	return faults
+}
+
+// misfitsOf decodes one member alone, whose place is path.
+func misfitsOf(path string, member map[string]json.RawMessage, into any) CatalogFaults {
+	data, err := json.Marshal(member)
+	if err == nil {
+		err = json.Unmarshal(data, into)
+	}
+	if err != nil {
+		return CatalogFaults{misfit(path+": ", err)}
+	}
+	return nil
+}
+
+func misfit(path string, err error) string {
+	var wrongType *json.UnmarshalTypeError
+	if errors.As(err, &wrongType) {
+		return fmt.Sprintf("%swrong kind of value: %s", path, wrongType.Value)
+	}
+	return path + err.Error()
 }
 
 // unknownKeys lists keys that no catalog has: a misspelt one would otherwise be

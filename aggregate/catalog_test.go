@@ -96,9 +96,20 @@ func TestEveryFaultOfACatalogIsListed(t *testing.T) {
 }
 
 func TestAWrongTypeNamesItsPlace(t *testing.T) {
-	for _, bad := range []string{`[]`, `{"tiers": 3}`, `{"tiers":[{"id":"a","limits":{"n":-1}}]}`, `{"tiers":[{"id":"a","limits":{"n":{"per_unit":0}}}]}`} {
-		if _, err := aggregate.DecodeCatalog([]byte(bad)); err == nil {
-			t.Errorf("%s was taken", bad)
+	for bad, want := range map[string]string{
+		`[]`:            "wrong kind of value: array",
+		`{"tiers": 3}`:  "tiers: wrong kind of value: number",
+		`{"tiers":[7]}`: "tiers[0]: wrong kind of value: number",
+		`{"tiers":[{"id":"a"},{"id":"b","limits":{"n":-1}}]}`:            "tiers[1].limits: limit -1: want a whole number from 0, or unlimited",
+		`{"tiers":[{"id":"a","limits":{"n":{"per_unit":0}}}]}`:           "tiers[0].limits: limit {\"per_unit\":0}: want {per_unit: N} with N of at least 1",
+		`{"tiers":[{"id":"a"},{"id":"b"},{"id":"c","features":"read"}]}`: "tiers[2].features: wrong kind of value: string",
+		`{"tiers":[{"id":"a","features":["read",{"of":7}]}]}`:            "tiers[0].features: wrong kind of value: object",
+		`{"tiers":[{"id":7,"prices":{}}],"addons":[{"prices":1}],"upgrade_url":[]}`: "addons[0].prices: wrong kind of value: number; tiers[0].id: wrong kind of value: number; " +
+			"tiers[0].prices: wrong kind of value: object; upgrade_url: wrong kind of value: array",
+		`{"grace_period":"soon","tiers":[{"id":"a"}]}`: `grace_period: duration "soon": want one like 24h or 7d`,
+	} {
+		if _, err := aggregate.DecodeCatalog([]byte(bad)); err == nil || err.Error() != "catalog: "+want {
+			t.Errorf("%s: %v, want %s", bad, err, want)
 		}
 	}
 }

@@ -195,7 +195,7 @@ func (w *walk) finish() SubscriptionTruth {
 	t.Delinquency = w.open
 	t.Link = w.links.best
 	w.finishInvoices(t)
-	if w.links.conflict {
+	if w.links.best.ConflictsWith != "" {
 		w.flag(FlagAccountConflict)
 	}
 	if w.checkoutFailed {
@@ -265,10 +265,7 @@ func (w *walk) latestID() string {
 
 // linkContest finds the best claim on the account: by rank, and within a rank
 // the newest.
-type linkContest struct {
-	best     Link
-	conflict bool
-}
+type linkContest struct{ best Link }
 
 func (c *linkContest) offer(account string, rank LinkRank, f held) {
 	if account == "" {
@@ -277,15 +274,18 @@ func (c *linkContest) offer(account string, rank LinkRank, f held) {
 	offered := Link{Account: account, Rank: rank, StripeEventID: f.Key.StripeEventID, OccurredAt: f.OccurredAt}
 	switch {
 	case c.best.Rank == LinkNone || rank < c.best.Rank:
-		c.best, c.conflict = offered, false
+		c.best = offered
 	case rank > c.best.Rank:
 	case account == c.best.Account:
+		offered.ConflictsWith = c.best.ConflictsWith
 		c.best = offered // facts come in order, so this one is the newest
 	default:
 		// A subscription's metadata may be changed on purpose, and at a later
 		// time names its new account; two sessions, or two names in one second,
 		// contradict each other.
-		c.conflict = rank != LinkSubscription || offered.OccurredAt.Equal(c.best.OccurredAt)
+		if rank != LinkSubscription || offered.OccurredAt.Equal(c.best.OccurredAt) {
+			offered.ConflictsWith = c.best.Account
+		}
 		c.best = offered
 	}
 }

@@ -59,6 +59,32 @@ func TestLinksByRankThenNewest(t *testing.T) {
 	wantAccount(t, &s, "moved")
 }
 
+// Where two names contradict each other, the link tells the one that lost.
+func TestAConflictTellsTheOtherAccount(t *testing.T) {
+	var s story
+	want := func(account, other string) {
+		t.Helper()
+		for _, order := range permutations(s.facts) {
+			truth := fold(order).Derive(builtin())
+			if truth.Link.Account != account || truth.Link.ConflictsWith != other ||
+				slices.Contains(truth.Flags, aggregate.FlagAccountConflict) != (other != "") {
+				t.Fatalf("link %+v, flags %v: want %s, in conflict with %q", truth.Link, truth.Flags, account, other)
+			}
+		}
+	}
+	s.started(day0, aggregate.Active, "price_basic")
+	s.paid(at(time.Second), "in_1", day0).Account = "a"
+	want("a", "")
+	s.paid(at(2*time.Second), "in_2", day0).Account = "b"
+	want("b", "a")
+	s.paid(at(3*time.Second), "in_3", day0).Account = "b" // told again, it is as contradictory
+	want("b", "a")
+	s.changed(at(4*time.Second), aggregate.Active, "price_basic").Account = "c"
+	want("c", "")
+	s.changed(at(5*time.Second), aggregate.Active, "price_basic").Account = "d" // moved on purpose
+	want("d", "")
+}
+
 func wantAccount(t *testing.T, s *story, want string) {
 	t.Helper()
 	if got := s.truth().Link.Account; got != want {

@@ -8,9 +8,10 @@ import (
 
 // DerivePayment says what is true of the payment of that id, whose stream the
 // set was gathered from: a pure function of the facts, the same for every order
-// of arrival. Of each object the latest fact in Stripe's order decides.
+// of arrival. Of each object the latest fact in Stripe's order decides. See
+// DerivePayments for a payment of which several streams tell.
 func (s *FactSet) DerivePayment(id string) PaymentTruth {
-	w := paymentWalk{truth: PaymentTruth{ID: id, Position: s.position}}
+	w := paymentWalk{truth: PaymentTruth{ID: id, Charges: s.Charges(id), Position: s.position}}
 	for _, f := range inStripesOrder(s.facts) {
 		w.step(f)
 	}

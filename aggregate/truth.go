@@ -109,6 +109,10 @@ type Link struct {
 	StripeEventID string `json:"stripe_event_id,omitempty"`
 	// OccurredAt is Stripe's time of that event: within a rank the newest wins.
 	OccurredAt time.Time `json:"occurred_at,omitzero"`
+	// ConflictsWith is the other account that was named at the same rank, the one
+	// named last of several, where the two contradict each other: see
+	// FlagAccountConflict.
+	ConflictsWith string `json:"conflicts_with,omitempty"`
 }
 
 // The flags of subscriptions, payments, bills, customers and entitlements.
@@ -127,7 +131,8 @@ const (
 	FlagNoSnapshot = "no_snapshot"
 	// FlagAccountInvalid: metadata names an account that cannot be one.
 	FlagAccountInvalid = "account_invalid"
-	// FlagAccountConflict: two accounts were named at the same rank and time.
+	// FlagAccountConflict: two accounts were named at the same rank, neither of
+	// which took the other's place. The link tells the other one.
 	FlagAccountConflict = "account_conflict"
 	// FlagNoPrice: an item names no price and no plan.
 	FlagNoPrice = "no_price"

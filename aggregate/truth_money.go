@@ -1,16 +1,23 @@
 package aggregate
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // PaymentTruth is what is true of one payment: a pure function of the facts of
-// its stream, which holds the payment's intent, charges, refunds and disputes.
+// its stream, which holds the payment's intent, charges, refunds and disputes,
+// and of the streams that are named by its charges (see DerivePayments).
 // Each of these objects counts once, however many events tell of it.
 type PaymentTruth struct {
 	// ID is the stream's: the intent's, or the charge's where there is no intent.
-	ID       string `json:"id"`
-	Charge   string `json:"charge,omitempty"`
-	Customer string `json:"customer,omitempty"`
-	Invoice  string `json:"invoice,omitempty"`
+	ID string `json:"id"`
+	// Charge is the one that made the payment, Charges are all that it is known to
+	// have had, in order.
+	Charge   string   `json:"charge,omitempty"`
+	Charges  []string `json:"charges,omitempty"`
+	Customer string   `json:"customer,omitempty"`
+	Invoice  string   `json:"invoice,omitempty"`
 	// Status is "succeeded", "failed", another of Stripe's words, or empty while
 	// only refunds or disputes of it are known.
 	Status string `json:"status,omitempty"`
@@ -32,6 +39,10 @@ type PaymentTruth struct {
 	LastOccurredAt time.Time `json:"last_occurred_at,omitzero"`
 	Position       uint64    `json:"position"`
 }
+
+// OfCharge reports a payment that is named by its charge: no event named its
+// intent, if it has one.
+func (p PaymentTruth) OfCharge() bool { return slices.Contains(p.Charges, p.ID) }
 
 // FullyRefunded reports whether everything received was given back.
 func (p PaymentTruth) FullyRefunded() bool { return p.Received > 0 && p.Refunded >= p.Received }

@@ -176,8 +176,8 @@ func (i *wireIntent) charge() reference {
 	return i.LatestCharge
 }
 
-// paymentFact is a fact of a payment: its intent's, where it has one, else its
-// charge's.
+// paymentFact is a fact of a payment: of its intent's stream, where the event
+// names one, else of its charge's. See aggregate.DerivePayments.
 func paymentFact(intent, charge reference, fact aggregate.Fact) []StreamFact {
 	if intent == "" {
 		intent = charge

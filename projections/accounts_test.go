@@ -224,7 +224,6 @@ func TestPaymentsAreSummedWhereTheyBelong(t *testing.T) {
 	r.disputed("pi_2", "lost", begin.Add(time.Hour))
 	r.settle()
 	a := r.account("a")
-	usd := func(amount int64) []aggregate.Money { return []aggregate.Money{{Amount: amount, Currency: "usd"}} }
 	if p := a.Payments; !slices.Equal(p.Received, usd(3400)) || !slices.Equal(p.Refunded, usd(900)) || !slices.Equal(p.Lost, usd(2900)) {
 		t.Errorf("payments %+v", a.Payments)
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime"
 	"slices"
 	"strings"
@@ -28,11 +29,14 @@ type applier struct {
 	// What follows is as the model has it.
 	evaluator
 	checkpoint Checkpoint
-	parked     map[eventstore.Stream]bool
+	// charges marks those by which streams are named.
+	charges *marks
+	// parked holds the streams that are, with the event at which each was.
+	parked map[eventstore.Stream]eventstore.Revision
 }
 
 func newApplier(opts Options, model Model) *applier {
-	return &applier{opts: opts, model: model, cache: newFoldedCache(opts.CachedFacts),
+	return &applier{opts: opts, model: model, cache: newFoldedCache(opts.CachedFacts), charges: newMarks(),
 		evaluator: evaluator{epoch: opts.Epoch, livemode: opts.Livemode, marks: newMarks()}}
 }
 
@@ -51,16 +55,23 @@ func (a *applier) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	marks := newMarks()
-	if err := a.model.Update(ctx, marks.load); err != nil {
+	marks, charges := newMarks(), newMarks()
+	err = a.model.Update(ctx, func(tx Tx) error { return errors.Join(marks.load(tx), charges.loadCharges(tx)) })
+	if err != nil {
 		return err
 	}
-	a.checkpoint, a.catalogs, a.marks = checkpoint, OrBuiltin(catalogs), marks
-	a.parked = make(map[eventstore.Stream]bool, len(parked))
-	for _, p := range parked {
-		a.parked[p.Stream] = true
-	}
+	a.checkpoint, a.catalogs, a.marks, a.charges = checkpoint, OrBuiltin(catalogs), marks, charges
+	a.parked = parkedAt(parked)
 	return nil
+}
+
+// parkedAt tells at which event each stream was parked.
+func parkedAt(parked []Parked) map[eventstore.Stream]eventstore.Revision {
+	at := make(map[eventstore.Stream]eventstore.Revision, len(parked))
+	for _, p := range parked {
+		at[p.Stream] = p.Revision
+	}
+	return at
 }
 
 // changes is what a batch does to a model.
@@ -87,9 +98,7 @@ func (a *applier) apply(ctx context.Context, events []eventstore.RecordedEvent, 
 		a.cache.purge() // it may be ahead of the model
 		return nil, err
 	}
-	for _, p := range c.parked {
-		a.parked[p.Stream] = true
-	}
+	maps.Copy(a.parked, parkedAt(c.parked))
 	return c, nil
 }
 
@@ -133,7 +142,7 @@ func (a *applier) byStream(events []eventstore.RecordedEvent) [][]eventstore.Rec
 	var parts [][]eventstore.RecordedEvent
 	places := make(map[eventstore.Stream]int, len(events))
 	for _, e := range events {
-		if e.Position <= a.checkpoint.Position || a.parked[e.Stream] {
+		if _, parked := a.parked[e.Stream]; parked || e.Position <= a.checkpoint.Position {
 			continue
 		}
 		place, seen := places[e.Stream]
@@ -264,7 +273,8 @@ func (a *applier) write(ctx context.Context, c *changes, upTo eventstore.Positio
 	next := Checkpoint{Position: upTo, Epoch: a.opts.Epoch, Schema: Schema, Filter: Prefixes, At: now.UTC()}
 	err := a.model.Update(ctx, func(tx Tx) error {
 		c.due = time.Time{}
-		affected, err := c.writeRows(tx, a.marks, a.forgetPlace, now)
+		affected, err := c.writeRows(&rejoin{tx: tx, marks: a.marks, charges: a.charges, affected: affected{}, due: c.dueAt,
+			forget: a.forgetPlace, facts: func(payment string) (*aggregate.FactSet, error) { return a.factsOf(ctx, c, payment, upTo) }}, now)
 		if err != nil {
 			return err
 		}
@@ -290,17 +300,24 @@ func (a *applier) forgetPlace(subscription string) {
 	a.cache.moved(eventstore.NewStream(string(KindSubscription), subscription))
 }
 
+// factsOf returns the facts of a payment's stream, up to the position that a
+// batch reaches to. What is kept has those of the batch.
+func (a *applier) factsOf(ctx context.Context, c *changes, payment string, upTo eventstore.Position) (*aggregate.FactSet, error) {
+	if f := a.cache.peek(eventstore.NewStream(string(KindPayment), payment)); f != nil {
+		return f.facts, nil
+	}
+	parked := parkedAt(c.parked)
+	maps.Copy(parked, a.parked)
+	return paymentFacts(ctx, a.opts.Store, payment, upTo, parked)
+}
+
 // writeRows writes what events say, and what follows from it by the joins. It
 // returns the accounts that must be evaluated: those to which anything that
 // changed belongs, or belonged before.
-func (c *changes) writeRows(tx Tx, marks *marks, forget func(subscription string), now time.Time) (affected, error) {
-	j := &rejoin{tx: tx, marks: marks, affected: affected{}, due: c.dueAt, forget: forget}
-	before := make([]ObjectRow, len(c.objects))
-	for i, row := range c.objects {
-		var err error
-		if before[i], err = j.object(row); err != nil {
-			return nil, err
-		}
+func (c *changes) writeRows(j *rejoin, now time.Time) (affected, error) {
+	objects, err := j.objects(c.objects)
+	if err != nil {
+		return nil, err
 	}
 	for _, row := range c.subscriptions {
 		if err := j.subscription(row); err != nil {
@@ -310,21 +327,21 @@ func (c *changes) writeRows(tx Tx, marks *marks, forget func(subscription string
 	if err := j.joined(); err != nil {
 		return nil, err
 	}
-	for i, row := range c.objects {
-		if err := j.follow(before[i], row, now); err != nil {
+	for _, r := range objects {
+		if err := j.follow(r, now); err != nil {
 			return nil, err
 		}
 	}
 	for _, price := range c.prices {
-		if marks.has(markPrice, price) {
+		if j.marks.has(markPrice, price) {
 			continue
 		}
-		marks.put(markPrice, price)
-		if err := tx.PutPrice(price); err != nil {
+		j.marks.put(markPrice, price)
+		if err := j.tx.PutPrice(price); err != nil {
 			return nil, err
 		}
 	}
-	return j.affected, c.writeLists(tx)
+	return j.affected, c.writeLists(j.tx)
 }
 
 // writeLists writes what a person should look at.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -117,7 +118,7 @@ func benchmarkLive(b *testing.B, objects bool) {
 			b.Fatal(err)
 		}
 		runner := projections.NewRunner(projections.Options{Store: store, Model: model, Epoch: epoch, Log: log,
-			Now: func() time.Time { return begin.Add(time.Hour) }})
+			Now: func() time.Time { return begin.Add(time.Hour) }, RefoldFrom: math.MaxInt})
 		ctx, cancel := context.WithCancel(b.Context())
 		done := make(chan error, 1)
 		go func() { done <- runner.Run(ctx) }()

@@ -46,6 +46,15 @@ func (c *foldedCache) take(stream eventstore.Stream) *folded {
 	return f
 }
 
+// peek returns what is kept of a stream, nil if nothing is. It stays the cache's:
+// the caller must not change it.
+func (c *foldedCache) peek(stream eventstore.Stream) *folded {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f, _ := c.lru.Peek(stream)
+	return f
+}
+
 // put keeps a stream; the caller must not change it any more.
 func (c *foldedCache) put(stream eventstore.Stream, f *folded) {
 	c.mu.Lock()

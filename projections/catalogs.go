@@ -13,7 +13,7 @@ import (
 // subscriptions were derived that the event means otherwise. A price that is
 // mapped before any subscription held it, as posting does it, changes none.
 func (a *applier) takeCatalog(ctx context.Context, e *eventstore.RecordedEvent) (taken bool, err error) {
-	if e.Position <= a.checkpoint.Position || a.parked[e.Stream] {
+	if _, parked := a.parked[e.Stream]; parked || e.Position <= a.checkpoint.Position {
 		return false, nil
 	}
 	next, err := a.catalogs.Evolve(e.Type, e.Data)

@@ -64,6 +64,7 @@ const (
 	markInvoice  = 'i' // invoices of noted objects
 	markCustomer = 'p' // customers of noted objects
 	markPrice    = '$' // prices that subscriptions ever held
+	markCharge   = 'h' // charges by which streams are named; kept apart from the others
 )
 
 func newMarks() *marks {

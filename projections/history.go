@@ -49,21 +49,8 @@ func SubscriptionAt(ctx context.Context, store eventstore.Reader, id string, at 
 // objectAt folds the stream of anything but a subscription as far as the moments
 // allow, and tells whether anything was known of it then.
 func objectAt(ctx context.Context, store eventstore.Reader, kind Kind, id string, at Moments) (row ObjectRow, known bool, err error) {
-	if id == "" {
-		return row, false, nil
-	}
-	stream := eventstore.NewStream(string(kind), id)
-	f := newFolded(stream)
-	err = foldKnown(ctx, store, stream, at.KnownAt, func(e aggregate.Event, place aggregate.Place) {
-		if happened := happenedAt(e); at.AsOf.IsZero() || !happened.After(at.AsOf) {
-			f.state.Evolve(e, place)
-			known = true
-		}
-	})
-	if errors.Is(err, eventstore.ErrStreamNotFound) || err == nil && !known {
-		return row, false, nil
-	}
-	if err != nil {
+	f, known, err := foldedAt(ctx, store, kind, id, at)
+	if err != nil || !known {
 		return row, false, err
 	}
 	made, err := f.row(aggregate.Catalogs{})
@@ -71,6 +58,24 @@ func objectAt(ctx context.Context, store eventstore.Reader, kind Kind, id string
 		return row, false, err
 	}
 	return *made.object, true, nil
+}
+
+func foldedAt(ctx context.Context, store eventstore.Reader, kind Kind, id string, at Moments) (f *folded, known bool, err error) {
+	if id == "" {
+		return nil, false, nil
+	}
+	stream := eventstore.NewStream(string(kind), id)
+	f = newFolded(stream)
+	err = foldKnown(ctx, store, stream, at.KnownAt, func(e aggregate.Event, place aggregate.Place) {
+		if happened := happenedAt(e); at.AsOf.IsZero() || !happened.After(at.AsOf) {
+			f.state.Evolve(e, place)
+			known = true
+		}
+	})
+	if errors.Is(err, eventstore.ErrStreamNotFound) {
+		return f, false, nil
+	}
+	return f, known, err
 }
 
 // happenedAt is when what an event tells of came about: by Stripe's clock, or,

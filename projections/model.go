@@ -13,7 +13,7 @@ import (
 
 // Schema is the version of the read model's content and of the projectors that
 // make it. A model of another schema is rebuilt.
-const Schema = 2
+const Schema = 3
 
 // Checkpoint tells how far a model has been folded, and by what.
 type Checkpoint struct {

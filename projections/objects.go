@@ -38,6 +38,8 @@ type ObjectRow struct {
 	// names itself.
 	Customer string
 	Invoice  string
+	// Charges are those that a payment has, of a row that was just derived.
+	Charges []string
 	// Noted says that the object shows in an entitlement: a payment that was
 	// refunded or disputed, and what is contradictory.
 	Noted bool
@@ -67,9 +69,7 @@ func newObjectRow(kind Kind, id string, facts *aggregate.FactSet) (ObjectRow, er
 	row := ObjectRow{Kind: kind, ID: id}
 	switch kind {
 	case KindPayment:
-		p := facts.DerivePayment(id)
-		row.Customer, row.Invoice, row.Noted = p.Customer, p.Invoice, countsForAccess(p) || len(p.Flags) > 0
-		return row.withDoc(p)
+		return newPaymentRow(facts.DerivePayment(id))
 	case KindBill:
 		b := facts.DeriveBill(id)
 		row.Customer, row.Invoice, row.Noted = b.Customer, id, len(b.Flags) > 0
@@ -82,6 +82,11 @@ func newObjectRow(kind Kind, id string, facts *aggregate.FactSet) (ObjectRow, er
 		return row.withDoc(facts.DeriveClock(id))
 	}
 	return row, fmt.Errorf("%s: %w", kind, errNoRows)
+}
+
+func newPaymentRow(p aggregate.PaymentTruth) (ObjectRow, error) {
+	return ObjectRow{Kind: KindPayment, ID: p.ID, Customer: p.Customer, Invoice: p.Invoice, Charges: p.Charges,
+		Noted: countsForAccess(p) || len(p.Flags) > 0}.withDoc(p)
 }
 
 // decodeObject reads the truth of one object, and leaves into as it is if there

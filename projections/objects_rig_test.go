@@ -1,7 +1,9 @@
 package projections_test
 
 import (
+	"encoding/json"
 	"fmt"
+	"testing"
 	"time"
 
 	"github.com/daybookhq/daybook/aggregate"
@@ -67,6 +69,14 @@ func (r *rig) charged(payment, customer, invoice string, amount int64, at time.T
 			Status: "succeeded", Currency: "usd", Amount: amount, AmountReceived: amount, CreatedAt: at}})
 }
 
+// intentSucceeded records that an intent brought money in by a charge.
+func (r *rig) intentSucceeded(payment, charge, customer, invoice string, at time.Time) {
+	r.t.Helper()
+	r.fact(projections.KindPayment, payment, aggregate.Fact{Type: aggregate.IntentSucceeded, OccurredAt: at,
+		Payment: &aggregate.PaymentSnapshot{ID: payment, Intent: payment, Charge: charge, Customer: customer, Invoice: invoice,
+			Status: "succeeded", Currency: "usd", Amount: 2900, AmountReceived: 2900, CreatedAt: at}})
+}
+
 // paysFor records which invoice a payment pays.
 func (r *rig) paysFor(payment, invoice string, at time.Time) {
 	r.t.Helper()
@@ -126,4 +136,12 @@ func (r *rig) account(account string) projections.AccountRecord {
 		r.t.Fatalf("account %s: %v, %v", account, known, err)
 	}
 	return a
+}
+
+func decodePayment(t *testing.T, doc []byte) (p aggregate.PaymentTruth) {
+	t.Helper()
+	if err := json.Unmarshal(doc, &p); err != nil {
+		t.Fatal(err)
+	}
+	return p
 }

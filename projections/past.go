@@ -133,7 +133,7 @@ type past struct {
 }
 
 func (p *past) fold(ctx context.Context, store eventstore.Reader, present AccountRecord, at Moments) error {
-	ids := map[Kind][]string{KindCustomer: present.Customers}
+	ids, payments := map[Kind][]string{KindCustomer: present.Customers}, []string{}
 	for _, s := range present.Subscriptions {
 		then, facts, err := SubscriptionAt(ctx, store, s.ID, at)
 		if err != nil && !errors.Is(err, eventstore.ErrStreamNotFound) {
@@ -146,7 +146,7 @@ func (p *past) fold(ctx context.Context, store eventstore.Reader, present Accoun
 	}
 	if h := present.holding; h != nil {
 		for _, payment := range h.payments {
-			ids[KindPayment] = append(ids[KindPayment], payment.ID)
+			payments = append(append(payments, payment.ID), payment.Charges...)
 		}
 		for _, bill := range h.bills {
 			ids[KindBill] = append(ids[KindBill], bill.ID)
@@ -157,7 +157,29 @@ func (p *past) fold(ctx context.Context, store eventstore.Reader, present Accoun
 			return err
 		}
 	}
-	return nil
+	return p.foldPayments(ctx, store, payments, at)
+}
+
+// foldPayments folds the streams of payments and those of their charges, which
+// need not have been known to be theirs then.
+func (p *past) foldPayments(ctx context.Context, store eventstore.Reader, ids []string, at Moments) error {
+	streams := map[string]*aggregate.FactSet{}
+	for _, id := range ids {
+		f, known, err := foldedAt(ctx, store, KindPayment, id, at)
+		if err != nil {
+			return err
+		}
+		if known {
+			streams[id] = f.facts
+		}
+	}
+	rows, err := paymentRows(streams)
+	for _, row := range rows {
+		if row.Doc != nil {
+			p.objects[KindPayment][row.ID] = row
+		}
+	}
+	return err
 }
 
 func (p *past) foldObjects(ctx context.Context, store eventstore.Reader, kind Kind, ids []string, at Moments) error {

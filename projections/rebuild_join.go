@@ -1,11 +1,19 @@
 package projections
 
-import "context"
+import (
+	"context"
+
+	"github.com/daybookhq/daybook/aggregate"
+)
 
 // join evaluates the accounts to which more belongs than one subscription:
 // others, what operators decided, clocks, refunds and disputes. What customers
-// claim comes first, for it moves subscriptions.
+// claim comes first, for it moves subscriptions, and before everything else
+// payments are put together.
 func (b *rebuild) join(ctx context.Context) error {
+	if err := b.joinCharges(ctx); err != nil {
+		return err
+	}
 	if err := b.into.Update(ctx, b.marks.load); err != nil {
 		return err
 	}
@@ -29,6 +37,32 @@ func (b *rebuild) join(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// joinCharges gives payments what the streams of their charges tell.
+func (b *rebuild) joinCharges(ctx context.Context) error {
+	list, err := b.into.Parked(ctx)
+	if err != nil {
+		return err
+	}
+	parked, after := parkedAt(list), ""
+	facts := func(payment string) (*aggregate.FactSet, error) {
+		return paymentFacts(ctx, b.Store, payment, b.head, parked)
+	}
+	return b.pages(ctx, func(tx Tx) (int, error) {
+		charges, err := tx.Charges(true, after, pageOfJoins)
+		if err != nil || len(charges) == 0 {
+			return 0, err
+		}
+		after = charges[len(charges)-1]
+		rows, err := assemble(tx, charges, facts)
+		for _, row := range rows {
+			if err := putAssembled(tx, row); err != nil {
+				return 0, err
+			}
+		}
+		return len(charges), err
+	})
 }
 
 func touches(tx Tx, row ObjectRow, to affected) error { return touchedBy(tx, row, to) }

@@ -3,8 +3,10 @@ package projections_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -76,7 +78,7 @@ func (s *story) object() {
 	payment, invoice := fmt.Sprintf("pi_%d", s.IntN(20)), fmt.Sprintf("in_%d", s.IntN(20))
 	clock := fmt.Sprintf("clock_%d", s.IntN(3))
 	at := begin.Add(time.Duration(s.IntN(200)-100) * time.Hour)
-	switch s.IntN(13) {
+	switch s.IntN(16) {
 	case 0, 1:
 		s.customer("cus_"+subscription, pick(s, account, account, ""), at)
 	case 2:
@@ -106,10 +108,17 @@ func (s *story) object() {
 		s.fact(projections.KindBill, invoice, aggregate.Fact{Type: aggregate.CreditNoteIssued, OccurredAt: at,
 			CreditNote: &aggregate.CreditNoteSnapshot{ID: "cn_" + invoice, Invoice: invoice, Customer: "cus_" + subscription,
 				Status: "issued", Currency: pick(s, "usd", "gold"), Amount: 100, CreatedAt: at}})
+	case 13:
+		s.chargeRefunded("ch_"+payment, pick(s, "re_"+payment, "re_other"), pick[int64](s, 100, 2900), at)
+	case 14:
+		s.chargeDisputed("ch_"+payment, "dp_"+payment, pick(s, "needs_response", "won", "lost"), at)
+	case 15:
+		s.intentSucceeded(payment, pick(s, "ch_"+payment, "ch_"+payment, fmt.Sprintf("ch_pi_%d", s.IntN(20))),
+			pick(s, "cus_"+subscription, ""), pick(s, invoice, ""), at)
 	}
 	if s.IntN(100) == 0 {
 		s.appendRaw(pick(s, eventstore.NewStream("customer", "cus_"+subscription), eventstore.NewStream("payment", payment),
-			eventstore.NewStream("account", account)), "SomethingNewer", []byte(`{}`))
+			eventstore.NewStream("payment", "ch_"+payment), eventstore.NewStream("account", account)), "SomethingNewer", []byte(`{}`))
 	}
 }
 
@@ -140,12 +149,15 @@ func TestRebuildIsLive(t *testing.T) {
 			}
 			r.settle()
 			r.sameAsRebuilt()
-			before := r.entitlement("account-1")
+			before, charges := r.entitlement("account-1"), r.charges()
 			if _, err := r.runner.Rebuild(t.Context(), projections.RebuildPlan{}); err != nil {
 				t.Fatal(err)
 			}
 			if after := r.entitlement("account-1"); after.Tier != before.Tier || after.Position != before.Position {
 				t.Errorf("the rebuilt model answers %+v, before %+v", after, before)
+			}
+			if rebuilt := r.charges(); !maps.EqualFunc(charges, rebuilt, slices.Equal) {
+				t.Errorf("charges of payments %v, rebuilt %v", charges, rebuilt)
 			}
 			// The model that took the other's place goes on from there.
 			for range 50 {
@@ -155,6 +167,27 @@ func TestRebuildIsLive(t *testing.T) {
 			r.sameAsRebuilt()
 		})
 	}
+}
+
+// charges are those that the model has, with the payments whose streams name them.
+func (r *rig) charges() map[string][]string {
+	r.t.Helper()
+	charges := map[string][]string{}
+	err := r.model.Update(r.t.Context(), func(tx projections.Tx) error {
+		for i := range 20 {
+			charge := fmt.Sprintf("ch_pi_%d", i)
+			payments, err := tx.PaymentsOf(charge)
+			if err != nil {
+				return err
+			}
+			charges[charge] = payments
+		}
+		return nil
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return charges
 }
 
 func TestARebuildThatDoesNotFitInMemory(t *testing.T) {

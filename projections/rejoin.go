@@ -140,6 +140,10 @@ func changedInvoices(before []string, truth aggregate.SubscriptionTruth) (gained
 type rejoin struct {
 	tx    Tx
 	marks *marks
+	// charges marks those by which streams are named, and facts reads what the
+	// stream of a payment tells.
+	charges *marks
+	facts   func(payment string) (*aggregate.FactSet, error)
 	affected
 	// due hears the ends of grace that must be looked at.
 	due func(time.Time)
@@ -156,13 +160,28 @@ type placed struct {
 	row    SubscriptionRow
 }
 
-// object writes a row. The subscriptions that it moves come later.
-func (j *rejoin) object(row ObjectRow) (before ObjectRow, err error) {
-	if before, _, err = j.tx.Object(row.Kind, row.ID); err != nil {
-		return before, err
+// objects writes the rows of a batch, and what follows for other payments. The
+// subscriptions that they move come later.
+func (j *rejoin) objects(rows []ObjectRow) ([]rewritten, error) {
+	all := make([]rewritten, len(rows))
+	for i, row := range rows {
+		before, _, err := j.tx.Object(row.Kind, row.ID)
+		if err != nil {
+			return nil, err
+		}
+		all[i] = rewritten{before, row}
 	}
-	j.marks.add(row)
-	return before, j.tx.PutObject(row)
+	all, err := j.together(all)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range all {
+		j.marks.add(r.row)
+		if err := putAssembled(j.tx, r.row); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
 }
 
 // subscription writes a row, after the claims of customers.
@@ -266,7 +285,8 @@ func (j *rejoin) moved(p placed) error {
 
 // follow touches what follows from an object that was written, once every
 // subscription of the batch is.
-func (j *rejoin) follow(before, row ObjectRow, now time.Time) error {
+func (j *rejoin) follow(r rewritten, now time.Time) error {
+	before, row := r.before, r.row
 	switch row.Kind {
 	case KindAccount:
 		j.add(row.ID)

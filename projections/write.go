@@ -56,6 +56,11 @@ type Tx interface {
 	// Objects lists up to limit objects of a kind behind an id, in order,
 	// without their documents.
 	Objects(kind Kind, which Which, after string, limit int) ([]ObjectRow, error)
+	// PaymentsOf lists the payments whose streams name a charge, by id.
+	PaymentsOf(charge string) ([]string, error)
+	// Charges lists up to limit charges behind after by which streams are named,
+	// in order: all of them, or those that other streams name as well.
+	Charges(shared bool, after string, limit int) ([]string, error)
 	// Lapsed lists up to limit accounts whose entitlement time alone has
 	// changed by now, earliest first.
 	Lapsed(now time.Time, limit int) ([]string, error)
@@ -76,7 +81,12 @@ type Tx interface {
 	// that one has it no more.
 	PutInvoices([]InvoiceRow) error
 	DropInvoice(InvoiceRow) error
+	// PutCharges and DropCharge record that streams of payments name charges, and
+	// that one does no more.
+	PutCharges([]ChargeRow) error
+	DropCharge(ChargeRow) error
 	PutObject(ObjectRow) error
+	DropObject(kind Kind, id string) error
 	// PutPrice records that a subscription held a price; Prices lists up to limit
 	// of those.
 	PutPrice(price string) error
@@ -114,6 +124,17 @@ func (r Rows) Invoices() []InvoiceRow {
 		}
 	}
 	return invoices
+}
+
+// Charges are those of the payments.
+func (r Rows) Charges() []ChargeRow {
+	var charges []ChargeRow
+	for _, o := range r.Objects {
+		for _, charge := range o.Charges {
+			charges = append(charges, ChargeRow{charge, o.ID})
+		}
+	}
+	return charges
 }
 
 // SubscriptionRow is a subscription as a model stores it.
@@ -160,6 +181,10 @@ func (r *SubscriptionRow) StaysInPlace() bool {
 
 // InvoiceRow says that a subscription has an invoice.
 type InvoiceRow struct{ Invoice, Subscription string }
+
+// ChargeRow says that the stream of a payment names a charge. Both are the same
+// where the stream is named by the charge.
+type ChargeRow struct{ Charge, Payment string }
 
 // Place is where a subscription is recorded.
 type Place struct {

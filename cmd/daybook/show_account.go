@@ -77,7 +77,11 @@ func printAccount(cmd *cobra.Command, a projections.AccountRecord, e aggregate.E
 		if what == "" {
 			what = l.Customer
 		}
-		rows.row("link", fmt.Sprintf("%s  by %s  %s", what, l.By, orDash(l.StripeEventID)))
+		link := fmt.Sprintf("%s  by %s  %s", what, l.By, orDash(l.StripeEventID))
+		if l.ConflictsWith != "" {
+			link += "  conflicts with " + l.ConflictsWith
+		}
+		rows.row("link", link)
 	}
 	printMoney(rows, "received", a.Payments.Received)
 	printMoney(rows, "refunded", a.Payments.Refunded)

@@ -25,6 +25,9 @@ func (m *Model) Load(ctx context.Context, rows projections.Rows) error {
 	if err := w.insert(ctx, objectRows(rows.Objects)); err != nil {
 		return wrap("load objects", err)
 	}
+	if err := w.insert(ctx, chargeRows(rows.Charges())); err != nil {
+		return wrap("load charges", err)
+	}
 	if err := w.insert(ctx, entitlementRows(rows.Entitlements)); err != nil {
 		return wrap("load entitlements", err)
 	}
@@ -62,6 +65,11 @@ func subscriptionRows(rows []projections.SubscriptionRow) insertion {
 func invoiceRows(rows []projections.InvoiceRow) insertion {
 	return insertion{into: "INSERT OR IGNORE INTO invoices (id, subscription)", columns: 2, rows: len(rows),
 		values: func(row int) []driver.Value { return []driver.Value{rows[row].Invoice, rows[row].Subscription} }}
+}
+
+func chargeRows(rows []projections.ChargeRow) insertion {
+	return insertion{into: "INSERT OR IGNORE INTO charges (id, payment)", columns: 2, rows: len(rows),
+		values: func(row int) []driver.Value { return []driver.Value{rows[row].Charge, rows[row].Payment} }}
 }
 
 func objectRows(rows []projections.ObjectRow) insertion {

@@ -246,3 +246,47 @@ func TestARowIsFoundByItsKeysWhateverIsKnownOfItBefore(t *testing.T) {
 		})
 	}
 }
+
+func TestChargesLeadToTheirPayments(t *testing.T) {
+	m := open(t)
+	update(t, m, func(tx projections.Tx) error {
+		return errors.Join(
+			tx.PutCharges([]projections.ChargeRow{{Charge: "ch_1", Payment: "pi_2"}, {Charge: "ch_1", Payment: "ch_1"}, {Charge: "ch_1", Payment: "pi_1"}}),
+			tx.PutCharges([]projections.ChargeRow{{Charge: "ch_1", Payment: "pi_1"}, {Charge: "ch_2", Payment: "ch_2"}, {Charge: "ch_3", Payment: "pi_1"}}),
+			tx.PutObject(projections.ObjectRow{Kind: projections.KindPayment, ID: "ch_2", Doc: []byte(`{}`)}),
+			tx.DropObject(projections.KindPayment, "ch_2"))
+	})
+	wantCharges := func(shared bool, want ...string) {
+		t.Helper()
+		update(t, m, func(tx projections.Tx) error {
+			got, err := tx.Charges(shared, "", 10)
+			if !slices.Equal(got, want) {
+				t.Errorf("shared %v: charges %v, want %v", shared, got, want)
+			}
+			return err
+		})
+	}
+	update(t, m, func(tx projections.Tx) error {
+		got, err := tx.PaymentsOf("ch_1")
+		if !slices.Equal(got, []string{"ch_1", "pi_1", "pi_2"}) {
+			t.Errorf("payments of a charge: %v", got)
+		}
+		first, errFirst := tx.Charges(false, "", 1)
+		rest, errRest := tx.Charges(false, "ch_1", 1)
+		if !slices.Equal(append(first, rest...), []string{"ch_1", "ch_2"}) {
+			t.Errorf("pages of charges: %v, %v", first, rest)
+		}
+		_, known, errKnown := tx.Object(projections.KindPayment, "ch_2")
+		if known {
+			t.Error("an object that was dropped is there")
+		}
+		return errors.Join(err, errFirst, errRest, errKnown)
+	})
+	wantCharges(false, "ch_1", "ch_2")
+	wantCharges(true, "ch_1")
+	update(t, m, func(tx projections.Tx) error {
+		return errors.Join(tx.DropCharge(projections.ChargeRow{Charge: "ch_1", Payment: "pi_1"}),
+			tx.DropCharge(projections.ChargeRow{Charge: "ch_1", Payment: "pi_2"}))
+	})
+	wantCharges(true)
+}

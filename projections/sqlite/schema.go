@@ -5,7 +5,7 @@ const applicationID = 0x4461794d
 
 // layout is the version of the tables below. A file of another layout is
 // discarded: what was in it can be folded again.
-const layout = 2
+const layout = 3
 
 // pageSize fits about four documents to a page. It must be the same in a model
 // and in the one rebuilt beside it.
@@ -29,6 +29,7 @@ CREATE TABLE objects (
 	invoice TEXT NOT NULL, noted INTEGER NOT NULL, doc BLOB NOT NULL, PRIMARY KEY (kind, id)) WITHOUT ROWID;
 CREATE TABLE prices (price TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE invoices (id TEXT NOT NULL, subscription TEXT NOT NULL, PRIMARY KEY (id, subscription)) WITHOUT ROWID;
+CREATE TABLE charges (id TEXT NOT NULL, payment TEXT NOT NULL, PRIMARY KEY (id, payment)) WITHOUT ROWID;
 CREATE UNIQUE INDEX subscriptions_by_id ON subscriptions (id);
 CREATE INDEX subscriptions_by_account ON subscriptions (account, id);
 CREATE INDEX subscriptions_by_customer ON subscriptions (customer, id);
@@ -38,6 +39,7 @@ CREATE INDEX objects_by_account ON objects (account, kind, id) WHERE account > '
 CREATE INDEX objects_by_customer ON objects (customer, noted) WHERE customer > '';
 CREATE INDEX objects_by_invoice ON objects (invoice, noted) WHERE invoice > '';
 CREATE INDEX objects_noted ON objects (kind, id) WHERE noted > 0;
+CREATE INDEX charges_of_streams ON charges (id) WHERE payment = id;
 CREATE INDEX subscriptions_due ON subscriptions (due) WHERE due > 0;
 CREATE INDEX entitlements_until ON entitlements (until) WHERE until > 0;
 `

@@ -82,6 +82,18 @@ func (t *transaction) Objects(kind projections.Kind, which projections.Which, af
 	return t.objects(query+` ORDER BY id LIMIT ?`, string(kind), after, int64(limit))
 }
 
+func (t *transaction) PaymentsOf(charge string) ([]string, error) {
+	return t.texts(`SELECT payment FROM charges WHERE id = ? ORDER BY payment`, charge)
+}
+
+func (t *transaction) Charges(shared bool, after string, limit int) ([]string, error) {
+	query := `SELECT id FROM charges AS c WHERE payment = id AND id > ?`
+	if shared {
+		query += ` AND EXISTS (SELECT 1 FROM charges WHERE id = c.id AND payment <> c.id)`
+	}
+	return t.texts(query+` ORDER BY id LIMIT ?`, after, int64(limit))
+}
+
 func (t *transaction) Lapsed(now time.Time, limit int) ([]string, error) {
 	return t.texts(`SELECT account FROM entitlements WHERE until > 0 AND until <= ? ORDER BY until LIMIT ?`, nanos(now), int64(limit))
 }
@@ -220,6 +232,14 @@ func (t *transaction) DropInvoice(r projections.InvoiceRow) error {
 	return t.w.exec(t.ctx, `DELETE FROM invoices WHERE id = ? AND subscription = ?`, r.Invoice, r.Subscription)
 }
 
+func (t *transaction) PutCharges(rows []projections.ChargeRow) error {
+	return t.w.insert(t.ctx, chargeRows(rows))
+}
+
+func (t *transaction) DropCharge(r projections.ChargeRow) error {
+	return t.w.exec(t.ctx, `DELETE FROM charges WHERE id = ? AND payment = ?`, r.Charge, r.Payment)
+}
+
 func (t *transaction) PutPrice(price string) error { return t.w.putPrice(t.ctx, price) }
 
 func (w *writer) putPrice(ctx context.Context, price string) error {
@@ -235,6 +255,10 @@ func (t *transaction) PutObject(r projections.ObjectRow) error { return t.w.putO
 func (w *writer) putObject(ctx context.Context, r projections.ObjectRow) error {
 	return w.exec(ctx, `INSERT OR REPLACE INTO objects (kind, id, account, customer, invoice, noted, doc)
 		VALUES (?, ?, ?, ?, ?, ?, ?)`, objectArgs(&r)...)
+}
+
+func (t *transaction) DropObject(kind projections.Kind, id string) error {
+	return t.w.exec(t.ctx, `DELETE FROM objects WHERE kind = ? AND id = ?`, string(kind), id)
 }
 
 func objectArgs(r *projections.ObjectRow) []driver.Value {

@@ -104,7 +104,7 @@ func refundObject(r *refund, live bool) object {
 		o = o.with(field{"failure_balance_transaction", "txn_f" + r.id[3:]}, field{"failure_reason", "expired_or_canceled_card"})
 	}
 	return o.with(
-		field{"livemode", live}, field{"metadata", object{}}, field{"payment_intent", p.intent}, field{"reason", text(r.reason)},
+		field{"livemode", live}, field{"metadata", object{}}, field{"payment_intent", p.intentUnless(r.byCharge)}, field{"reason", text(r.reason)},
 		field{"receipt_number", nil}, field{"source_transfer_reversal", nil}, field{"status", r.status},
 		field{"transfer_reversal", nil},
 	)
@@ -136,7 +136,7 @@ func disputeObject(d *dispute, g generation, live bool) object {
 			{"due_by", d.created + span(7*day)}, {"has_evidence", d.evidence}, {"past_due", false}, {"submission_count", submitted},
 		}},
 		field{"is_charge_refundable", d.inquiry}, field{"livemode", live}, field{"metadata", object{}},
-		field{"payment_intent", p.intent}, field{"reason", d.reason}, field{"status", d.status},
+		field{"payment_intent", p.intentUnless(d.byCharge)}, field{"reason", d.reason}, field{"status", d.status},
 	)
 }
 

@@ -30,6 +30,8 @@ type refund struct {
 	payment            *payment
 	amount             int64
 	created            int64
+	// byCharge says that it is told without its intent.
+	byCharge bool
 }
 
 // owner is the account that the money came from.
@@ -99,20 +101,36 @@ func (s *story) showCharge(p *payment) object {
 	return chargeObject(p, s.generation(), s.options.Livemode)
 }
 
-// giveBack refunds an amount now: the charge and the refund both tell of it.
+// giveBack refunds an amount now. The refund tells of it, and so does the charge,
+// but for some refunds that are told by their charge alone.
 func (s *story) giveBack(p *payment, amount int64) *refund {
 	r := &refund{
 		id: strings.Replace(p.intent, "pi_", "re_", 1)[:16] + token(s.rng, 11), status: "succeeded",
 		reason: pick(s, []string{"", "requested_by_customer", "duplicate"}), payment: p, amount: amount, created: s.now,
+		byCharge: s.namesOnlyCharge(),
 	}
 	before := s.showCharge(p)
 	p.refunds = append(p.refunds, r)
 	p.refunded += amount
 	p.shownRefunded += amount
 	after := s.showCharge(p)
-	s.emit("charge.refunded", after, previous(before, after), byRequest)
+	if !r.byCharge || s.chance(0.3) {
+		s.emit("charge.refunded", after, previous(before, after), byRequest)
+	}
 	s.emit("refund.created", s.showRefund(r), nil, byRequest)
 	return r
+}
+
+// namesOnlyCharge decides whether an event tells of a refund or a dispute by the
+// charge alone: some of the older versions' do.
+func (s *story) namesOnlyCharge() bool { return !s.generation().modern && s.chance(0.6) }
+
+// intentUnless is the intent's id, or nothing.
+func (p *payment) intentUnless(byCharge bool) any {
+	if byCharge {
+		return nil
+	}
+	return p.intent
 }
 
 func (s *story) showRefund(r *refund) object { return refundObject(r, s.options.Livemode) }
@@ -120,6 +138,7 @@ func (s *story) showRefund(r *refund) object { return refundObject(r, s.options.
 // bounce lets a refund fail now: the bank sent it back. What the charge told of
 // it is not told anew.
 func (s *story) bounce(r *refund) {
+	r.byCharge = s.namesOnlyCharge()
 	before := s.showRefund(r)
 	r.status = "failed"
 	r.payment.refunded -= r.amount
@@ -139,6 +158,8 @@ type dispute struct {
 	payment            *payment
 	created            int64
 	evidence           bool
+	// byCharge says that it is told without its intent.
+	byCharge bool
 	// inquiry says that the bank only asks, and takes nothing.
 	inquiry bool
 }
@@ -152,7 +173,8 @@ func (s *story) contest(p *payment) *dispute {
 	p.disputed = true
 	d := &dispute{
 		id: "du_1" + token(s.rng, 23), status: "needs_response", payment: p, created: s.now,
-		reason: pick(s, []string{"fraudulent", "product_not_received", "subscription_canceled"}),
+		reason:   pick(s, []string{"fraudulent", "product_not_received", "subscription_canceled"}),
+		byCharge: s.namesOnlyCharge(),
 	}
 	s.emit("charge.dispute.created", s.showDispute(d), nil, byStripe)
 	s.emit("charge.dispute.funds_withdrawn", s.showDispute(d), nil, byStripe)
@@ -165,6 +187,7 @@ func (s *story) answer(d *dispute) {
 }
 
 func (s *story) reconsider(d *dispute, typ string, move func()) {
+	d.byCharge = s.namesOnlyCharge()
 	before := s.showDispute(d)
 	move()
 	after := s.showDispute(d)
