@@ -389,7 +389,7 @@ func fewer(t *testing.T) {
 	if checks.Value.String() != checks.DefValue {
 		return
 	}
-	if err := checks.Value.Set("30"); err != nil {
+	if err := checks.Value.Set("12"); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = checks.Value.Set(checks.DefValue) })
