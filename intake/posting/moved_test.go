@@ -233,12 +233,12 @@ func TestPartsAreAsTheWhole(t *testing.T) {
 
 // TestProgressNeverGoesBack and ends where all is done, whatever is chosen.
 func TestProgressNeverGoesBack(t *testing.T) {
-	store := openStore(t)
-	record(t, store, append(story(), charge("evt_c", "ch_1", "pi_1", now))...)
-	fileFailed(t, store, "evt_1")
 	for name, s := range map[string]posting.Selection{
 		"events": {Events: []string{"evt_1", "evt_c", "evt_none"}}, "failed": {Failed: true}, "unposted": {Unposted: true}, "type": {Type: charged},
 	} {
+		store := openStore(t)
+		record(t, store, append(story(), charge("evt_c", "ch_1", "pi_1", now))...)
+		fileFailed(t, store, "evt_1")
 		var done, total int64
 		p := newPoster(store)
 		p.LocateAtOnce(2)
@@ -389,7 +389,7 @@ func fewer(t *testing.T) {
 	if checks.Value.String() != checks.DefValue {
 		return
 	}
-	if err := checks.Value.Set("30"); err != nil {
+	if err := checks.Value.Set("12"); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = checks.Value.Set(checks.DefValue) })
