@@ -90,7 +90,7 @@ func embedded(p *patient) (bool, string) {
 }
 
 func onCluster(p *patient) (bool, string) {
-	return p.usable && storeKind(p.cfg) == clusterKind, unless(p.cluster != nil, "the event store is not reached")
+	return p.usable && storeKind(p.cfg) == clusterKind, unless(p.cluster != nil, "the event store could not be asked")
 }
 
 func founding(p *patient) (bool, string) {
@@ -198,7 +198,7 @@ func report(cmd *cobra.Command, output string, all []finding) error {
 }
 
 func printFindings(cmd *cobra.Command, all []finding, faults int) error {
-	rows := newTable(cmd.OutOrStdout(), "CHECK", "", "FOUND")
+	rows := newTable(cmd.OutOrStdout(), "CHECK", "GRADE", "FOUND")
 	for _, f := range all {
 		mark := string(f.Grade)
 		if f.Grade == fault {

@@ -27,16 +27,17 @@ func lookAtCluster(ctx context.Context, p *patient) []finding {
 		return found(fault, "see that a node is up, and that EVENTSTORE_URL names it and trusts its certificate", "%v", err)
 	}
 	p.cluster = store
+	if _, err := store.Settings(ctx); errors.Is(err, esdb.ErrUnauthenticated) {
+		p.cluster = nil // whatever else was asked would be answered alike
+		return found(fault, "set the user and the password of EVENTSTORE_URL right, or make the user", "the server does not accept the user %s", orDash(store.User()))
+	}
 	return lookAtFounding(ctx, p, "EventStoreDB or KurrentDB "+version)
 }
 
 // doAboutReading is what to do about a store that could not be read.
 func doAboutReading(p *patient, err error) string {
-	switch {
-	case errors.Is(err, esdb.ErrDenied):
+	if errors.Is(err, esdb.ErrDenied) {
 		return fmt.Sprintf("have one of %s run daybook init-store --user %s: to read the whole log is not everybody's right", esdb.Admins, p.cluster.User())
-	case errors.Is(err, esdb.ErrUnauthenticated):
-		return "set the user and the password of EVENTSTORE_URL right, or make the user"
 	}
 	return "see that the store can be reached"
 }
@@ -90,19 +91,19 @@ func lookAtDefaultACL(ctx context.Context, p *patient) []finding {
 	case settings.Fault != nil:
 		return found(p.grave(), write+" --force", "the server cannot read what was written, and applies its own default: %v", settings.Fault)
 	case !p.cluster.Secure():
-		return found(note, "", "%s; without TLS it is not enforced", origin(settings))
+		return found(note, "", "it is %s; without TLS it is not enforced", origin(settings))
 	}
 	deleting := altering(settings.ACL)
 	others := slices.DeleteFunc(deleting, func(name string) bool { return name == esdb.Admins })
 	switch {
 	case !settings.ACL.User.Read.Allow(user) || !settings.ACL.User.Write.Allow(user) || !settings.ACL.System.Read.Allow(user):
-		return found(note, write+", unless it is in one of the groups", "%s, does not name %s among those who read, append and read the whole log", origin(settings), orDash(user))
+		return found(note, write+", unless it is in one of the groups", "%s does not name %s among those who read, append and read the whole log", origin(settings), orDash(user))
 	case slices.Contains(others, esdb.Everyone) || slices.Contains(others, user):
-		return found(p.grave(), write, "%s, lets %s alter history", origin(settings), strings.Join(others, ", "))
+		return found(p.grave(), write, "%s lets %s alter history", origin(settings), strings.Join(others, ", "))
 	case len(others) > 0:
-		return found(note, "see that they are meant", "%s, lets %s alter history besides %s", origin(settings), strings.Join(others, ", "), esdb.Admins)
+		return found(note, "see that they are meant", "%s lets %s alter history besides %s", origin(settings), strings.Join(others, ", "), esdb.Admins)
 	}
-	return found(fine, "", "%s, leaves deleting and cutting off to %s", origin(settings), esdb.Admins)
+	return found(fine, "", "%s leaves deleting and cutting off to %s", origin(settings), esdb.Admins)
 }
 
 func origin(s esdb.Settings) string {

@@ -111,7 +111,7 @@ func lookAtFounding(ctx context.Context, p *patient, kind string) []finding {
 	wrong := &wrongModeError{live: about.Livemode}
 	switch {
 	case errors.Is(err, eventstore.ErrStreamNotFound):
-		return found(note, "daybook serve founds it", "the %s store is empty under the prefix %q", kind, p.cfg.StreamPrefix)
+		return found(note, "daybook serve founds it", "%s, where nothing is founded under the prefix %q yet", kind, p.cfg.StreamPrefix)
 	case err != nil:
 		return found(fault, doAboutReading(p, err), "%v", err)
 	case about.Livemode != p.cfg.Livemode:

@@ -159,6 +159,9 @@ func TestInitStore(t *testing.T) {
 	before.want(t, map[string]string{"store": "fault", "rights": "fault", "default ACL": "fault",
 		"data dir": "ok", "read model": "note", "failures": "note", "catalog": "note"})
 	before.says(t, "store", "init-store --user daybook")
+	wrong := examined(t, append(live, "EVENTSTORE_URL="+strings.Replace(server.URLOf("daybook"), "s3cret", "guess", 1)), "--data-dir", dir)
+	wrong.says(t, "store", "does not accept the user daybook")
+	wrong.says(t, "rights", "not looked at")
 	before.says(t, "rights", "may delete streams and cut streams off")
 
 	if o := command(t, as("daybook"), "init-store", "--user", "daybook"); o.code != 1 || !strings.Contains(o.stderr, "one of $admins, not of daybook") {
