@@ -148,10 +148,12 @@ func TestAClusterThatIsAwayAtTheStart(t *testing.T) {
 		t.Errorf("livez: %d %s", a.status, a.body)
 	}
 	wantTurnedAway(t, s)
+	wantHealth(t, s, 0, 1)
 	if err := store.Start(); err != nil {
 		t.Fatal(err)
 	}
 	s.connect()
+	wantHealth(t, s, 0, 0)
 	s.mustDeliver(customerEvent("evt_here"), "recorded")
 	var status struct{ Store struct{ Kind string } }
 	if s.get("/v1/status", &status); status.Store.Kind != "eventstoredb" {
@@ -167,6 +169,19 @@ func TestAClusterThatIsAwayAtTheStart(t *testing.T) {
 	s.mustDeliver(customerEvent("evt_here"), "duplicate")
 	s.settle()
 	s.stop()
+	wantHealth(t, s, 1, 1)
+}
+
+// wantHealth asks by the command that health checks use.
+func wantHealth(t *testing.T, s *server, alive, ready int) {
+	t.Helper()
+	addr := "DAYBOOK_ADDR=" + strings.TrimPrefix(s.base, "http://")
+	if o := command(t, []string{addr}, "health"); o.code != alive {
+		t.Errorf("health: %+v, want exit %d", o, alive)
+	}
+	if o := command(t, []string{addr}, "health", "--ready"); o.code != ready {
+		t.Errorf("health --ready: %+v, want exit %d", o, ready)
+	}
 }
 
 // wantTurnedAway wants webhooks answered 503, and the reason told.
