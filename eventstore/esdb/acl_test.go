@@ -3,6 +3,7 @@ package esdb_test
 import (
 	"encoding/json"
 	"errors"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -100,6 +101,35 @@ func TestRightsAreThoseThatTheServerGrants(t *testing.T) {
 	}
 	if len(server.Streams()) != 1 {
 		t.Errorf("asking has left %v", server.Streams())
+	}
+	if url := os.Getenv(serverVariable); url != "" {
+		t.Run("Server", func(t *testing.T) { wantAsked(t, url) })
+	}
+}
+
+// wantAsked asks a server that others use too what its user may do, which must
+// leave nothing there.
+func wantAsked(t *testing.T, url string) {
+	t.Helper()
+	s, err := esdb.Open(url, esdb.Options{Prefix: "daybook-test-" + uuid.NewString() + "."})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close() //nolint:errcheck // it has nothing to tell
+	rights, err := s.Rights(bounded(t))
+	if err != nil || !s.Secure() && rights != (esdb.Rights{Delete: true, MetaWrite: true, Settings: true}) {
+		t.Errorf("rights: %+v, %v", rights, err)
+	}
+	for _, err := range s.ReadStream(bounded(t), "rights-probe", 0, eventstore.Forwards, 1) {
+		if !errors.Is(err, eventstore.ErrStreamNotFound) {
+			t.Errorf("asking has left something: %v", err)
+		}
+	}
+	if _, err := s.Settings(bounded(t)); err != nil && !errors.Is(err, esdb.ErrDenied) {
+		t.Errorf("settings: %v", err)
+	}
+	if _, err := s.StandardProjections(bounded(t)); err != nil {
+		t.Errorf("projections: %v", err)
 	}
 }
 
