@@ -1,6 +1,7 @@
 package esdb_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"os"
@@ -284,5 +285,28 @@ func TestTheServersVersion(t *testing.T) {
 	t.Parallel()
 	if v, err := open(t, esdbtest.Start(t), esdb.Options{}).ServerVersion(bounded(t)); err != nil || v != "24.10.0" {
 		t.Errorf("got %q, %v", v, err)
+	}
+}
+
+// TestADeniedAppendSaysSo has a server refuse an append before it has read it
+// to its end, large ones too, which shows to the client in more ways than one.
+func TestADeniedAppendSaysSo(t *testing.T) {
+	t.Parallel()
+	server := guarded(t)
+	admin := openAs(t, server, esdb.Admin)
+	was, err := admin.Settings(bounded(t))
+	if err == nil {
+		err = admin.SetDefaultACL(bounded(t), was, esdb.LedgerACL("others"))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := openAs(t, server, app.Name)
+	for i := range 50 {
+		e := event()
+		e.Data = bytes.Repeat([]byte("x"), i*20_000)
+		if _, err := s.Append(bounded(t), "order-1", eventstore.NoStream, e); !errors.Is(err, esdb.ErrDenied) || errors.Is(err, eventstore.ErrOutcomeUnknown) {
+			t.Fatalf("%d bytes: %v", len(e.Data), err)
+		}
 	}
 }
