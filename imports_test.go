@@ -71,6 +71,8 @@ var rooms = []room{
 		why: "adapters never import each other"},
 	{name: "api", owns: []string{"./api", "./api/client"}, never: join(drivers, adapters, []string{"./cmd/..."}),
 		why: "routes answer from interfaces; main decides what is behind them"},
+	{name: "deploy", owns: []string{"./deploy"}, onlyStandard: true,
+		why: "it holds what Daybook is deployed with, and tests of it"},
 	{name: "cmd", owns: []string{"./cmd/..."},
 		why: "wiring may know everybody"},
 }

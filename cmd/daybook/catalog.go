@@ -103,12 +103,14 @@ func checkCatalog(cmd *cobra.Command, args []string) (checkedCatalog, error) {
 		return checked, err
 	}
 	defer r.close()
-	return checked, checked.lookUp(cmd, r, catalog)
+	bar := newProgress(cmd, "catalog check", 0)
+	defer bar.finish()
+	return checked, checked.lookUp(cmd.Context(), r, catalog, bar.tell)
 }
 
-// lookUp maps the prices of the record, with the mappings that it holds.
-func (c *checkedCatalog) lookUp(cmd *cobra.Command, r *record, catalog *aggregate.Catalog) error {
-	ctx := cmd.Context()
+// lookUp maps the prices of the record, with the mappings that it holds. It reads
+// the whole history of the subscriptions.
+func (c *checkedCatalog) lookUp(ctx context.Context, r *record, catalog *aggregate.Catalog, tell func(done, total int64)) error {
 	history, _, err := readCatalogs(ctx, r.store)
 	if err != nil {
 		return err
@@ -117,9 +119,7 @@ func (c *checkedCatalog) lookUp(cmd *cobra.Command, r *record, catalog *aggregat
 	now := systemClock()
 	inForce := history.With(aggregate.CatalogAdopted{Schema: aggregate.Schema, Hash: c.Hash, Catalog: catalog,
 		AdoptedAt: history.NextAdoption(now)}).Current()
-	bar := newProgress(cmd, "catalog check", 0)
-	defer bar.finish()
-	seen, err := pricesSeen(ctx, r.store, bar.tell)
+	seen, err := pricesSeen(ctx, r.store, tell)
 	if err != nil {
 		return err
 	}

@@ -161,7 +161,7 @@ func ignoreEnd(ctx context.Context, err error) error {
 
 // settle waits until everything recorded so far is posted and in the model.
 func (n *node) settle(ctx context.Context) error {
-	last, err := n.lastOf(ctx, intake.JournalCategory+"-")
+	last, err := lastOf(ctx, n.store, intake.JournalCategory+"-")
 	if err != nil {
 		return err
 	}
@@ -173,7 +173,7 @@ func (n *node) settle(ctx context.Context) error {
 
 // awaitProjected waits until the read model has everything posted so far.
 func (n *node) awaitProjected(ctx context.Context) error {
-	last, err := n.lastOf(ctx, projections.Prefixes...)
+	last, err := lastOf(ctx, n.store, projections.Prefixes...)
 	if err != nil {
 		return err
 	}
@@ -184,8 +184,8 @@ func (n *node) awaitProjected(ctx context.Context) error {
 }
 
 // lastOf is the position of the last event whose stream has one of the prefixes.
-func (n *node) lastOf(ctx context.Context, prefixes ...string) (eventstore.Position, error) {
-	for e, err := range n.store.ReadAll(ctx, eventstore.End, eventstore.Backwards, eventstore.Filter{Prefixes: prefixes}, 1) {
+func lastOf(ctx context.Context, store eventstore.Reader, prefixes ...string) (eventstore.Position, error) {
+	for e, err := range store.ReadAll(ctx, eventstore.End, eventstore.Backwards, eventstore.Filter{Prefixes: prefixes}, 1) {
 		if err != nil {
 			return 0, fmt.Errorf("read the log's end: %w", err)
 		}

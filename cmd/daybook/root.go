@@ -30,7 +30,7 @@ func newRoot() *cobra.Command {
 		eventsCommand(), showCommand(), failuresCommand(),
 		repostCommand(), repudiateCommand(),
 		waiverCommand(), blockCommand(), unblockCommand(), graceCommand(), catalogCommand(),
-		configCommand(), keysCommand(), versionCommand(),
+		doctorCommand(), healthCommand(), initStoreCommand(), configCommand(), keysCommand(), versionCommand(),
 	)
 	return root
 }

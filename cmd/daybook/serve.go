@@ -87,13 +87,19 @@ func serve(ctx context.Context, cfg *config.Config, log *logrus.Logger, o serveO
 }
 
 // reachEvery is how long it takes between attempts to open a store that could
-// not be reached.
+// not be reached, and until it is first said that one is waited for: an attempt
+// may take longer than whoever looks on has patience.
 const reachEvery = time.Second
 
 // openServing opens the node that is to serve, with the configured catalog in
 // force. A cluster that cannot be reached is waited for; nil without an error
 // says that ctx ended first.
 func openServing(ctx context.Context, cfg *config.Config, log *logrus.Logger, addr net.Addr) (*node, error) {
+	waiting := log.WithField("addr", addr.String())
+	if storeKind(cfg) == clusterKind {
+		early := time.AfterFunc(reachEvery, func() { waiting.Warn("waiting for the event store") })
+		defer early.Stop()
+	}
 	for {
 		n, err := openNode(ctx, cfg, log)
 		if err == nil {
@@ -108,7 +114,7 @@ func openServing(ctx context.Context, cfg *config.Config, log *logrus.Logger, ad
 		case ctx.Err() != nil:
 			return nil, nil
 		}
-		log.WithError(err).WithField("addr", addr.String()).Warn("waiting for the event store")
+		waiting.WithError(err).Warn("waiting for the event store")
 		select {
 		case <-time.After(reachEvery):
 		case <-ctx.Done():

@@ -129,6 +129,8 @@ func judge(err error) (o outcome, broken bool) {
 		return unsent, true // it had lost its connection and found no other
 	case strings.HasPrefix(err.Error(), "could not construct append operation"):
 		return unsent, broken // the call was not begun
+	case strings.HasPrefix(err.Error(), "could not send append request") && errors.Is(e.Err(), io.EOF):
+		return unsent, false // the server ended the call before it was whole, and writes nothing before that
 	case strings.Contains(e.Error(), "Error while dialing"):
 		return unsent, broken // nor was it here: there was no connection to begin it on
 	}
@@ -149,10 +151,24 @@ func judgeStatus(err error) (o outcome, broken bool) {
 	return unknown, !errors.Is(err, context.Canceled)
 }
 
+// Why a server refuses what is asked. Both come with eventstore.ErrUnavailable.
+var (
+	// ErrDenied: the user of the connection may not do it.
+	ErrDenied = errors.New("access denied")
+	// ErrUnauthenticated: the server wants a user, and does not know this one.
+	ErrUnauthenticated = errors.New("user not accepted")
+)
+
 // unavailable words a trouble for callers. Nothing was done.
 func unavailable(doing string, err error) error {
 	if errors.Is(err, io.EOF) {
 		err = errors.New("the connection ended")
+	}
+	switch statusOf(err) {
+	case codes.PermissionDenied:
+		return fmt.Errorf("%s: %w: %w by the server", doing, eventstore.ErrUnavailable, ErrDenied)
+	case codes.Unauthenticated:
+		return fmt.Errorf("%s: %w: %w by the server", doing, eventstore.ErrUnavailable, ErrUnauthenticated)
 	}
 	return fmt.Errorf("%s: %w: %w", doing, eventstore.ErrUnavailable, plain(err))
 }

@@ -21,9 +21,10 @@ import (
 
 const benchCallers = 64
 
-func bareClient(b *testing.B, server *esdbtest.Server) *client.Client {
+// bareClient is the unmodified client.
+func bareClient(b testing.TB, url string) *client.Client {
 	b.Helper()
-	config, err := client.ParseConnectionString(server.URL())
+	config, err := client.ParseConnectionString(url)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -53,7 +54,7 @@ func inParallel(b *testing.B, call func(ctx context.Context, stream string) erro
 
 func BenchmarkAppend(b *testing.B) {
 	b.Run("bare", func(b *testing.B) {
-		c := bareClient(b, esdbtest.Start(b))
+		c := bareClient(b, esdbtest.Start(b).URL())
 		inParallel(b, func(ctx context.Context, stream string) error {
 			e := event()
 			_, err := c.AppendToStream(ctx, stream, client.AppendToStreamOptions{ExpectedRevision: client.NoStream{}},
@@ -95,7 +96,7 @@ func BenchmarkCatchUp(b *testing.B) {
 		b.ReportMetric(float64(historyEvents)*float64(b.N)/b.Elapsed().Seconds(), "events/s")
 	}
 	b.Run("bare", func(b *testing.B) {
-		c := bareClient(b, server)
+		c := bareClient(b, server.URL())
 		for b.Loop() {
 			if err := readBare(b.Context(), c, historyEvents); err != nil {
 				b.Fatal(err)

@@ -80,6 +80,14 @@ func Open(url string, opts Options) (*Store, error) {
 	return s, nil
 }
 
+// User is the user that the connection string names, empty for none. Without
+// TLS it is not told to the server.
+func (s *Store) User() string { return s.pool.config.Username }
+
+// Secure reports whether connections are made by TLS. A server that takes others
+// neither knows users nor enforces anything.
+func (s *Store) Secure() bool { return !s.pool.config.DisableTLS }
+
 // Validate reports what is wrong with a connection string, without quoting it.
 func Validate(url string) error {
 	_, err := parse(url)

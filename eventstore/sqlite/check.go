@@ -65,6 +65,30 @@ func (w *writer) open(s session) error {
 	return checkStretch(s, w.head-min(w.head, tailCheck), w.head)
 }
 
+// checkAll checks the log up to where it ends when the check begins, and calls
+// between with how far it is after each stretch. at is how far it came.
+func (r *reads) checkAll(ctx context.Context, between func(at, head eventstore.Position) error) (at eventstore.Position, err error) {
+	head, err := r.Head(ctx)
+	for err == nil && at < head {
+		next := min(at+checkEvents, head)
+		if err = r.session(ctx, func(s session) error { return checkStretch(s, at, next) }); err == nil {
+			at = next
+			err = between(at, head)
+		}
+	}
+	return at, err
+}
+
+// Check reads the whole log and tells how far it is. Damage is a *CorruptError;
+// the files are then to be restored from a backup.
+func (r *Reader) Check(ctx context.Context, tell func(at, head eventstore.Position)) error {
+	_, err := r.checkAll(ctx, func(at, head eventstore.Position) error {
+		tell(at, head)
+		return ctx.Err()
+	})
+	return err
+}
+
 // checker reads the whole log once, slowly.
 type checker struct {
 	reads  *reads
@@ -78,16 +102,7 @@ func (c *checker) run(ctx context.Context) {
 	if pause(ctx, c.after) != nil {
 		return
 	}
-	head, err := c.reads.Head(ctx)
-	var at eventstore.Position
-	for err == nil && at < head {
-		next := min(at+checkEvents, head)
-		err = c.reads.session(ctx, func(s session) error { return checkStretch(s, at, next) })
-		if err == nil {
-			at = next
-			err = pause(ctx, checkPause)
-		}
-	}
+	at, err := c.reads.checkAll(ctx, func(eventstore.Position, eventstore.Position) error { return pause(ctx, checkPause) })
 	switch {
 	case err == nil:
 		c.report(Finding{Kind: CheckPassed, Position: at})

@@ -308,7 +308,20 @@ func TestTheBackgroundFindsDamage(t *testing.T) {
 			if f.Kind != CheckFailed || !errors.As(f.Err, &corrupt) || !f.Bad() {
 				t.Errorf("found %+v, want a failed check", f)
 			}
+			r := openReader(t, path)
+			if err := r.Check(t.Context(), func(eventstore.Position, eventstore.Position) {}); !errors.As(err, &corrupt) || corrupt.Path != path {
+				t.Errorf("a reader's check: %v, want a CorruptError", err)
+			}
 		})
+	}
+}
+
+func TestAWholeFilePassesTheCheck(t *testing.T) {
+	t.Parallel()
+	var last, total eventstore.Position
+	r := openReader(t, newFile(t, 1000))
+	if err := r.Check(t.Context(), func(at, head eventstore.Position) { last, total = at, head }); err != nil || last != 1000 || total != 1000 {
+		t.Errorf("came to %d of %d: %v", last, total, err)
 	}
 }
 

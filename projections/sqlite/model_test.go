@@ -3,6 +3,7 @@ package sqlite_test
 import (
 	"encoding/json"
 	"errors"
+	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -289,4 +290,29 @@ func TestChargesLeadToTheirPayments(t *testing.T) {
 			tx.DropCharge(projections.ChargeRow{Charge: "ch_1", Payment: "pi_2"}))
 	})
 	wantCharges(true)
+}
+
+// TestTheFilesAreTheirOwnersAlone also looks at a model that is made beside.
+func TestTheFilesAreTheirOwnersAlone(t *testing.T) {
+	dir := t.TempDir()
+	m, err := sqlite.Open(t.Context(), filepath.Join(dir, "model.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close() //nolint:errcheck // the test is about its files
+	update(t, m, func(tx projections.Tx) error { return tx.SetCheckpoint(projections.Checkpoint{Position: 7}) })
+	beside, err := m.Beside(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer beside.Discard(t.Context()) //nolint:errcheck // as above
+	files, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil || len(files) < 3 {
+		t.Fatalf("%q, %v: want the model, its log, and one beside", files, err)
+	}
+	for _, file := range files {
+		if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v, %v", file, info.Mode(), err)
+		}
+	}
 }

@@ -113,6 +113,9 @@ type file struct {
 func openFile(ctx context.Context, path string) (*file, error) {
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
+	if err := createPrivate(path); err != nil {
+		return nil, err
+	}
 	w, err := openWriter(ctx, dsn(path, "rwc", "_journal_mode=WAL", "_pragma=synchronous(NORMAL)",
 		"_pragma=journal_size_limit(67108864)", "_pragma=cache_size(-8192)"))
 	if err != nil {
@@ -127,6 +130,20 @@ func openFile(ctx context.Context, path string) (*file, error) {
 	}
 	f.write = w
 	return f, nil
+}
+
+// createPrivate makes the file, if there is none, for its owner's eyes only: what
+// somebody's customers pay is nobody else's business. SQLite gives its other
+// files the same mode.
+func createPrivate(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 func openReadOnly(ctx context.Context, path string) (*file, error) {

@@ -33,7 +33,7 @@ func (m *Model) Beside(ctx context.Context) (projections.Model, error) {
 }
 
 func (m *Model) makeBeside(ctx context.Context) error {
-	if err := removeFiles(m.path); err != nil {
+	if err := errors.Join(removeFiles(m.path), createPrivate(m.path)); err != nil {
 		return err
 	}
 	w, err := openWriter(ctx, dsn(m.path, "rwc", "_journal_mode=OFF", "_pragma=synchronous(OFF)",

@@ -53,8 +53,8 @@ func dirOf(args []string) string {
 const serverVariable = "EVENTSTORE_TEST_URL"
 
 // onEachStore runs a test on the embedded store, on a test server of
-// EventStoreDB's protocol, and, if one is named, on a real server. The data dir
-// that it gets need not exist yet.
+// EventStoreDB's protocol as a user who can only read and append, and, if one is
+// named, on a real server. The data dir that it gets need not exist yet.
 func onEachStore(t *testing.T, test func(t *testing.T, dir string)) {
 	t.Helper()
 	t.Run("sqlite", func(t *testing.T) {
@@ -63,7 +63,7 @@ func onEachStore(t *testing.T, test func(t *testing.T, dir string)) {
 	})
 	t.Run("esdb", func(t *testing.T) {
 		t.Parallel()
-		test(t, clusterDir(t, esdbtest.Start(t).URL(), "daybook."))
+		test(t, clusterDir(t, limited(t), "daybook."))
 	})
 	if url := os.Getenv(serverVariable); url != "" {
 		t.Run("server", func(t *testing.T) {
@@ -71,6 +71,18 @@ func onEachStore(t *testing.T, test func(t *testing.T, dir string)) {
 			test(t, clusterDir(t, url, "daybook-test-"+uuid.NewString()+"."))
 		})
 	}
+}
+
+// limited is the connection string of a user of a secure server who has the
+// rights of a ledger and no others.
+func limited(t testing.TB) string {
+	t.Helper()
+	server := esdbtest.StartSecure(t, esdbtest.User{Name: "daybook", Password: "s3cret"})
+	o := command(t, []string{"EVENTSTORE_URL=" + server.URL()}, "init-store", "--user", "daybook")
+	if o.code != 0 {
+		t.Fatalf("init-store: %+v", o)
+	}
+	return server.URLOf("daybook")
 }
 
 // clusterDir makes a data dir whose events are on a cluster.
@@ -148,10 +160,12 @@ func TestAClusterThatIsAwayAtTheStart(t *testing.T) {
 		t.Errorf("livez: %d %s", a.status, a.body)
 	}
 	wantTurnedAway(t, s)
+	wantHealth(t, s, 0, 1)
 	if err := store.Start(); err != nil {
 		t.Fatal(err)
 	}
 	s.connect()
+	wantHealth(t, s, 0, 0)
 	s.mustDeliver(customerEvent("evt_here"), "recorded")
 	var status struct{ Store struct{ Kind string } }
 	if s.get("/v1/status", &status); status.Store.Kind != "eventstoredb" {
@@ -167,6 +181,19 @@ func TestAClusterThatIsAwayAtTheStart(t *testing.T) {
 	s.mustDeliver(customerEvent("evt_here"), "duplicate")
 	s.settle()
 	s.stop()
+	wantHealth(t, s, 1, 1)
+}
+
+// wantHealth asks by the command that health checks use.
+func wantHealth(t *testing.T, s *server, alive, ready int) {
+	t.Helper()
+	addr := "DAYBOOK_ADDR=" + strings.TrimPrefix(s.base, "http://")
+	if o := command(t, []string{addr}, "health"); o.code != alive {
+		t.Errorf("health: %+v, want exit %d", o, alive)
+	}
+	if o := command(t, []string{addr}, "health", "--ready"); o.code != ready {
+		t.Errorf("health --ready: %+v, want exit %d", o, ready)
+	}
 }
 
 // wantTurnedAway wants webhooks answered 503, and the reason told.

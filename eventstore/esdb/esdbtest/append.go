@@ -26,7 +26,11 @@ type node struct {
 
 // Append implements the protocol's call of that name.
 func (n *node) Append(call streams.Streams_AppendServer) error {
-	options, events, err := receiveAppend(call)
+	options, err := n.receiveOptions(call)
+	if err != nil {
+		return err
+	}
+	events, err := receiveEvents(call)
 	if err != nil {
 		return err
 	}
@@ -59,30 +63,36 @@ func (n *node) Append(call streams.Streams_AppendServer) error {
 	}}})
 }
 
-// receiveAppend reads an append to its end, which comes before its answer.
-func receiveAppend(call streams.Streams_AppendServer) (*streams.AppendReq_Options, []proposed, error) {
+// receiveOptions reads how an append begins. Whether it may be made is decided
+// then, as servers do it: before its events have come.
+func (n *node) receiveOptions(call streams.Streams_AppendServer) (*streams.AppendReq_Options, error) {
 	first, err := call.Recv()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	options := first.GetOptions()
 	if options == nil {
-		return nil, nil, status.Error(codes.InvalidArgument, "no options")
+		return nil, status.Error(codes.InvalidArgument, "no options")
 	}
+	return options, n.allow(call.Context(), toWrite, string(options.GetStreamIdentifier().GetStreamName()))
+}
+
+// receiveEvents reads an append to its end, which comes before its answer.
+func receiveEvents(call streams.Streams_AppendServer) ([]proposed, error) {
 	var events []proposed
 	size := 0
 	for {
 		req, err := call.Recv()
 		if errors.Is(err, io.EOF) {
-			return options, events, nil
+			return events, nil
 		}
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		m := req.GetProposedMessage()
 		size += len(m.GetData()) + len(m.GetCustomMetadata()) + 2*len(m.GetMetadata()["type"])
 		if size > maxAppendBytes {
-			return nil, nil, status.Error(codes.InvalidArgument, "maximum append size exceeded")
+			return nil, status.Error(codes.InvalidArgument, "maximum append size exceeded")
 		}
 		events = append(events, proposed{id: idOf(m.GetId()), system: m.GetMetadata(), metadata: m.GetCustomMetadata(), data: m.GetData()})
 	}

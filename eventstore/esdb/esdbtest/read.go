@@ -1,6 +1,7 @@
 package esdbtest
 
 import (
+	"cmp"
 	"regexp"
 	"slices"
 	"sort"
@@ -22,6 +23,9 @@ func (n *node) Read(req *streams.ReadReq, call readCall) error {
 	o := req.GetOptions()
 	_, subscribes := o.GetCountOption().(*streams.ReadReq_Options_Subscription)
 	stream := string(o.GetStream().GetStreamIdentifier().GetStreamName())
+	if err := n.allow(call.Context(), toRead, cmp.Or(stream, allStream)); err != nil {
+		return err
+	}
 	if subscribes {
 		return n.subscribe(o, call)
 	}

@@ -1,7 +1,7 @@
 // Package esdbtest is a server of EventStoreDB's gRPC protocol for tests: the
 // Streams, Gossip and ServerFeatures services, over the client's own generated
 // stubs, with the server's rules of idempotency, in memory, and with faults on
-// command.
+// command. A secure one has TLS, knows users, and enforces the default ACL.
 //
 // It is our reading of the protocol, checked against the server's source. What
 // passes here still has to pass against a real server; see EVENTSTORE_TEST_URL
@@ -23,6 +23,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/gossip"
+	"github.com/EventStore/EventStore-Client-Go/v4/protos/projections"
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/serverfeatures"
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/shared"
 	"github.com/EventStore/EventStore-Client-Go/v4/protos/streams"
@@ -36,6 +37,11 @@ type Server struct {
 	log    *log
 	faults *faults
 	addr   string
+	// guard knows users and enforces ACLs; nil for a server that does not.
+	guard *guard
+	// standard are the server's own projections that run; nil for a server
+	// without projections.
+	standard []string
 
 	mu      sync.Mutex
 	grpc    *grpc.Server
@@ -64,8 +70,13 @@ func Serve(addr string) (*Server, error) {
 	return s, nil
 }
 
-// URL is the connection string of the server.
-func (s *Server) URL() string { return "esdb://" + s.addr + "?tls=false" }
+// URL is the connection string of the server; on a secure one, of its admin.
+func (s *Server) URL() string {
+	if s.guard != nil {
+		return s.URLOf(adminUser)
+	}
+	return "esdb://" + s.addr + "?tls=false"
+}
 
 // Addr is the server's host and port.
 func (s *Server) Addr() string { return s.addr }
@@ -84,15 +95,22 @@ func (s *Server) Start() error {
 	s.addr = listener.Addr().String()
 	s.conns = &connections{Listener: listener}
 	s.stopped = make(chan struct{})
-	s.grpc = grpc.NewServer(
+	options := []grpc.ServerOption{
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
-		grpc.MaxRecvMsgSize(17<<20),
+		grpc.MaxRecvMsgSize(17 << 20),
 		grpc.MaxConcurrentStreams(100),
-	)
+	}
+	if s.guard != nil {
+		options = append(options, grpc.Creds(s.guard.transport))
+	}
+	s.grpc = grpc.NewServer(options...)
 	node := &node{server: s, stopped: s.stopped}
 	streams.RegisterStreamsServer(s.grpc, node)
 	gossip.RegisterGossipServer(s.grpc, gossipService{server: s})
 	serverfeatures.RegisterServerFeaturesServer(s.grpc, features{node: node})
+	if s.standard != nil {
+		projections.RegisterProjectionsServer(s.grpc, projectionService{node: node})
+	}
 	server, conns := s.grpc, s.conns
 	s.serving.Go(func() { _ = server.Serve(conns) }) // it ends by Stop
 	return nil
