@@ -224,7 +224,8 @@ func (p *Poster) postBatch(ctx context.Context, batch []eventstore.RecordedEvent
 			g.BehindSince = done.receivedAt
 		}
 	})
-	return p.checkpoint(ctx, msg.Position)
+	p.checkpoint(ctx, msg.Position)
+	return nil
 }
 
 // Conclude notes what time alone has brought about for a subscription: that its
