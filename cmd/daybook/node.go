@@ -24,6 +24,7 @@ import (
 
 // The files of a data dir.
 func storePath(dir string) string  { return filepath.Join(dir, "daybook.db") }
+func leftPath(dir string) string   { return storePath(dir) + ".migrated" }
 func modelPath(dir string) string  { return filepath.Join(dir, "model.db") }
 func socketPath(dir string) string { return filepath.Join(dir, "daybook.sock") }
 
