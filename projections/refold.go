@@ -123,6 +123,7 @@ func (r *Runner) settle(ctx context.Context, plan RebuildPlan, rebuilt *applier)
 	}
 	r.moved(false)
 	r.ring()
+	r.opts.OnCatalog() // the log may have had more of them than the old model
 	return result, nil
 }
 

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sirupsen/logrus"
+
 	"github.com/daybookhq/daybook/aggregate"
 	"github.com/daybookhq/daybook/eventstore"
 )
@@ -20,9 +22,29 @@ const catalogStream eventstore.Stream = "catalog-main"
 type catalogBook struct {
 	store   eventstore.Store
 	history atomic.Pointer[aggregate.Catalogs]
-	// writing lets one change at a time happen here, so that an older history
-	// never takes the place of a newer one; other processes are told by the store.
+	// news says that the stream may have grown, by this node or another.
+	news chan struct{}
+	// writing lets one change at a time happen here; other nodes are told by the
+	// store. What follows is used under it.
 	writing sync.Mutex
+	// events counts those of the stream that the history is made of, so that an
+	// older one, of a node that lags, never takes the place of a newer one.
+	events uint64
+	// configured is the hash of the catalog that this node was told to adopt,
+	// noticed that of the one last known to be in force.
+	configured, noticed string
+}
+
+func newCatalogBook(store eventstore.Store) *catalogBook {
+	return &catalogBook{store: store, news: make(chan struct{}, 1)}
+}
+
+// keep takes a history of so many events, unless it is older than the one held.
+func (b *catalogBook) keep(history aggregate.Catalogs, events uint64) {
+	if events >= b.events {
+		b.history.Store(&history)
+		b.events = events
+	}
 }
 
 // History returns the catalogs that were in force, up to the present one.
@@ -33,12 +55,63 @@ func (b *catalogBook) Current() *aggregate.Catalog { return b.History().Current(
 
 // load reads the history, and reports whether it has a catalog at all.
 func (b *catalogBook) load(ctx context.Context) (bool, error) {
-	history, _, err := readCatalogs(ctx, b.store)
+	b.writing.Lock()
+	defer b.writing.Unlock()
+	history, events, err := readCatalogs(ctx, b.store)
 	if err != nil {
 		return false, err
 	}
-	b.history.Store(&history)
+	b.keep(history, events)
+	if b.noticed == "" {
+		b.noticed = history.CurrentHash()
+	}
 	return history.Current() != nil, nil
+}
+
+// look says that the stream may have grown.
+func (b *catalogBook) look() {
+	select {
+	case b.news <- struct{}{}:
+	default: // it is known
+	}
+}
+
+// lookEvery is how often it is tried to read the stream when that fails.
+const lookEvery = 5 * time.Second
+
+// follow reads the history again whenever it may have grown, until ctx ends: the
+// nodes of one store decide by the same catalogs.
+func (b *catalogBook) follow(ctx context.Context, log logrus.FieldLogger) {
+	for {
+		select {
+		case <-b.news:
+		case <-ctx.Done():
+			return
+		}
+		if _, err := b.load(ctx); err != nil {
+			log.WithError(err).Warn("the catalogs could not be read again")
+			time.AfterFunc(lookEvery, b.look)
+			continue
+		}
+		b.notice(log)
+	}
+}
+
+// notice tells of a catalog that another node has put in force.
+func (b *catalogBook) notice(log logrus.FieldLogger) {
+	b.writing.Lock()
+	defer b.writing.Unlock()
+	hash := b.History().CurrentHash()
+	if hash == b.noticed {
+		return
+	}
+	b.noticed = hash
+	log = log.WithField("catalog", hash)
+	if b.configured == "" || hash == b.configured {
+		log.Info("another node has adopted a catalog")
+		return
+	}
+	log.WithField("configured", b.configured).Warn("another node has adopted another catalog than this node's: configure the same one on all")
 }
 
 // adopt puts a catalog in force, by recording it, unless it is already.
@@ -46,12 +119,13 @@ func (b *catalogBook) adopt(ctx context.Context, catalog *aggregate.Catalog, now
 	b.writing.Lock()
 	defer b.writing.Unlock()
 	for {
-		history, expected, err := readCatalogs(ctx, b.store)
+		history, events, err := readCatalogs(ctx, b.store)
 		if err != nil {
 			return false, err
 		}
-		b.history.Store(&history)
+		b.keep(history, events)
 		if history.CurrentHash() == catalog.Hash() {
+			b.configured, b.noticed = catalog.Hash(), catalog.Hash()
 			return false, nil
 		}
 		adoption := aggregate.CatalogAdopted{Schema: aggregate.Schema, Hash: catalog.Hash(), Catalog: catalog,
@@ -60,11 +134,11 @@ func (b *catalogBook) adopt(ctx context.Context, catalog *aggregate.Catalog, now
 		if err != nil {
 			return false, err
 		}
-		_, err = b.store.Append(ctx, catalogStream, expected, event)
+		_, err = b.store.Append(ctx, catalogStream, behind(events), event)
 		switch {
 		case err == nil:
-			history = history.With(adoption)
-			b.history.Store(&history)
+			b.keep(history.With(adoption), events+1)
+			b.configured, b.noticed = catalog.Hash(), catalog.Hash()
 			return true, nil
 		case !eventstore.IsConflict(err): // with a conflict, somebody else adopted one
 			return false, fmt.Errorf("adopt the catalog: %w", err)
@@ -90,7 +164,7 @@ const mappingsAtOnce = 200
 
 func (b *catalogBook) mapSome(ctx context.Context, mappings []aggregate.PriceMapping, now time.Time) error {
 	for {
-		history, expected, err := readCatalogs(ctx, b.store)
+		history, there, err := readCatalogs(ctx, b.store)
 		if err != nil {
 			return err
 		}
@@ -99,13 +173,13 @@ func (b *catalogBook) mapSome(ctx context.Context, mappings []aggregate.PriceMap
 			return err
 		}
 		if len(events) == 0 {
-			b.history.Store(&history)
+			b.keep(history, there)
 			return nil
 		}
-		_, err = b.store.Append(ctx, catalogStream, expected, events...)
+		_, err = b.store.Append(ctx, catalogStream, behind(there), events...)
 		switch {
 		case err == nil:
-			b.history.Store(&next)
+			b.keep(next, there+uint64(len(events)))
 			return nil
 		case !eventstore.IsConflict(err): // with a conflict, somebody else wrote: look again
 			return fmt.Errorf("record mappings of prices: %w", err)
@@ -134,20 +208,27 @@ func newMappings(history aggregate.Catalogs, mappings []aggregate.PriceMapping, 
 	return events, history, nil
 }
 
-func readCatalogs(ctx context.Context, store eventstore.Reader) (aggregate.Catalogs, eventstore.ExpectedRevision, error) {
-	var history aggregate.Catalogs
-	expected := eventstore.NoStream
+// readCatalogs returns the history, and of how many events it is made.
+func readCatalogs(ctx context.Context, store eventstore.Reader) (history aggregate.Catalogs, events uint64, err error) {
 	for e, err := range store.ReadStream(ctx, catalogStream, 0, eventstore.Forwards, 0) {
 		if errors.Is(err, eventstore.ErrStreamNotFound) {
 			break
 		}
 		if err != nil {
-			return history, expected, fmt.Errorf("read the catalogs: %w", err)
+			return history, events, fmt.Errorf("read the catalogs: %w", err)
 		}
-		expected = eventstore.Exactly(e.Revision)
+		events = uint64(e.Revision) + 1
 		if history, err = history.Evolve(e.Type, e.Data); err != nil {
-			return history, expected, fmt.Errorf("read the catalogs: revision %d: %w", e.Revision, err)
+			return history, events, fmt.Errorf("read the catalogs: revision %d: %w", e.Revision, err)
 		}
 	}
-	return history, expected, nil
+	return history, events, nil
+}
+
+// behind expects a stream of so many events.
+func behind(events uint64) eventstore.ExpectedRevision {
+	if events == 0 {
+		return eventstore.NoStream
+	}
+	return eventstore.Exactly(eventstore.Revision(events - 1))
 }
