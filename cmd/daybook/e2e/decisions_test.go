@@ -39,20 +39,24 @@ func decide(t *testing.T, dir string, args ...string) (d decided) {
 // send makes a request with a JSON body.
 func (s *server) send(method, path, key, body string, header ...string) answer {
 	s.t.Helper()
-	req, err := http.NewRequest(method, s.base+path, strings.NewReader(body))
+	a, err := s.trySend(method, path, key, body, header...)
 	if err != nil {
 		s.t.Fatal(err)
+	}
+	return a
+}
+
+func (s *server) trySend(method, path, key, body string, header ...string) (answer, error) {
+	req, err := http.NewRequest(method, s.base+path, strings.NewReader(body))
+	if err != nil {
+		return answer{}, err
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Authorization", "Bearer "+key)
 	for i := 0; i+1 < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}
-	a, err := do(client, req)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return a
+	return do(client, req)
 }
 
 // TestWaiversByCommand grants and revokes beside a server and without one. What

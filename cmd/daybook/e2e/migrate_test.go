@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -89,6 +90,38 @@ func sameEvents(a, b []eventstore.RecordedEvent) bool {
 	})
 }
 
+// unposted counts the journal's entries behind the checkpoint of posting.
+func unposted(t *testing.T, dir string) int {
+	t.Helper()
+	store := openReader(t, dir)
+	defer store.Close()
+	var epoch, at struct {
+		Epoch    string
+		Position eventstore.Position
+	}
+	for e, err := range store.ReadStream(t.Context(), "store-main", 0, eventstore.Forwards, 1) {
+		if err := errors.Join(err, json.Unmarshal(e.Data, &epoch)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for e, err := range store.ReadStream(t.Context(), "checkpoint-posting", eventstore.LastRevision, eventstore.Backwards, 1) {
+		if err := errors.Join(err, json.Unmarshal(e.Data, &at)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if at.Epoch != epoch.Epoch || at.Position == 0 {
+		t.Errorf("the checkpoint is %+v, the store's epoch %s", at, epoch.Epoch)
+	}
+	behind := 0
+	for _, err := range store.ReadAll(t.Context(), at.Position, eventstore.Forwards, eventstore.Filter{Prefixes: []string{"stripeEvent-"}}, 0) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		behind++
+	}
+	return behind
+}
+
 // TestAMigratedStoreAnswersTheSame fills an embedded store with all that there
 // can be in one, ends its server by SIGKILL, moves to a cluster, and asks again.
 func TestAMigratedStoreAnswersTheSame(t *testing.T) {
@@ -109,7 +142,7 @@ func migratedStoreAnswersTheSame(t *testing.T, target cluster) {
 		t.Errorf("migrating what is served: %+v", o)
 	}
 	s.kill()
-	original := copiedLog(t, openReader(t, s.dir))
+	original, behind := copiedLog(t, openReader(t, s.dir)), unposted(t, s.dir)
 	m := mustMigrate(t, s.dir, target)
 	if again := mustMigrate(t, s.dir, target); m.Already || !again.Already || again.SHA256 != m.SHA256 || again.Epoch != m.Epoch || m.Events != len(original) || m.CopyOf == m.Epoch {
 		t.Errorf("migrated %d events: %+v, then %+v", len(original), m, again)
@@ -118,6 +151,9 @@ func migratedStoreAnswersTheSame(t *testing.T, target cluster) {
 	serveFrom(t, s.dir, target)
 	if !sameEvents(original, copiedLog(t, openReader(t, s.dir))) {
 		t.Error("the copied log is another one")
+	}
+	if n := unposted(t, s.dir); n != behind || behind == 0 {
+		t.Errorf("%d entries are to be posted yet, before the migration %d", n, behind)
 	}
 
 	s = start(t, development(s.dir))
@@ -321,6 +357,9 @@ func TestAKilledMigrationIsGoneOnWith(t *testing.T) {
 	serveFrom(t, dir, target)
 	if !sameEvents(original, copiedLog(t, openReader(t, dir))) {
 		t.Error("the copied log is another one")
+	}
+	if n := unposted(t, dir); n != 0 {
+		t.Errorf("%d entries of a store where all were posted are to be posted", n)
 	}
 	s := start(t, development(dir))
 	wantExpected(t, s, run)

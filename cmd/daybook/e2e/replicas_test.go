@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -292,6 +293,48 @@ func TestReplicasKnowWhatWasRepudiated(t *testing.T) {
 		}
 		if found := s.stream("subscription-sub_2"); len(found) > 0 {
 			t.Errorf("posted: %+v", found)
+		}
+		s.stop()
+	}
+}
+
+// TestReplicasDecideOnce asks both nodes for one waiver at the same moment, as a
+// client does that got no answer, and then for two blocks.
+func TestReplicasDecideOnce(t *testing.T) {
+	t.Parallel()
+	r := startReplicas(t, cluster{esdbtest.Start(t).URL(), "daybook."}, 2)
+	ask := func(what, body string, header ...string) []answer {
+		t.Helper()
+		answers := make([]answer, len(r.of))
+		var asking sync.WaitGroup
+		for i, s := range r.both() {
+			asking.Go(func() {
+				var err error
+				if answers[i], err = s.trySend(http.MethodPost, "/v1/accounts/acme/"+what, devKey, body, header...); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		asking.Wait()
+		return answers
+	}
+	for i := range 10 {
+		granted := ask("waivers", `{"tier":"premium","reason":"`+why+`"}`, "Idempotency-Key", fmt.Sprint("key-", i))
+		if granted[0].status != http.StatusCreated || granted[1].status != http.StatusCreated || string(granted[0].body) != string(granted[1].body) {
+			t.Fatalf("%d %s, and %d %s", granted[0].status, granted[0].body, granted[1].status, granted[1].body)
+		}
+	}
+	blocked := ask("block", `{"reason":"`+why+`"}`)
+	if blocked[0].status != http.StatusOK || blocked[1].status != http.StatusOK {
+		t.Fatalf("%d %s, and %d %s", blocked[0].status, blocked[0].body, blocked[1].status, blocked[1].body)
+	}
+	for _, s := range r.both() {
+		s.settle()
+		if e := s.entitlement("acme"); e.Source != "blocked" {
+			t.Errorf("%+v", e)
+		}
+		if events := s.stream("account-acme"); len(events) != 11 {
+			t.Errorf("recorded: %+v", events)
 		}
 		s.stop()
 	}
