@@ -22,8 +22,10 @@ const catalogStream eventstore.Stream = "catalog-main"
 type catalogBook struct {
 	store   eventstore.Store
 	history atomic.Pointer[aggregate.Catalogs]
-	// news says that the stream may have grown, by this node or another.
+	// news says that the stream may have grown, by this node or another; told
+	// counts the events that it has at least.
 	news chan struct{}
+	told atomic.Uint64
 	// writing lets one change at a time happen here; other nodes are told by the
 	// store. What follows is used under it.
 	writing sync.Mutex
@@ -68,16 +70,24 @@ func (b *catalogBook) load(ctx context.Context) (bool, error) {
 	return history.Current() != nil, nil
 }
 
-// look says that the stream may have grown.
-func (b *catalogBook) look() {
+// look says that the stream has got as far as a revision at least.
+func (b *catalogBook) look(at eventstore.Revision) {
+	for told := b.told.Load(); told <= uint64(at); told = b.told.Load() {
+		b.told.CompareAndSwap(told, uint64(at)+1)
+	}
+	b.again()
+}
+
+func (b *catalogBook) again() {
 	select {
 	case b.news <- struct{}{}:
 	default: // it is known
 	}
 }
 
-// lookEvery is how often it is tried to read the stream when that fails.
-const lookEvery = 5 * time.Second
+// lookEvery is how often the stream is read that cannot be read, or is not yet,
+// on a node that lags, what it was said to be.
+const lookEvery = time.Second
 
 // follow reads the history again whenever it may have grown, until ctx ends: the
 // nodes of one store decide by the same catalogs.
@@ -90,28 +100,32 @@ func (b *catalogBook) follow(ctx context.Context, log logrus.FieldLogger) {
 		}
 		if _, err := b.load(ctx); err != nil {
 			log.WithError(err).Warn("the catalogs could not be read again")
-			time.AfterFunc(lookEvery, b.look)
+			time.AfterFunc(lookEvery, b.again)
 			continue
 		}
-		b.notice(log)
+		if b.notice(log) < b.told.Load() {
+			time.AfterFunc(lookEvery, b.again)
+		}
 	}
 }
 
-// notice tells of a catalog that another node has put in force.
-func (b *catalogBook) notice(log logrus.FieldLogger) {
+// notice tells of a catalog that another node has put in force. It returns how
+// many events the history is made of.
+func (b *catalogBook) notice(log logrus.FieldLogger) uint64 {
 	b.writing.Lock()
 	defer b.writing.Unlock()
 	hash := b.History().CurrentHash()
 	if hash == b.noticed {
-		return
+		return b.events
 	}
 	b.noticed = hash
 	log = log.WithField("catalog", hash)
 	if b.configured == "" || hash == b.configured {
 		log.Info("another node has adopted a catalog")
-		return
+	} else {
+		log.WithField("configured", b.configured).Warn("another node has adopted another catalog than this node's: configure the same one on all")
 	}
-	log.WithField("configured", b.configured).Warn("another node has adopted another catalog than this node's: configure the same one on all")
+	return b.events
 }
 
 // adopt puts a catalog in force, by recording it, unless it is already.
