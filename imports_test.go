@@ -53,6 +53,8 @@ var rooms = []room{
 		why: "the contract knows bytes: no billing, no driver"},
 	{name: "eventstore/eventstoretest", owns: []string{"./eventstore/eventstoretest"}, never: join([]string{"./aggregate/..."}, drivers, adapters),
 		why: "a kit that knew a store would be bent to it"},
+	{name: "eventstore/migration", owns: []string{"./eventstore/migration"}, never: join([]string{"./aggregate/..."}, drivers, adapters, stripe, loggers),
+		why: "what copies any store into any other knows bytes, too"},
 	{name: "eventstore/sqlite", owns: []string{"./eventstore/sqlite"},
 		never: join(stripe, []string{"./aggregate/...", "./intake/...", "./projections/...", "./api/...", "./cmd/..."}),
 		why:   "an adapter points inward, to the contract alone"},

@@ -145,9 +145,13 @@ type ProposedEvent struct {
 	Frozen bool
 }
 
-// MaxAppendBytes bounds data, metadata and type of one append together, as
-// EventStoreDB up to 25.0 does with its default settings.
+// MaxAppendBytes bounds the events of one append together, as EventStoreDB up to
+// 25.0 does with its default settings.
 const MaxAppendBytes = 1024 * 1024
+
+// Size is what the event counts towards MaxAppendBytes: its data, its metadata,
+// and twice its type, which a server counts as UTF-16.
+func (e *ProposedEvent) Size() int { return len(e.Data) + len(e.Metadata) + 2*len(e.Type) }
 
 // RecordedEvent is an event as the store holds it. Data and Metadata must not
 // be changed: other receivers may be looking at the same bytes.

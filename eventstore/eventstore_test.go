@@ -113,7 +113,7 @@ func TestDeriveID(t *testing.T) {
 func TestValidateAppend(t *testing.T) {
 	good := ProposedEvent{ID: uuid.New(), Type: "T", Data: []byte("{}")}
 	sized := func(n int) ProposedEvent {
-		return ProposedEvent{ID: uuid.New(), Type: "T", Data: bytes.Repeat([]byte("x"), n-2), Metadata: []byte("m")}
+		return ProposedEvent{ID: uuid.New(), Type: "T", Data: bytes.Repeat([]byte("x"), n-3), Metadata: []byte("m")}
 	}
 	for _, c := range []struct {
 		what   string

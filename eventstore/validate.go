@@ -21,7 +21,7 @@ func ValidateAppend(stream Stream, events []ProposedEvent) error {
 		if e.ID == uuid.Nil || e.Type == "" {
 			return fmt.Errorf("%w: event %d for %s has no ID or no type", ErrInvalid, i, stream)
 		}
-		size += len(e.Data) + len(e.Metadata) + len(e.Type)
+		size += e.Size()
 	}
 	if size > MaxAppendBytes {
 		return fmt.Errorf("%w: %d bytes for %s, at most %d", ErrTooLarge, size, stream, MaxAppendBytes)

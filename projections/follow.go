@@ -165,6 +165,7 @@ func gatherFor(events int, work time.Duration) time.Duration {
 // zero, beside the one that keeps answering: that is the fastest way to derive
 // every subscription again. One that cannot be read is not taken.
 func (r *Runner) receiveCatalog(ctx context.Context, before []eventstore.RecordedEvent, e *eventstore.RecordedEvent) (taken bool, err error) {
+	r.opts.OnCatalog(e.Revision)
 	if n := len(before); n > 0 {
 		if err := r.flush(ctx, before, before[n-1].Position, false); err != nil {
 			return false, err

@@ -123,6 +123,7 @@ func (r *Runner) settle(ctx context.Context, plan RebuildPlan, rebuilt *applier)
 	}
 	r.moved(false)
 	r.ring()
+	r.opts.OnCatalog(0) // there may be more of them than the old model had
 	return result, nil
 }
 

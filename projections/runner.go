@@ -26,7 +26,11 @@ type Options struct {
 	// be noted in their streams. It may be called again for the same end: after
 	// an error, after a crash, after a rebuild. Nil tells nobody.
 	OnDue func(ctx context.Context, account string, subscriptions []string, now time.Time) error
-	Log   logrus.FieldLogger
+	// OnCatalog is told that the stream of the catalogs has got as far as a
+	// revision at least, by this node or another. It must not wait. Nil tells
+	// nobody.
+	OnCatalog func(eventstore.Revision)
+	Log       logrus.FieldLogger
 
 	// BatchEvents bounds the events of one transaction; 0 means 4000.
 	BatchEvents int
@@ -87,6 +91,9 @@ func NewRunner(opts Options) *Runner {
 	}
 	if opts.RefoldFrom <= 0 {
 		opts.RefoldFrom = 20_000
+	}
+	if opts.OnCatalog == nil {
+		opts.OnCatalog = func(eventstore.Revision) {}
 	}
 	if opts.Sleep == nil {
 		opts.Sleep = func(ctx context.Context, t time.Time) error { return sleep(ctx, t.Sub(opts.Now())) }

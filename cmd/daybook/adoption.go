@@ -20,9 +20,31 @@ const catalogStream eventstore.Stream = "catalog-main"
 type catalogBook struct {
 	store   eventstore.Store
 	history atomic.Pointer[aggregate.Catalogs]
-	// writing lets one change at a time happen here, so that an older history
-	// never takes the place of a newer one; other processes are told by the store.
+	// news says that the stream may have grown, by this node or another; told
+	// counts the events that it has at least.
+	news chan struct{}
+	told atomic.Uint64
+	// writing lets one change at a time happen here; other nodes are told by the
+	// store. What follows is used under it.
 	writing sync.Mutex
+	// events counts those of the stream that the history is made of, so that an
+	// older one, of a node that lags, never takes the place of a newer one.
+	events uint64
+	// configured is the hash of the catalog that this node was told to adopt,
+	// noticed that of the one last known to be in force.
+	configured, noticed string
+}
+
+func newCatalogBook(store eventstore.Store) *catalogBook {
+	return &catalogBook{store: store, news: make(chan struct{}, 1)}
+}
+
+// keep takes a history of so many events, unless it is older than the one held.
+func (b *catalogBook) keep(history aggregate.Catalogs, events uint64) {
+	if events >= b.events {
+		b.history.Store(&history)
+		b.events = events
+	}
 }
 
 // History returns the catalogs that were in force, up to the present one.
@@ -33,11 +55,16 @@ func (b *catalogBook) Current() *aggregate.Catalog { return b.History().Current(
 
 // load reads the history, and reports whether it has a catalog at all.
 func (b *catalogBook) load(ctx context.Context) (bool, error) {
-	history, _, err := readCatalogs(ctx, b.store)
+	b.writing.Lock()
+	defer b.writing.Unlock()
+	history, events, err := readCatalogs(ctx, b.store)
 	if err != nil {
 		return false, err
 	}
-	b.history.Store(&history)
+	b.keep(history, events)
+	if b.noticed == "" {
+		b.noticed = history.CurrentHash()
+	}
 	return history.Current() != nil, nil
 }
 
@@ -48,24 +75,23 @@ type continuation struct {
 }
 
 // change records what decide adds to the history that it is shown, if anything.
-// With a conflict, somebody else wrote, and it is decided anew.
+// With a conflict, somebody else wrote, and it is decided anew. It is called
+// under writing.
 func (b *catalogBook) change(ctx context.Context, decide func(*continuation) error) (changed bool, err error) {
-	b.writing.Lock()
-	defer b.writing.Unlock()
 	for {
-		history, expected, err := readCatalogs(ctx, b.store)
+		history, there, err := readCatalogs(ctx, b.store)
 		if err != nil {
 			return false, err
 		}
-		b.history.Store(&history)
+		b.keep(history, there)
 		c := &continuation{history: history}
 		if err := decide(c); err != nil || len(c.events) == 0 {
 			return false, err
 		}
-		_, err = b.store.Append(ctx, catalogStream, expected, c.events...)
+		_, err = b.store.Append(ctx, catalogStream, behind(there), c.events...)
 		switch {
 		case err == nil:
-			b.history.Store(&c.history)
+			b.keep(c.history, there+uint64(len(c.events)))
 			return true, nil
 		case !eventstore.IsConflict(err):
 			return false, fmt.Errorf("record in %s: %w", catalogStream, err)
@@ -75,7 +101,9 @@ func (b *catalogBook) change(ctx context.Context, decide func(*continuation) err
 
 // adopt puts a catalog in force, by recording it, unless it is already.
 func (b *catalogBook) adopt(ctx context.Context, catalog *aggregate.Catalog, now time.Time) (adopted bool, err error) {
-	return b.change(ctx, func(c *continuation) error {
+	b.writing.Lock()
+	defer b.writing.Unlock()
+	adopted, err = b.change(ctx, func(c *continuation) error {
 		if c.history.CurrentHash() == catalog.Hash() {
 			return nil
 		}
@@ -85,11 +113,17 @@ func (b *catalogBook) adopt(ctx context.Context, catalog *aggregate.Catalog, now
 		c.events, c.history = append(c.events, event), c.history.With(adoption)
 		return err
 	})
+	if err == nil {
+		b.configured, b.noticed = catalog.Hash(), catalog.Hash()
+	}
+	return adopted, err
 }
 
 // mapPrices records what prices were first matched to by their lookup key,
 // unless something that was seen before is recorded of them.
 func (b *catalogBook) mapPrices(ctx context.Context, mappings []aggregate.PriceMapping, now time.Time) error {
+	b.writing.Lock()
+	defer b.writing.Unlock()
 	for part := range slices.Chunk(mappings, mappingsAtOnce) {
 		if _, err := b.change(ctx, func(c *continuation) error { return c.mapPrices(part, now) }); err != nil {
 			return err
@@ -104,6 +138,8 @@ const mappingsAtOnce = 200
 // withdrawPrices records, in one append, that mappings count no more, and those
 // that take their place.
 func (b *catalogBook) withdrawPrices(ctx context.Context, withdrawals []aggregate.MappingWithdrawal, instead []aggregate.PriceMapping, now time.Time) error {
+	b.writing.Lock()
+	defer b.writing.Unlock()
 	_, err := b.change(ctx, func(c *continuation) error {
 		return errors.Join(c.withdrawPrices(withdrawals, now), c.mapPrices(instead, now))
 	})
@@ -150,20 +186,27 @@ func (c *continuation) add(eventType, price, stripeEventID string, content any, 
 	return err
 }
 
-func readCatalogs(ctx context.Context, store eventstore.Reader) (aggregate.Catalogs, eventstore.ExpectedRevision, error) {
-	var history aggregate.Catalogs
-	expected := eventstore.NoStream
+// readCatalogs returns the history, and of how many events it is made.
+func readCatalogs(ctx context.Context, store eventstore.Reader) (history aggregate.Catalogs, events uint64, err error) {
 	for e, err := range store.ReadStream(ctx, catalogStream, 0, eventstore.Forwards, 0) {
 		if errors.Is(err, eventstore.ErrStreamNotFound) {
 			break
 		}
 		if err != nil {
-			return history, expected, fmt.Errorf("read the catalogs: %w", err)
+			return history, events, fmt.Errorf("read the catalogs: %w", err)
 		}
-		expected = eventstore.Exactly(e.Revision)
+		events = uint64(e.Revision) + 1
 		if history, err = history.Evolve(e.Type, e.Data); err != nil {
-			return history, expected, fmt.Errorf("read the catalogs: revision %d: %w", e.Revision, err)
+			return history, events, fmt.Errorf("read the catalogs: revision %d: %w", e.Revision, err)
 		}
 	}
-	return history, expected, nil
+	return history, events, nil
+}
+
+// behind expects a stream of so many events.
+func behind(events uint64) eventstore.ExpectedRevision {
+	if events == 0 {
+		return eventstore.NoStream
+	}
+	return eventstore.Exactly(eventstore.Revision(events - 1))
 }

@@ -42,7 +42,7 @@ func TestACatalogIsAdoptedOnceThoughTheClockWentBack(t *testing.T) {
 		{longer, now, false},
 		{aggregate.BuiltinCatalog(), now, true},
 	} {
-		book := &catalogBook{store: store}
+		book := newCatalogBook(store)
 		adopted, err := book.adopt(t.Context(), step.catalog, step.now)
 		if err != nil || adopted != step.want {
 			t.Fatalf("adopted %v, %v; want %v", adopted, err, step.want)
@@ -89,11 +89,11 @@ func count(t *testing.T, store eventstore.Reader, stream eventstore.Stream) int 
 func TestPricesAreMappedOnceWhileCatalogsAreAdopted(t *testing.T) {
 	store := openTestStore(t)
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	first := &catalogBook{store: store}
+	first := newCatalogBook(store)
 	if _, err := first.adopt(t.Context(), aggregate.BuiltinCatalog(), now); err != nil {
 		t.Fatal(err)
 	}
-	second := &catalogBook{store: store} // as another process has one
+	second := newCatalogBook(store) // as another process has one
 	if _, err := second.load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +118,7 @@ func TestPricesAreMappedOnceWhileCatalogsAreAdopted(t *testing.T) {
 	if n := count(t, store, catalogStream); n != 8 {
 		t.Errorf("%d events recorded, want 2 catalogs and 6 mappings", n)
 	}
-	again := &catalogBook{store: store}
+	again := newCatalogBook(store)
 	if found, err := again.load(t.Context()); err != nil || !found {
 		t.Fatal(found, err)
 	}

@@ -26,6 +26,9 @@ type founded struct {
 	// Livemode is the mode whose events are posted: a store belongs to one.
 	Livemode  bool      `json:"livemode"`
 	FoundedAt time.Time `json:"founded_at"`
+	// CopyOf is the founding of the store that this one is a copy of, nil for one
+	// that began empty. The copy is a store once migratedType says so.
+	CopyOf *founded `json:"copy_of,omitempty"`
 }
 
 // wrongModeError says that a store belongs to the other mode.
@@ -41,6 +44,14 @@ func modeName(live bool) string {
 		return "live"
 	}
 	return "test"
+}
+
+// unfinishedCopyError says that a store is a copy that does not have everything
+// yet.
+type unfinishedCopyError struct{ of founded }
+
+func (e *unfinishedCopyError) Error() string {
+	return fmt.Sprintf("a migration into this store has begun and is not done (of the store with epoch %s): run daybook migrate again, with the data dir that it comes from", e.of.Epoch)
 }
 
 // foundStore returns what the store is, and makes it so if it is new. Of two
@@ -72,17 +83,32 @@ func appendFounding(ctx context.Context, store eventstore.Store, f founded) erro
 	return err
 }
 
+// readFounding returns what a store is. One that is not there gives
+// eventstore.ErrStreamNotFound, half a copy *unfinishedCopyError.
 func readFounding(ctx context.Context, store eventstore.Reader) (founded, error) {
-	var f founded
-	for e, err := range store.ReadStream(ctx, storeStream, 0, eventstore.Forwards, 1) {
-		if err != nil {
-			return f, fmt.Errorf("read what the store is: %w", err)
+	f, copied, err := readLineage(ctx, store)
+	if err == nil && f.CopyOf != nil && copied == nil {
+		err = &unfinishedCopyError{of: *f.CopyOf}
+	}
+	return f, err
+}
+
+// readLineage returns what a store is, and for a finished copy what was copied.
+func readLineage(ctx context.Context, store eventstore.Reader) (f founded, copied *migrated, err error) {
+	for e, err := range store.ReadStream(ctx, storeStream, 0, eventstore.Forwards, 0) {
+		switch {
+		case err != nil:
+		case e.Type == foundedType:
+			err = json.Unmarshal(e.Data, &f)
+		case e.Type == migratedType:
+			copied = &migrated{}
+			err = json.Unmarshal(e.Data, copied)
 		}
-		if err := json.Unmarshal(e.Data, &f); err != nil {
-			return f, fmt.Errorf("read what the store is: %w", err)
+		if err != nil {
+			return f, nil, fmt.Errorf("read what the store is: %w", err)
 		}
 	}
-	return f, nil
+	return f, copied, nil
 }
 
 // ownEvent makes an event of the program's own, with a new ID.

@@ -44,7 +44,8 @@ func run(ctx context.Context, args []string) int {
 	var faults config.Faults
 	var usage *usageError
 	var mode *wrongModeError
-	if errors.As(err, &faults) || errors.As(err, &usage) || errors.As(err, &mode) {
+	var left *leftError
+	if errors.As(err, &faults) || errors.As(err, &usage) || errors.As(err, &mode) || errors.As(err, &left) {
 		return exitUsage
 	}
 	return exitFault

@@ -24,6 +24,7 @@ import (
 
 // The files of a data dir.
 func storePath(dir string) string  { return filepath.Join(dir, "daybook.db") }
+func leftPath(dir string) string   { return storePath(dir) + ".migrated" }
 func modelPath(dir string) string  { return filepath.Join(dir, "model.db") }
 func socketPath(dir string) string { return filepath.Join(dir, "daybook.sock") }
 
@@ -74,7 +75,7 @@ func openNode(ctx context.Context, cfg *config.Config, log logrus.FieldLogger) (
 	if n.about, err = foundStore(ctx, n.store, cfg.Livemode, systemClock()); err != nil {
 		return nil, err
 	}
-	n.catalogs = &catalogBook{store: n.store}
+	n.catalogs = newCatalogBook(n.store)
 	if present, err := n.catalogs.load(ctx); err != nil {
 		return nil, err
 	} else if !present {
@@ -110,7 +111,7 @@ func (n *node) assemble() {
 	})
 	n.runner = projections.NewRunner(projections.Options{
 		Store: n.store, Model: n.model, Epoch: n.about.Epoch, Livemode: n.cfg.Livemode,
-		Now: systemClock, OnDue: n.noteGraceEnd, Log: n.log,
+		Now: systemClock, OnDue: n.noteGraceEnd, OnCatalog: n.catalogs.look, Log: n.log,
 		Rebuild: projections.RebuildOptions{Dir: n.cfg.DataDir, Readers: rebuildReaders(n.cfg)},
 	})
 	n.decisions = decisions.NewBook(decisions.Config{Store: n.store, Catalogs: n.catalogs.History, Now: systemClock, AwaitModel: n.runner.WaitFor})
@@ -146,6 +147,7 @@ func (n *node) run(ctx context.Context, postToo bool) error {
 		group.Go(func() error { return n.poster.Run(ctx) })
 	}
 	group.Go(func() error { return ignoreEnd(ctx, n.runner.Run(ctx)) })
+	group.Go(func() error { n.catalogs.follow(ctx, n.log); return nil })
 	group.Go(func() error { n.probe.Run(ctx, probeEvery); return nil })
 	group.Go(func() error { keepGarbageRoom(ctx, n.runner.Rebuilding); return nil })
 	return group.Wait()

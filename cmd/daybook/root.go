@@ -26,7 +26,7 @@ func newRoot() *cobra.Command {
 	root.CompletionOptions.HiddenDefaultCmd = true
 	config.AddFlags(root.PersistentFlags())
 	root.AddCommand(
-		serveCommand(), simulateCommand(), ingestCommand(), rebuildCommand(),
+		serveCommand(), simulateCommand(), ingestCommand(), rebuildCommand(), migrateCommand(),
 		eventsCommand(), showCommand(), failuresCommand(),
 		repostCommand(), repudiateCommand(),
 		waiverCommand(), blockCommand(), unblockCommand(), graceCommand(), catalogCommand(),

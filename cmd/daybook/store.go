@@ -55,6 +55,9 @@ func openStore(ctx context.Context, cfg *config.Config, log logrus.FieldLogger) 
 		}
 		return s, nil
 	}
+	if err := refuseLeft(cfg.DataDir); err != nil {
+		return nil, err
+	}
 	s, err := storesqlite.Open(ctx, storePath(cfg.DataDir), storesqlite.Options{Report: reportFinding(log), CheckAfter: checkAfter})
 	if err != nil {
 		return nil, err
@@ -95,10 +98,7 @@ var errNoStore = errors.New("run daybook serve to found one")
 // make nothing of a new one.
 func storeExists(ctx context.Context, cfg *config.Config) error {
 	if storeKind(cfg) == embeddedKind {
-		if _, err := os.Stat(storePath(cfg.DataDir)); errors.Is(err, os.ErrNotExist) {
-			return fmt.Errorf("there is no store in %s yet: %w, or name another --data-dir", cfg.DataDir, errNoStore)
-		}
-		return nil
+		return embeddedExists(cfg.DataDir)
 	}
 	store, err := openStoreReader(ctx, cfg)
 	if err != nil {
@@ -112,6 +112,13 @@ func storeExists(ctx context.Context, cfg *config.Config) error {
 	return err
 }
 
+func embeddedExists(dir string) error {
+	if _, err := os.Stat(storePath(dir)); errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("there is no store in %s yet: %w, or name another --data-dir", dir, errNoStore)
+	}
+	return nil
+}
+
 // ownership is the claim of one process to be a data dir's only writer, where
 // no embedded store in it makes that claim.
 type ownership struct{ lock *flock.Flock }
@@ -123,7 +130,11 @@ func own(cfg *config.Config) (*ownership, error) {
 	if storeKind(cfg) == embeddedKind {
 		return &ownership{}, nil // opening it does that
 	}
-	path := storePath(cfg.DataDir) + ".lock"
+	return ownDir(cfg.DataDir)
+}
+
+func ownDir(dir string) (*ownership, error) {
+	path := storePath(dir) + ".lock"
 	lock := flock.New(path)
 	taken, err := lock.TryLock()
 	if err != nil {
@@ -131,7 +142,7 @@ func own(cfg *config.Config) (*ownership, error) {
 	}
 	if !taken {
 		pid, _ := os.ReadFile(path) // it is for people; an owner that just begins has not written it yet
-		return nil, fmt.Errorf("the data dir %s is in use by process %s", cfg.DataDir, strings.TrimSpace(string(pid)))
+		return nil, fmt.Errorf("the data dir %s is in use by process %s", dir, strings.TrimSpace(string(pid)))
 	}
 	if err := os.WriteFile(path, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o600); err != nil {
 		return nil, errors.Join(fmt.Errorf("lock the data dir: %w", err), lock.Unlock())

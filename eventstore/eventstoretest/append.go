@@ -194,7 +194,7 @@ func invalid(s *subject) {
 
 func tooLarge(s *subject) {
 	big := event("big")
-	big.Data = bytes.Repeat([]byte("x"), eventstore.MaxAppendBytes-len(big.Metadata)-len(big.Type)+1)
+	big.Data = bytes.Repeat([]byte("x"), eventstore.MaxAppendBytes-len(big.Metadata)-2*len(big.Type)+1)
 	_, err := s.Append(s.ctx, "order-1", eventstore.NoStream, big)
 	s.fail(err, eventstore.ErrTooLarge)
 

@@ -159,7 +159,7 @@ func portions(events []eventstore.ProposedEvent) [][]eventstore.ProposedEvent {
 	var cut [][]eventstore.ProposedEvent
 	begin, size := 0, 0
 	for i, e := range events {
-		more := len(e.Data) + len(e.Metadata) + len(e.Type)
+		more := e.Size()
 		if i > begin && size+more > portionBytes {
 			cut = append(cut, events[begin:i])
 			begin, size = i, 0

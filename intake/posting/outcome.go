@@ -191,11 +191,24 @@ func readOutcomes(ctx context.Context, store eventstore.Reader) (map[string]stri
 		if err != nil {
 			return nil, fmt.Errorf("read what could not be posted: %w", err)
 		}
-		if id := e.Stream.ID(); outcomes[id] != RepudiatedType {
-			outcomes[id] = e.Type
-		}
+		addOutcome(outcomes, &e)
 	}
 	return outcomes, nil
+}
+
+func addOutcome(outcomes map[string]string, e *eventstore.RecordedEvent) {
+	if id := e.Stream.ID(); outcomes[id] != RepudiatedType {
+		outcomes[id] = e.Type
+	}
+}
+
+// takeOutcome takes in an outcome as it is filed: what is repudiated at another
+// node is posted here no more either, and what failed there is repaired here.
+func (p *Poster) takeOutcome(e *eventstore.RecordedEvent) {
+	addOutcome(p.outcomes, e)
+	if e.Type == RepudiatedType {
+		p.markRepudiated(e.Stream.ID())
+	}
 }
 
 // withOutcome lists the Stripe events of one latest outcome, in order.

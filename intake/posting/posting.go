@@ -85,7 +85,7 @@ type Poster struct {
 	unwritten bool
 	lastWrite time.Time
 
-	// outcomes are those filed when following began; Run's alone.
+	// outcomes are the latest that were filed, by any node; Run's alone.
 	outcomes map[string]string
 	// repudiated holds the Stripe events that are never posted. It is replaced,
 	// under mu, and never changed.
@@ -194,12 +194,15 @@ func (p *Poster) follow(ctx context.Context) error {
 		return err
 	}
 	batch, size := make([]eventstore.RecordedEvent, 0, batchSize), 0
-	filter := eventstore.Filter{Prefixes: []string{intake.JournalCategory + "-"}}
+	filter := eventstore.Filter{Prefixes: []string{intake.JournalCategory + "-", FailureCategory + "-"}}
 	for msg, err := range p.Store.Follow(ctx, from, filter) {
-		if err != nil {
+		switch {
+		case err != nil:
 			return fmt.Errorf("follow the journal: %w", err)
-		}
-		if msg.Event != nil {
+		case msg.Event == nil:
+		case msg.Event.Stream.Category() == FailureCategory:
+			p.takeOutcome(msg.Event)
+		default:
 			batch = append(batch, *msg.Event)
 			size += len(msg.Event.Data)
 		}
@@ -239,7 +242,8 @@ func (p *Poster) postBatch(ctx context.Context, batch []eventstore.RecordedEvent
 			g.BehindSince = done.receivedAt
 		}
 	})
-	return p.checkpoint(ctx, msg.Position)
+	p.checkpoint(ctx, msg.Position)
+	return nil
 }
 
 // Conclude notes what time alone has brought about for a subscription: that its

@@ -27,42 +27,48 @@ type checkpointed struct {
 }
 
 // start finds where to go on: where this process stopped, else the checkpoint.
-// A checkpoint of another store's epoch counts positions that mean nothing here.
 func (p *Poster) start(ctx context.Context) (eventstore.Position, error) {
 	if at := p.Progress().Position; at > 0 {
 		return at, nil
 	}
-	for e, err := range p.Store.ReadStream(ctx, CheckpointStream, eventstore.LastRevision, eventstore.Backwards, 1) {
+	return Checkpoint(ctx, p.Store, p.Epoch)
+}
+
+// Checkpoint returns the place in the log up to which everything is posted, 0 if
+// nothing says so. A checkpoint of another store's epoch counts positions that
+// mean nothing in this one.
+func Checkpoint(ctx context.Context, store eventstore.Reader, epoch string) (eventstore.Position, error) {
+	at, _, err := latestCheckpoint(ctx, store, epoch)
+	return at, err
+}
+
+// latestCheckpoint also returns what to expect of the stream when the next is
+// written.
+func latestCheckpoint(ctx context.Context, store eventstore.Reader, epoch string) (eventstore.Position, eventstore.ExpectedRevision, error) {
+	for e, err := range store.ReadStream(ctx, CheckpointStream, eventstore.LastRevision, eventstore.Backwards, 1) {
 		if errors.Is(err, eventstore.ErrStreamNotFound) {
-			return 0, nil
-		}
-		if err != nil {
-			return 0, fmt.Errorf("read the posting checkpoint: %w", err)
+			break
 		}
 		var c checkpointed
-		if err := json.Unmarshal(e.Data, &c); err != nil {
-			return 0, fmt.Errorf("read the posting checkpoint: %w", err)
+		if err == nil {
+			err = json.Unmarshal(e.Data, &c)
 		}
-		if c.Epoch == p.Epoch {
-			return c.Position, nil
+		if err != nil {
+			return 0, eventstore.NoStream, fmt.Errorf("read the posting checkpoint: %w", err)
 		}
+		if c.Epoch != epoch {
+			c.Position = 0
+		}
+		return c.Position, eventstore.Exactly(e.Revision), nil
 	}
-	return 0, nil
+	return 0, eventstore.NoStream, nil
 }
 
-// checkpoint writes how far posting is, at most every few seconds. A write that
-// fails costs work after a restart, and nothing else.
-func (p *Poster) checkpoint(ctx context.Context, at eventstore.Position) error {
-	now := p.Now()
-	if !p.unwritten || now.Sub(p.lastWrite) < checkpointEvery {
-		return nil
-	}
-	p.lastWrite = now
-	return p.writeCheckpoint(ctx, at, now)
-}
-
-func (p *Poster) writeCheckpoint(ctx context.Context, at eventstore.Position, now time.Time) error {
-	data, err := json.Marshal(checkpointed{Schema: 1, Epoch: p.Epoch, Position: at})
+// WriteCheckpoint records that everything up to a place in the log is posted.
+// One that says more stays: of several nodes that post the same log, whoever has
+// got furthest has done the work for all.
+func WriteCheckpoint(ctx context.Context, store eventstore.Store, epoch string, at eventstore.Position, now time.Time) error {
+	data, err := json.Marshal(checkpointed{Schema: 1, Epoch: epoch, Position: at})
 	if err != nil {
 		return fmt.Errorf("encode the posting checkpoint: %w", err)
 	}
@@ -70,14 +76,36 @@ func (p *Poster) writeCheckpoint(ctx context.Context, at eventstore.Position, no
 	if err != nil {
 		return err
 	}
-	_, err = p.Store.Append(ctx, CheckpointStream, eventstore.Any, eventstore.ProposedEvent{
-		ID: uuid.New(), Type: checkpointType, Data: data, Metadata: metadata})
-	if err != nil {
+	event := eventstore.ProposedEvent{ID: uuid.New(), Type: checkpointType, Data: data, Metadata: metadata}
+	for {
+		latest, expected, err := latestCheckpoint(ctx, store, epoch)
+		if err != nil || latest >= at {
+			return err
+		}
+		_, err = store.Append(ctx, CheckpointStream, expected, event)
+		if !eventstore.IsConflict(err) { // with one, another node has just written its own
+			return err
+		}
+	}
+}
+
+// checkpoint writes how far posting is, at most every few seconds. A write that
+// fails costs work after a restart, and nothing else.
+func (p *Poster) checkpoint(ctx context.Context, at eventstore.Position) {
+	now := p.Now()
+	if !p.unwritten || now.Sub(p.lastWrite) < checkpointEvery {
+		return
+	}
+	p.lastWrite = now
+	p.writeCheckpoint(ctx, at, now)
+}
+
+func (p *Poster) writeCheckpoint(ctx context.Context, at eventstore.Position, now time.Time) {
+	if err := WriteCheckpoint(ctx, p.Store, p.Epoch, at, now); err != nil {
 		p.Log.WithError(err).Warn("the posting checkpoint could not be written")
-		return nil
+		return
 	}
 	p.unwritten = false
-	return nil
 }
 
 // lastCheckpoint writes the final checkpoint, when the work itself is over.
@@ -88,7 +116,5 @@ func (p *Poster) lastCheckpoint(ctx context.Context) {
 	at := p.Progress().Position
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	if err := p.writeCheckpoint(ctx, at, p.Now()); err != nil {
-		p.Log.WithError(err).Warn("the posting checkpoint could not be written")
-	}
+	p.writeCheckpoint(ctx, at, p.Now())
 }

@@ -27,6 +27,9 @@ type Setting struct {
 // Settings lists every value in force and where it came from, secrets masked.
 func (c *Config) Settings() []Setting { return slices.Clone(c.settings) }
 
+// EventStoreHosts is the connection string as it may be shown: its hosts only.
+func (c *Config) EventStoreHosts() string { return maskURL(c.EventStoreURL) }
+
 func (p *parser) report(c *Config) []Setting {
 	settings := make([]Setting, 0, len(variables)+1)
 	for _, v := range variables {

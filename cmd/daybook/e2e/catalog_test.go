@@ -53,7 +53,12 @@ func pricedEvent(id, kind, sub, status string, at time.Time, price, lookup, prod
 // each rule, and nowhere.
 func TestCatalogCheck(t *testing.T) {
 	t.Parallel()
-	s := start(t, development(""))
+	onEachStore(t, catalogCheck)
+}
+
+func catalogCheck(t *testing.T, dir string) {
+	t.Helper()
+	s := start(t, development(dir))
 	at := quietTime()
 	const created, deleted = "customer.subscription.created", "customer.subscription.deleted"
 	s.mustDeliver(pricedEvent("evt_k1", created, "sub_k1", "active", at, "price_basic", "", "prod_x"), "recorded")

@@ -118,6 +118,17 @@ func (l *load) sendOne(s *server, stopped <-chan struct{}) bool {
 		return false
 	}
 	a, err := s.deliver(d.Body)
+	l.note(d, a, err)
+	select {
+	case <-stopped:
+		return false
+	default:
+		return err == nil
+	}
+}
+
+// note takes down what a delivery was answered.
+func (l *load) note(d simulate.Delivery, a answer, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err == nil && a.status == http.StatusOK {
@@ -126,12 +137,6 @@ func (l *load) sendOne(s *server, stopped <-chan struct{}) bool {
 	} else {
 		l.failed++
 		l.again = append(l.again, d)
-	}
-	select {
-	case <-stopped:
-		return false
-	default:
-		return err == nil
 	}
 }
 

@@ -39,27 +39,36 @@ func decide(t *testing.T, dir string, args ...string) (d decided) {
 // send makes a request with a JSON body.
 func (s *server) send(method, path, key, body string, header ...string) answer {
 	s.t.Helper()
-	req, err := http.NewRequest(method, s.base+path, strings.NewReader(body))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("Authorization", "Bearer "+key)
-	for i := 0; i+1 < len(header); i += 2 {
-		req.Header.Set(header[i], header[i+1])
-	}
-	a, err := do(client, req)
+	a, err := s.trySend(method, path, key, body, header...)
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	return a
 }
 
+func (s *server) trySend(method, path, key, body string, header ...string) (answer, error) {
+	req, err := http.NewRequest(method, s.base+path, strings.NewReader(body))
+	if err != nil {
+		return answer{}, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Authorization", "Bearer "+key)
+	for i := 0; i+1 < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	return do(client, req)
+}
+
 // TestWaiversByCommand grants and revokes beside a server and without one. What
 // a command has done can be seen when it ends.
 func TestWaiversByCommand(t *testing.T) {
 	t.Parallel()
-	s := start(t, development(""))
+	onEachStore(t, waiversByCommand)
+}
+
+func waiversByCommand(t *testing.T, dir string) {
+	t.Helper()
+	s := start(t, development(dir))
 	granted := decide(t, s.dir, "waiver", "grant", "acme", "--tier", "premium", "--reason", why, "--expires", "30d")
 	if e := s.entitlement("acme"); e.Tier != "premium" || e.Source != "waiver" || e.Reason != "waiver" {
 		t.Errorf("granted: %+v", e)
@@ -106,7 +115,12 @@ func TestWaiversByCommand(t *testing.T) {
 // TestAWaiverEndsOnTheSecond grants one by the API and asks until it has ended.
 func TestAWaiverEndsOnTheSecond(t *testing.T) {
 	t.Parallel()
-	s := start(t, development(""))
+	onEachStore(t, aWaiverEndsOnTheSecond)
+}
+
+func aWaiverEndsOnTheSecond(t *testing.T, dir string) {
+	t.Helper()
+	s := start(t, development(dir))
 	ends := time.Now().Add(4 * time.Second).Truncate(time.Second).UTC()
 	body := fmt.Sprintf(`{"tier":"premium","reason":%q,"expires_at":%q}`, why, ends.Format(time.RFC3339))
 	first := s.send(http.MethodPost, "/v1/accounts/acme/waivers", devKey, body, "Idempotency-Key", "k-1")
@@ -142,7 +156,12 @@ func TestAWaiverEndsOnTheSecond(t *testing.T) {
 // TestBlockBeatsEverything blocks an account that pays, by command and by API.
 func TestBlockBeatsEverything(t *testing.T) {
 	t.Parallel()
-	s := start(t, development(""))
+	onEachStore(t, blockBeatsEverything)
+}
+
+func blockBeatsEverything(t *testing.T, dir string) {
+	t.Helper()
+	s := start(t, development(dir))
 	s.mustDeliver(subscriptionEvent("evt_b1", "customer.subscription.created", "sub_b", "acme", "active", quietTime(), ""), "recorded")
 	s.settle()
 	if d := decide(t, s.dir, "block", "acme", "--reason", "abuse of the service"); d.Block == nil || d.Block.BlockedBy != "ann" {
@@ -173,7 +192,12 @@ func TestBlockBeatsEverything(t *testing.T) {
 // TestGraceIsExtended brings back an account whose grace has run out.
 func TestGraceIsExtended(t *testing.T) {
 	t.Parallel()
-	s := start(t, development(""))
+	onEachStore(t, graceIsExtended)
+}
+
+func graceIsExtended(t *testing.T, dir string) {
+	t.Helper()
+	s := start(t, development(dir))
 	failed := time.Now().Add(-48 * time.Hour).Truncate(time.Second)
 	s.mustDeliver(subscriptionEvent("evt_x1", "customer.subscription.created", "sub_x", "acme", "active", failed.Add(-720*time.Hour), ""), "recorded")
 	s.mustDeliver(failedInvoice("evt_x2", "sub_x", failed), "recorded")

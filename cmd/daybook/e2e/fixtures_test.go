@@ -133,14 +133,18 @@ func TestRealPayloadsAreKeptAndRead(t *testing.T) {
 	} {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
-			s := start(t, l)
-			wantKept(t, s, all)
-			s.settle()
-			compareGolden(t, mode+".json", s.truth())
-			wantNothingFailed(t, s)
-			wantRebuildSame(t, s)
-			wantUnsaid(t, s.log.String(), append(personalWords(t, all), secret, devSecret))
-			s.stop()
+			onEachStore(t, func(t *testing.T, dir string) {
+				l := l // each store's test has a data dir of its own
+				l.dir = dir
+				s := start(t, l)
+				wantKept(t, s, all)
+				s.settle()
+				compareGolden(t, mode+".json", s.truth())
+				wantNothingFailed(t, s)
+				wantRebuildSame(t, s)
+				wantUnsaid(t, s.log.String(), append(personalWords(t, all), secret, devSecret))
+				s.stop()
+			})
 		})
 	}
 }

@@ -44,7 +44,12 @@ type graceAnswer struct {
 // it can have been given.
 func TestGraceEndsOnTheSecond(t *testing.T) {
 	t.Parallel()
-	s := start(t, development(""))
+	onEachStore(t, graceEndsOnTheSecond)
+}
+
+func graceEndsOnTheSecond(t *testing.T, dir string) {
+	t.Helper()
+	s := start(t, development(dir))
 	failed := time.Now().Add(3*time.Second - 24*time.Hour).Truncate(time.Second)
 	ends := failed.Add(24 * time.Hour).UTC()
 	const sub, account = "sub_grace", "acme"
