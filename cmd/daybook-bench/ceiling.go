@@ -57,7 +57,11 @@ func serveCeiling(args []string) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	server := &http.Server{Addr: *addr, Handler: ceilingHandler(devSecret), ReadHeaderTimeout: 10 * time.Second}
+	return serveUntil(ctx, *addr, ceilingHandler(devSecret))
+}
+
+func serveUntil(ctx context.Context, addr string, handler http.Handler) error {
+	server := &http.Server{Addr: addr, Handler: handler, ReadHeaderTimeout: 10 * time.Second}
 	failed := make(chan error, 1)
 	go func() { failed <- server.ListenAndServe() }()
 	select {

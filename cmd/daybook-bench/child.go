@@ -80,7 +80,7 @@ func start(ctx context.Context, binary string, args ...string) (*child, error) {
 func cleanEnviron() []string {
 	var environ []string
 	for _, entry := range os.Environ() {
-		if !strings.HasPrefix(entry, "DAYBOOK_") && !strings.HasPrefix(entry, "STRIPE_") {
+		if !strings.HasPrefix(entry, "DAYBOOK_") && !strings.HasPrefix(entry, "STRIPE_") && !strings.HasPrefix(entry, "EVENTSTORE_") {
 			environ = append(environ, entry)
 		}
 	}

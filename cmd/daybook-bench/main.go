@@ -34,6 +34,7 @@ type options struct {
 
 	pacedRate, pacedSeconds     int
 	visibleRate, visibleSeconds int
+	clusterRate, clusterSeconds int
 	history, historyAccounts    int
 }
 
@@ -48,6 +49,7 @@ var parts = []part{
 	{"ingest", "durable webhooks per second, as a ratio of the ceiling", measureIngest},
 	{"paced", "latency at a steady rate", measurePaced},
 	{"visible", "time from webhook to entitlement", measureVisible},
+	{"cluster", "posting on a cluster's protocol", measureCluster},
 	{"history", "rebuild of a long history, and opening it", measureHistory},
 }
 
@@ -58,9 +60,14 @@ type bench struct {
 	work   string // a folder for the data dirs, removed at the end
 }
 
+// children are what this binary serves when it is started by itself.
+var children = map[string]func(args []string) error{"ceiling": serveCeiling, "cluster": serveCluster}
+
 func main() {
-	if len(os.Args) > 1 && os.Args[1] == "ceiling" {
-		exit(serveCeiling(os.Args[2:]))
+	if len(os.Args) > 1 {
+		if serve, child := children[os.Args[1]]; child {
+			exit(serve(os.Args[2:]))
+		}
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, os.Args[1:])
@@ -125,6 +132,8 @@ func parseFlags(args []string) (o options, chosen []part, strict bool, err error
 	fs.IntVar(&o.pacedSeconds, "paced-seconds", 15, "how long paced runs")
 	fs.IntVar(&o.visibleRate, "visible-rate", 1000, "webhooks per second of visible")
 	fs.IntVar(&o.visibleSeconds, "visible-seconds", 10, "how long visible runs")
+	fs.IntVar(&o.clusterRate, "cluster-rate", 3000, "webhooks per second of cluster")
+	fs.IntVar(&o.clusterSeconds, "cluster-seconds", 10, "how long cluster runs")
 	fs.IntVar(&o.history, "history", 1000000, "domain events of history")
 	fs.IntVar(&o.historyAccounts, "history-accounts", 100000, "accounts of history")
 	if err := fs.Parse(args); err != nil {
@@ -137,7 +146,7 @@ func parseFlags(args []string) (o options, chosen []part, strict bool, err error
 		}
 		chosen = append(chosen, parts[i])
 	}
-	for _, n := range []int{o.connections, o.events, o.rounds, o.accounts, o.pacedRate, o.pacedSeconds, o.visibleRate, o.visibleSeconds, o.history, o.historyAccounts} {
+	for _, n := range []int{o.connections, o.events, o.rounds, o.accounts, o.pacedRate, o.pacedSeconds, o.visibleRate, o.visibleSeconds, o.clusterRate, o.clusterSeconds, o.history, o.historyAccounts} {
 		if n < 1 {
 			return o, nil, false, errors.New("sizes begin at 1")
 		}
