@@ -186,7 +186,9 @@ func TestInitStore(t *testing.T) {
 	s.stop()
 
 	admin := append(as("admin"), live[1:]...)
-	examined(t, admin, "--data-dir", dir).says(t, "rights", "admin passes every ACL")
+	asAdmin := examined(t, admin, "--data-dir", dir)
+	asAdmin.want(t, map[string]string{"rights": "fault"})
+	asAdmin.says(t, "rights", "admin passes every ACL")
 	if err := server.RunProjections("$by_category"); err != nil {
 		t.Fatal(err)
 	}
@@ -206,7 +208,9 @@ func wantForce(t *testing.T, server *esdbtest.Server, admin []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	theirs := esdb.LedgerACL("others")
+	theirs := esdb.ServerDefault()
+	theirs.User.Read = esdb.Roles{"others"}
+	theirs.System.Read = esdb.Roles{"daybook"}
 	if err := store.SetDefaultACL(t.Context(), was, theirs); err != nil {
 		t.Fatal(err)
 	}
@@ -216,6 +220,7 @@ func wantForce(t *testing.T, server *esdbtest.Server, admin []string) {
 	if now, err := store.Settings(t.Context()); err != nil || !now.ACL.Same(theirs) {
 		t.Errorf("a stranger's ACL was touched: %+v %v", now.ACL, err)
 	}
+	examined(t, []string{"EVENTSTORE_URL=" + server.URLOf("daybook")}, "--dev", "--data-dir", dataDir(t)).says(t, "default ACL", "lets $all alter history")
 	o := command(t, admin, "init-store", "--user", "daybook", "--force", "-o", "json")
 	var said struct {
 		Before, Wanted    esdb.DefaultACL

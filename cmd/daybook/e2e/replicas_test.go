@@ -202,7 +202,8 @@ func wantNothingTwice(t *testing.T, c cluster, graced string) {
 		if err := json.Unmarshal(e.Data, &content); err != nil {
 			t.Fatal(err)
 		}
-		if says := fmt.Sprint(e.Stream, e.Type, content.StripeEventID, content.Ordinal); content.StripeEventID != "" && !content.Note {
+		says := fmt.Sprint(e.Stream, e.Type, content.StripeEventID, content.Ordinal)
+		if content.StripeEventID != "" && !content.Note && e.Stream.Category() != "catalog" { // one event may show several prices
 			if said[says] {
 				t.Errorf("the fact %s is there twice", says)
 			}
