@@ -142,6 +142,9 @@ func migratedStoreAnswersTheSame(t *testing.T, target cluster) {
 		t.Errorf("migrating what is served: %+v", o)
 	}
 	s.kill()
+	s = start(t, development(s.dir, "--posting=false"))
+	s.mustDeliver(customerEvent("evt_unposted"), "recorded")
+	s.kill()
 	original, behind := copiedLog(t, openReader(t, s.dir)), unposted(t, s.dir)
 	m := mustMigrate(t, s.dir, target)
 	if again := mustMigrate(t, s.dir, target); m.Already || !again.Already || again.SHA256 != m.SHA256 || again.Epoch != m.Epoch || m.Events != len(original) || m.CopyOf == m.Epoch {
