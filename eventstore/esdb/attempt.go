@@ -130,7 +130,7 @@ func judge(err error) (o outcome, broken bool) {
 	case strings.HasPrefix(err.Error(), "could not construct append operation"):
 		return unsent, broken // the call was not begun
 	case strings.HasPrefix(err.Error(), "could not send append request") && errors.Is(e.Err(), io.EOF):
-		return unsent, false // the server ended the call before it was whole, and writes nothing before that
+		return unsent, true // the call was ended before it was whole, and nothing is written before that
 	case strings.Contains(e.Error(), "Error while dialing"):
 		return unsent, broken // nor was it here: there was no connection to begin it on
 	}
