@@ -32,7 +32,7 @@ run: build ## the main job on an empty machine: serve in development mode, with 
 
 test: check ## every test, with the race detector where there is a C compiler
 	@[ -n "$(RACE)" ] || echo "make test: no C compiler, or RACE is empty: running WITHOUT the race detector" >&2
-	$(if $(RACE),CGO_ENABLED=1,CGO_ENABLED=0) go test $(RACE) ./...
+	$(if $(RACE),CGO_ENABLED=1,CGO_ENABLED=0) go test -timeout 30m $(RACE) ./...
 
 check: ## formatting and go vet
 	@files=$$(gofmt -l .); [ -z "$$files" ] || { echo "not gofmt-ed:" $$files >&2; exit 1; }
