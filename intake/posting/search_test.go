@@ -43,12 +43,14 @@ func adoption(t *rapid.T, tier string) logged {
 func drawLog(t *rapid.T) []logged {
 	random := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
 	log := []logged{adoption(t, "first")}
-	shown := rapid.SampledFrom([]int{1, 3, mostCandidates, mostCandidates + 1, 3 * mostCandidates}).Draw(t, "shown")
+	// What is drawn most often comes first: more than a search keeps, and all of
+	// it corrected.
+	shown := rapid.SampledFrom([]int{3 * mostCandidates, mostCandidates + 1, mostCandidates, 3, 1}).Draw(t, "shown")
 	for _, id := range random.Perm(shown) {
 		log = append(log, shows(id, 0, "key"))
 	}
 	epochs := map[int]int{}
-	corrected := random.Perm(rapid.IntRange(0, shown).Draw(t, "corrected"))
+	corrected := random.Perm(shown)[rapid.SampledFrom([]int{0, shown / 4, random.IntN(shown + 1), shown}).Draw(t, "uncorrected"):]
 	for range random.IntN(shown) {
 		corrected = append(corrected, random.IntN(shown))
 	}
