@@ -115,6 +115,9 @@ type Reader interface {
 	// Account returns an account with all that belongs to it, and whether anything
 	// is known of it.
 	Account(ctx context.Context, account string) (AccountRecord, bool, error)
+	// Streams lists the streams of what belongs to an account or to a customer.
+	// Those of charges may have no events.
+	Streams(ctx context.Context, of Owner) ([]eventstore.Stream, error)
 	// Objects lists up to limit objects of a kind behind an id, in order.
 	Objects(ctx context.Context, kind Kind, after string, limit int) ([]ObjectRow, error)
 	// Catalogs returns the history of catalogs that the model was folded with:

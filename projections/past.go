@@ -1,6 +1,7 @@
 package projections
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,20 @@ import (
 	"github.com/daybookhq/daybook/aggregate"
 	"github.com/daybookhq/daybook/eventstore"
 )
+
+// AccountThen returns an account as it is, or as it was at the moments, and tells
+// whether anything was known of it. A look into the past reads the whole log, for
+// what was its own then may be another's now.
+func AccountThen(ctx context.Context, store eventstore.Reader, model Reader, account string, at Moments) (AccountRecord, bool, error) {
+	if !at.Past() {
+		return model.Account(ctx, account)
+	}
+	ever, err := EverOf(ctx, store, model, account)
+	if err != nil {
+		return AccountRecord{}, false, err
+	}
+	return AccountAt(ctx, store, account, at, ever...)
+}
 
 // AccountAt returns an account as it was: of what belongs to the accounts in
 // present, that which was its own then, as it was then. It tells whether anything
@@ -91,10 +106,14 @@ func eachSubscriptionOf(ctx context.Context, model Reader, customer string, fn f
 // the account's.
 func everNamed(ctx context.Context, store eventstore.Reader, account string) (subscriptions map[string]bool, customers []string, err error) {
 	subscriptions = map[string]bool{}
-	filter := eventstore.Filter{Prefixes: []string{string(KindSubscription) + "-", string(KindCustomer) + "-"}}
+	filter := eventstore.Filter{DataOnly: true, Prefixes: []string{string(KindSubscription) + "-", string(KindCustomer) + "-"}}
+	spelt := plainName(account)
 	for e, err := range store.ReadAll(ctx, 0, eventstore.Forwards, filter, 0) {
 		if err != nil {
 			return nil, nil, fmt.Errorf("look for what was ever of account %q: %w", account, err)
+		}
+		if spelt && !bytes.Contains(e.Data, []byte(account)) {
+			continue
 		}
 		event, err := aggregate.Decode(e.Type, e.Data)
 		if err != nil || event.Fact == nil || !names(event.Fact, account) {
@@ -108,6 +127,14 @@ func everNamed(ctx context.Context, store eventstore.Reader, account string) (su
 		}
 	}
 	return subscriptions, customers, nil
+}
+
+// plainName reports a name that stands in JSON as it is, however that was
+// written.
+func plainName(account string) bool {
+	return !strings.ContainsFunc(account, func(c rune) bool {
+		return c <= ' ' || c > '~' || strings.ContainsRune(`"\/<>&'`, c)
+	})
 }
 
 // names reports whether a fact says that what it is about belongs to the
