@@ -73,6 +73,9 @@ type Weighed struct {
 	Status   Status `json:"status"`
 	// Tier is the one it pays for; see SubscriptionTruth.
 	Tier string `json:"tier"`
+	// Kept says that the tier is not that of its present prices: it was held before
+	// a payment came to be owed, or by an earlier price that maps.
+	Kept bool `json:"kept,omitempty"`
 	// Decides says that the answer rests on it.
 	Decides bool   `json:"decides"`
 	Granted bool   `json:"granted"`
@@ -214,6 +217,8 @@ func (v *evaluation) weighed() []Weighed {
 			TrialEnd: s.TrialEnd, CancelAt: s.CancelAt, TestClock: s.TestClock,
 			Flags: addFlags(slices.Clone(s.access.Flags), s.Flags...),
 		}
+		tier, _ := v.catalog.bestTier(s.Items)
+		all[i].Kept = s.Tier != "" && s.Tier != tier
 		for n, item := range s.Items {
 			all[i].Lines[n] = v.catalog.LineOf(item)
 		}

@@ -64,13 +64,16 @@ func (f *foresight) ofSubscription(s *candidate) {
 }
 
 // with is the holding as it would be if a subscription had another status, and
-// owed nothing.
+// owed nothing: it would then count for what its prices are.
 func (f *foresight) with(id string, status Status) *Holding {
 	h := *f.holding
 	h.Subscriptions = slices.Clone(h.Subscriptions)
 	for i := range h.Subscriptions {
 		if s := &h.Subscriptions[i]; s.ID == id {
 			s.Status, s.Delinquency, s.PaymentPending, s.NothingOwed = status, nil, false, false
+			if tier, mapped := f.catalog.bestTier(s.Items); mapped {
+				s.Tier = tier
+			}
 		}
 	}
 	return &h

@@ -100,6 +100,13 @@ func (s *Weighed) words(in CatalogInForce) []string {
 		}
 		words = append(words, fmt.Sprintf("%s has been owed since %s; grace lasts until %s.", what, clockWords(d.Anchor), clockWords(s.GraceUntil)))
 	}
+	if s.Kept {
+		why := "by the latest earlier price of it that the catalog has"
+		if s.Delinquency != nil {
+			why = "the last that was held in good standing, while a payment is owed"
+		}
+		words = append(words, fmt.Sprintf("It counts as the tier %s: %s.", s.Tier, why))
+	}
 	return words
 }
 
@@ -107,7 +114,7 @@ func (l CatalogLine) words(in CatalogInForce) string {
 	item := fmt.Sprintf("Price %s (%d of it)", orNone(l.Price), l.Quantity)
 	catalog := "the catalog " + shortHash(in.Hash)
 	if !in.AdoptedAt.IsZero() {
-		catalog += ", adopted at " + clockWords(in.AdoptedAt)
+		catalog += " (adopted at " + clockWords(in.AdoptedAt) + ")"
 	}
 	what := "the tier " + l.Tier
 	if l.Addon != "" {

@@ -3,10 +3,14 @@ package api
 import (
 	"net/http"
 	"strings"
+
+	"github.com/daybookhq/daybook/eventstore"
+	"github.com/daybookhq/daybook/history"
+	"github.com/daybookhq/daybook/intake"
 )
 
-// eventAnswer is everything that is known of one Stripe event.
-type eventAnswer struct {
+// EventAnswer is everything that is known of one Stripe event.
+type EventAnswer struct {
 	EventID string `json:"event_id"`
 	// Entries are the journal's, oldest first: the first delivery, then its
 	// variants. Their metadata is the receipt.
@@ -40,12 +44,21 @@ func (s *Server) event(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	answer := eventAnswer{EventID: id, Posted: e.Posted, Followed: eventViews(followed)}
-	for _, entry := range e.Entries {
-		answer.Entries = append(answer.Entries, NewEventView(entry, true))
-	}
-	return writeJSON(w, answer)
+	return writeJSON(w, NewEventAnswer(e, followed, true))
 }
+
+// NewEventAnswer shows a Stripe event with what followed from it; the raw payloads
+// only if withPayload.
+func NewEventAnswer(e history.StripeEvent, followed []eventstore.RecordedEvent, withPayload bool) EventAnswer {
+	answer := EventAnswer{EventID: e.ID, Posted: e.Posted, Followed: eventViews(followed)}
+	for _, entry := range e.Entries {
+		answer.Entries = append(answer.Entries, NewEventView(entry, withPayload))
+	}
+	return answer
+}
+
+// ReceiptOf reads the receipt of a journal entry.
+func ReceiptOf(entry EventView) (intake.Receipt, error) { return intake.DecodeReceipt(entry.Metadata) }
 
 // eventID is a part of the path that names a Stripe event.
 func (p *params) eventID(field string) string {

@@ -71,8 +71,8 @@ func (q *Query) matches(ev *eventstore.RecordedEvent) bool {
 	if q.Since.IsZero() && q.Until.IsZero() {
 		return true
 	}
-	meta, err := eventstore.DecodeMetadata(ev.Metadata)
-	return err == nil && !meta.RecordedAt.Before(q.Since) && (q.Until.IsZero() || meta.RecordedAt.Before(q.Until))
+	at, read := eventstore.RecordedAt(ev.Metadata)
+	return read && !at.Before(q.Since) && (q.Until.IsZero() || at.Before(q.Until))
 }
 
 // owned reports whether the query is narrowed to an owner.

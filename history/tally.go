@@ -113,9 +113,9 @@ func (t *tally) add(ev *eventstore.RecordedEvent) {
 	c.Events++
 	c.Bytes += int64(len(ev.Data))
 	c.LastPosition = max(c.LastPosition, ev.Position)
-	if meta, err := eventstore.DecodeMetadata(ev.Metadata); err == nil {
-		c.FirstRecordedAt = earliest(c.FirstRecordedAt, meta.RecordedAt)
-		c.LastRecordedAt = latest(c.LastRecordedAt, meta.RecordedAt)
+	if at, read := eventstore.RecordedAt(ev.Metadata); read {
+		c.FirstRecordedAt = earliest(c.FirstRecordedAt, at)
+		c.LastRecordedAt = latest(c.LastRecordedAt, at)
 	}
 }
 

@@ -28,21 +28,17 @@ func ToldBy(ev *eventstore.RecordedEvent) Told {
 	return t
 }
 
-// HappenedAt is when what an event tells of came about: by Stripe's clock for a
+// happenedAt is when what an event tells of came about: by Stripe's clock for a
 // fact, by ours for anything else.
-func HappenedAt(ev *eventstore.RecordedEvent) time.Time {
-	t := ToldBy(ev)
+func (t Told) happenedAt(ev *eventstore.RecordedEvent) time.Time {
 	switch {
 	case !t.OccurredAt.IsZero():
 		return t.OccurredAt
 	case !t.DecidedAt.IsZero():
 		return t.DecidedAt
 	}
-	meta, err := eventstore.DecodeMetadata(ev.Metadata)
-	if err != nil {
-		return time.Time{}
-	}
-	return meta.RecordedAt
+	at, _ := eventstore.RecordedAt(ev.Metadata)
+	return at
 }
 
 // Place is a place in a timeline that is ordered by when things happened. What is
@@ -81,7 +77,10 @@ func (r *Record) Timeline(ctx context.Context, q Query, behind Place) ([]eventst
 	return events, next, nil
 }
 
+// offerAll offers the events of a stream. A note happened when that did from which
+// it was concluded.
 func (r *Record) offerAll(ctx context.Context, stream eventstore.Stream, page *nearest) error {
+	stated := map[string]time.Time{} // when the Stripe events happened that the stream tells of
 	for ev, err := range r.Store.ReadStream(ctx, stream, 0, eventstore.Forwards, 0) {
 		if err != nil {
 			return ignoreNone(err)
@@ -89,8 +88,15 @@ func (r *Record) offerAll(ctx context.Context, stream eventstore.Stream, page *n
 		if ev.Position > page.seen {
 			return nil
 		}
+		told := ToldBy(&ev)
+		h := happened{ev, told.happenedAt(&ev)}
+		if !told.OccurredAt.IsZero() {
+			stated[told.StripeEventID] = told.OccurredAt
+		} else if at, is := stated[told.StripeEventID]; is {
+			h.at = at
+		}
 		if page.query.matches(&ev) {
-			page.offer(ev)
+			page.offer(h)
 		}
 	}
 	return nil
@@ -117,8 +123,7 @@ func (p *nearest) compare(a, b happened) int {
 	return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.Position, b.Position))
 }
 
-func (p *nearest) offer(ev eventstore.RecordedEvent) {
-	h := happened{ev, HappenedAt(&ev)}
+func (p *nearest) offer(h happened) {
 	if p.behind.Position != 0 {
 		last := happened{at: p.behind.HappenedAt}
 		last.Position = p.behind.Position

@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+
 	"github.com/spf13/cobra"
 
 	"github.com/daybookhq/daybook/cmd/daybook/config"
+	"github.com/daybookhq/daybook/history"
 	"github.com/daybookhq/daybook/projections"
 	modelsqlite "github.com/daybookhq/daybook/projections/sqlite"
 )
@@ -16,6 +18,7 @@ type record struct {
 	model   *modelsqlite.Model
 	about   founded
 	answers *projections.Answers
+	history *history.Record
 }
 
 // openRecord opens the data dir of a command that only looks.
@@ -48,6 +51,7 @@ func (r *record) openModel(ctx context.Context) (err error) {
 	if r.model, err = modelsqlite.OpenReader(ctx, modelPath(r.cfg.DataDir)); err != nil {
 		return err
 	}
+	r.history = &history.Record{Store: r.store, Model: r.model}
 	r.answers = projections.NewAnswers(r.model, r.about.Epoch, r.about.Livemode)
 	return nil
 }
