@@ -154,7 +154,7 @@ func (c Change) words() string {
 	case TrialEnds:
 		what = "the trial of " + c.Of + " ends"
 	case PaymentComes:
-		what = "what " + c.Of + " owes is paid"
+		what = "what is owed (" + c.Of + ") is paid"
 	case PauseEnds:
 		what = "subscription " + c.Of + " is resumed"
 	case BlockIsLifted:
