@@ -148,8 +148,9 @@ const mostAdded = 16
 
 // sufficient returns few of the facts, in Stripe's order, from which alone what
 // is derived passes. It begins with those that decide and, while they do not
-// suffice, adds the newest without which they never would; then it leaves out
-// what is not needed after all. Where that does not get there, it is all facts.
+// suffice, adds the newest without which they never would; of those added it then
+// leaves out what is not needed after all. Where that does not get there, it is
+// all facts.
 func (s *Subscription) sufficient(c Catalogs, passes func(SubscriptionTruth) bool) []held {
 	ordered := inStripesOrder(s.facts)
 	chosen := make([]bool, len(ordered))
@@ -163,8 +164,9 @@ func (s *Subscription) sufficient(c Catalogs, passes func(SubscriptionTruth) boo
 		return passes(part.Derive(c))
 	}
 	roles := s.roles(c)
-	for i, f := range ordered {
-		chosen[i] = roles[f.Key.StripeEventID] != nil
+	decides := func(i int) bool { return roles[ordered[i].Key.StripeEventID] != nil }
+	for i := range ordered {
+		chosen[i] = decides(i)
 	}
 	for added := 0; !suffices(); added++ {
 		if added == mostAdded || !addNewest(chosen, suffices) {
@@ -172,7 +174,7 @@ func (s *Subscription) sufficient(c Catalogs, passes func(SubscriptionTruth) boo
 		}
 	}
 	for i := range chosen {
-		if chosen[i] {
+		if chosen[i] && !decides(i) {
 			chosen[i] = false
 			chosen[i] = !suffices()
 		}

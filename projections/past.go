@@ -1,10 +1,8 @@
 package projections
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -14,13 +12,12 @@ import (
 )
 
 // AccountThen returns an account as it is, or as it was at the moments, and tells
-// whether anything was known of it. A look into the past reads the whole log, for
-// what was its own then may be another's now.
+// whether anything was known of it.
 func AccountThen(ctx context.Context, store eventstore.Reader, model Reader, account string, at Moments) (AccountRecord, bool, error) {
 	if !at.Past() {
 		return model.Account(ctx, account)
 	}
-	ever, err := EverOf(ctx, store, model, account)
+	ever, err := EverOf(ctx, model, account)
 	if err != nil {
 		return AccountRecord{}, false, err
 	}
@@ -47,18 +44,26 @@ func AccountAt(ctx context.Context, store eventstore.Reader, account string, at 
 }
 
 // EverOf returns the present records of the account, and of those others that
-// have what facts once said to be its own. It reads the whole log.
-func EverOf(ctx context.Context, store eventstore.Reader, model Reader, account string) ([]AccountRecord, error) {
+// have what was once said to be its own.
+func EverOf(ctx context.Context, model Reader, account string) ([]AccountRecord, error) {
 	own, _, err := model.Account(ctx, account)
 	if err != nil {
 		return nil, err
 	}
-	named, customers, err := everNamed(ctx, store, account)
+	once, err := model.Named(ctx, account)
 	if err != nil {
 		return nil, err
 	}
-	own.Customers = append(slices.Clone(own.Customers), customers...)
-	for _, customer := range customers {
+	own.Customers = append(slices.Clone(own.Customers), account) // an account may be named like its customer
+	named := map[string]bool{}
+	for _, stream := range once {
+		if Kind(stream.Category()) == KindSubscription {
+			named[stream.ID()] = true
+		} else {
+			own.Customers = append(own.Customers, stream.ID())
+		}
+	}
+	for _, customer := range own.Customers {
 		if err := eachSubscriptionOf(ctx, model, customer, func(s SubscriptionRecord) { named[s.ID] = true }); err != nil {
 			return nil, err
 		}
@@ -100,57 +105,6 @@ func eachSubscriptionOf(ctx context.Context, model Reader, customer string, fn f
 			return nil
 		}
 	}
-}
-
-// everNamed finds the subscriptions and the customers that a fact ever said to be
-// the account's.
-func everNamed(ctx context.Context, store eventstore.Reader, account string) (subscriptions map[string]bool, customers []string, err error) {
-	subscriptions = map[string]bool{}
-	filter := eventstore.Filter{DataOnly: true, Prefixes: []string{string(KindSubscription) + "-", string(KindCustomer) + "-"}}
-	spelt := plainName(account)
-	for e, err := range store.ReadAll(ctx, 0, eventstore.Forwards, filter, 0) {
-		if err != nil {
-			return nil, nil, fmt.Errorf("look for what was ever of account %q: %w", account, err)
-		}
-		if spelt && !bytes.Contains(e.Data, []byte(account)) {
-			continue
-		}
-		event, err := aggregate.Decode(e.Type, e.Data)
-		if err != nil || event.Fact == nil || !names(event.Fact, account) {
-			continue // what cannot be read is parked, and says nothing
-		}
-		switch id := e.Stream.ID(); {
-		case Kind(e.Stream.Category()) == KindSubscription:
-			subscriptions[id] = true
-		case !slices.Contains(customers, id):
-			customers = append(customers, id)
-		}
-	}
-	return subscriptions, customers, nil
-}
-
-// plainName reports a name that stands in JSON as it is, however that was
-// written.
-func plainName(account string) bool {
-	return !strings.ContainsFunc(account, func(c rune) bool {
-		return c <= ' ' || c > '~' || strings.ContainsRune(`"\/<>&'`, c)
-	})
-}
-
-// names reports whether a fact says that what it is about belongs to the
-// account, by whichever link.
-func names(f *aggregate.Fact, account string) bool {
-	switch {
-	case f.Subscription != nil:
-		return f.Subscription.Account == account || f.Subscription.Customer == account
-	case f.Invoice != nil:
-		return f.Invoice.Account == account || f.Invoice.Customer == account
-	case f.Checkout != nil:
-		return f.Checkout.Account == account || f.Checkout.ClientReference == account || f.Checkout.Customer == account
-	case f.Customer != nil:
-		return f.Customer.Account == account
-	}
-	return false
 }
 
 // past is a Lookup in a few streams, folded as far as moments allow.

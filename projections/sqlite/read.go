@@ -141,6 +141,18 @@ func (m *Model) Account(ctx context.Context, account string) (a projections.Acco
 	return a, known, wrap("read an account", err)
 }
 
+// Named implements projections.Reader.
+func (m *Model) Named(ctx context.Context, account string) (streams []eventstore.Stream, err error) {
+	err = m.use(func(f *file) error {
+		names, err := lookupIn(ctx, f.read).texts(`SELECT stream FROM named WHERE account = ? ORDER BY stream`, account)
+		for _, name := range names {
+			streams = append(streams, eventstore.Stream(name))
+		}
+		return err
+	})
+	return streams, wrap("list what named an account", err)
+}
+
 // Streams implements projections.Reader, from one snapshot.
 func (m *Model) Streams(ctx context.Context, of projections.Owner) (streams []eventstore.Stream, err error) {
 	err = m.use(func(f *file) error {
