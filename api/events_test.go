@@ -152,12 +152,13 @@ func TestEventParametersAreJudgedTogether(t *testing.T) {
 		"since=2026-01-02T00:00:00Z&until=2026-01-02T00:00:00Z": "until",
 		"direction=backwards&from=" + forwards:                  "from",
 		"from=" + r.server.cursors(streamCursor, 0).at("1"):     "from",
-		"from=" + foreign:                 "from",
-		"until=9999-12-31T23:59:59-23:59": "until",
-		"account=a&customer=cus_1":        "customer",
-		"from=-1":                         "from",
-		"type=,":                          "type",
-		"%zz=1":                           "query",
+		"from=" + foreign:                       "from",
+		"until=9999-12-31T23:59:59-23:59":       "until",
+		"customer=" + strings.Repeat("c", 2000): "customer",
+		"account=a&customer=cus_1":              "customer",
+		"from=-1":                               "from",
+		"type=,":                                "type",
+		"%zz=1":                                 "query",
 	} {
 		a := r.do(http.MethodGet, "/v1/events?"+query, opsKey, nil, nil)
 		if a.status != http.StatusBadRequest {

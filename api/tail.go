@@ -14,6 +14,9 @@ import (
 // tailPath is the one route that answers for as long as the caller listens.
 const tailPath = "/v1/events/stream"
 
+// lastEventID is the header with which a caller comes back.
+const lastEventID = "Last-Event-ID"
+
 // The bounds of one tail, and of all.
 const (
 	// maxTails bounds those that run at once.
@@ -42,8 +45,11 @@ func (s *Server) tail(w http.ResponseWriter, r *http.Request) error {
 	q := p.eventQuery()
 	cursors := s.cursors(eventsCursor, eventstore.Forwards)
 	place, found := p.place(cursors)
-	if id := r.Header.Get("Last-Event-ID"); id != "" {
-		place, found = p.placeIn("Last-Event-ID", id, cursors)
+	switch ids := r.Header.Values(lastEventID); {
+	case len(ids) > 1:
+		p.fault(lastEventID, "is there more than once")
+	case len(ids) == 1 && ids[0] != "":
+		place, found = p.placeIn(lastEventID, ids[0], cursors)
 	}
 	q.From = eventstore.Position(place)
 	if err := p.err(); err != nil {
