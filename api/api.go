@@ -123,7 +123,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{Config: cfg, started: cfg.Clock(), requests: newRequestIDs(),
-		record: &history.Record{Store: cfg.Store, Model: cfg.Model},
+		record: &history.Record{Store: cfg.Store, Model: cfg.Model, Epoch: cfg.Epoch},
 		tails:  make(chan struct{}, maxTails), ended: make(chan struct{})}
 	s.SetKeys(cfg.Keys)
 	s.handler = s.guard(s.router())

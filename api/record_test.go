@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -311,7 +312,7 @@ func TestASlowReaderIsDropped(t *testing.T) {
 	w := &stuckWriter{header: http.Header{}}
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	tl := &tail{w: w, control: http.NewResponseController(w), cursors: r.server.cursors(eventsCursor, 0)}
+	tl := &tail{w: w, control: http.NewResponseController(w), cursors: r.server.cursors(eventsCursor, 0), beat: time.Hour}
 	if err := tl.begin(); err != nil {
 		t.Fatal(err)
 	}
@@ -340,6 +341,45 @@ func (w *stuckWriter) Write(b []byte) (int, error) {
 		return 0, context.DeadlineExceeded
 	}
 	return len(b), nil
+}
+
+// TestHeartbeatsMoveThePlaceOn: who waits for what never comes need not look at
+// everything again when it comes back.
+func TestHeartbeatsMoveThePlaceOn(t *testing.T) {
+	r := newRig(t)
+	r.twoAccounts()
+	head, err := r.store.Head(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := httptest.NewRecorder()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	cursors := r.server.cursors(eventsCursor, 0)
+	beating := &beatingWriter{ResponseRecorder: w, enough: "id: " + cursors.atPosition(uint64(head)) + "\n: alive\n\n", end: cancel}
+	tl := &tail{w: beating, control: http.NewResponseController(beating), cursors: cursors, beat: time.Millisecond}
+	tl.run(ctx, r.server.record, history.Query{Types: []string{"NeverToCome"}}, nil)
+	if !strings.HasSuffix(w.Body.String(), beating.enough) {
+		t.Errorf("wrote %q", w.Body)
+	}
+}
+
+// beatingWriter ends a tail once it has written enough.
+type beatingWriter struct {
+	*httptest.ResponseRecorder
+	enough string
+	end    func()
+}
+
+func (w *beatingWriter) SetWriteDeadline(time.Time) error { return nil }
+
+func (w *beatingWriter) Write(b []byte) (int, error) {
+	n, err := w.ResponseRecorder.Write(b)
+	if strings.HasSuffix(w.Body.String(), w.enough) {
+		w.end()
+		return n, context.Canceled // nothing comes behind it
+	}
+	return n, err
 }
 
 func TestExplanationsOverHTTP(t *testing.T) {

@@ -73,7 +73,7 @@ func (s *Server) tail(w http.ResponseWriter, r *http.Request) error {
 	default:
 		return errTooManyTails
 	}
-	t := &tail{w: w, control: http.NewResponseController(w), cursors: cursors}
+	t := &tail{w: w, control: http.NewResponseController(w), cursors: cursors, beat: heartbeatEvery}
 	if err := t.begin(); err != nil || r.Method == http.MethodHead {
 		return err
 	}
@@ -90,6 +90,7 @@ type tail struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
 	cursors cursors
+	beat    time.Duration // how often a heartbeat comes
 	buf     bytes.Buffer
 }
 
@@ -134,7 +135,7 @@ func (t *tail) run(ctx context.Context, record *history.Record, q history.Query,
 		for range messages { // until the follower has ended
 		}
 	}()
-	heartbeat := time.NewTicker(heartbeatEvery)
+	heartbeat := time.NewTicker(t.beat)
 	defer heartbeat.Stop()
 	for at := q.From; ; {
 		select {

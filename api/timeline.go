@@ -64,8 +64,8 @@ func (s *Server) timeline(w http.ResponseWriter, r *http.Request) error {
 
 // knownAccount refuses another's account, and one that nothing is known of.
 func (s *Server) knownAccount(ctx context.Context, account string) error {
-	if err := authorizeAccount(ctx, account); err != nil {
-		return err
+	if _, err := s.entitlementOf(ctx, account); err != nil {
+		return err // it is another's, or the model cannot be asked
 	}
 	_, known, err := s.Model.Account(ctx, account)
 	if err == nil && !known {

@@ -64,7 +64,7 @@ func benchRecord(b *testing.B) (*history.Record, int) {
 	close(next)
 	writing.Wait()
 	foldModel(b, store, model)
-	return &history.Record{Store: store, Model: model}, subscriptions * 2 * perSubscription
+	return &history.Record{Store: store, Model: model, Epoch: "e"}, subscriptions * 2 * perSubscription
 }
 
 func foldModel(b *testing.B, store eventstore.Store, model *sqlite.Model) {

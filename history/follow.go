@@ -2,6 +2,7 @@ package history
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -70,12 +71,13 @@ func (o *ownership) refresh(ctx context.Context, at eventstore.Position) error {
 	ticker := time.NewTicker(modelPoll)
 	defer ticker.Stop()
 	for {
-		checkpoint, err := o.record.Model.Checkpoint(ctx)
-		if err != nil {
-			return err
-		}
-		if o.asOf = checkpoint.Position; o.asOf >= at {
+		reach, err := o.record.reach(ctx)
+		if err == nil && reach >= at {
+			o.asOf = reach
 			break
+		}
+		if err != nil && !errors.Is(err, projections.ErrNotFolded) {
+			return err
 		}
 		select {
 		case <-ticker.C:

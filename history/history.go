@@ -22,6 +22,19 @@ import (
 type Record struct {
 	Store eventstore.Reader
 	Model projections.Reader
+	// Epoch is that of the store. A model of another one knows of nobody here.
+	Epoch string
+}
+
+// reach is how far the read model is: what belongs to whom is known up to there.
+// The error is projections.ErrNotFolded for a model that was not folded from this
+// store yet.
+func (r *Record) reach(ctx context.Context) (eventstore.Position, error) {
+	checkpoint, err := r.Model.Checkpoint(ctx)
+	if err == nil && (checkpoint.Epoch != r.Epoch || checkpoint.Schema != projections.Schema) {
+		err = projections.ErrNotFolded
+	}
+	return checkpoint.Position, err
 }
 
 // Query chooses events. Empty fields choose all.

@@ -3,6 +3,7 @@ package history_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -26,10 +27,11 @@ type owners struct {
 	projections.Reader
 	streams []eventstore.Stream
 	upTo    eventstore.Position
+	epoch   string
 }
 
 func (o *owners) Checkpoint(context.Context) (projections.Checkpoint, error) {
-	return projections.Checkpoint{Position: o.upTo}, nil
+	return projections.Checkpoint{Position: o.upTo, Epoch: o.epoch, Schema: projections.Schema}, nil
 }
 
 func (o *owners) Streams(context.Context, projections.Owner) ([]eventstore.Stream, error) {
@@ -52,8 +54,8 @@ func newRig(t *testing.T) *rig {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = store.Close() })
-	model := &owners{upTo: eventstore.End}
-	return &rig{T: t, store: store, model: model, Record: &history.Record{Store: store, Model: model}}
+	model := &owners{upTo: eventstore.End, epoch: "e"}
+	return &rig{T: t, store: store, model: model, Record: &history.Record{Store: store, Model: model, Epoch: "e"}}
 }
 
 // add records an event that happened some minutes after begin.
@@ -169,6 +171,23 @@ func TestAPageGoesNoFurtherThanTheModel(t *testing.T) {
 	}
 }
 
+// TestAModelOfAnotherStoreKnowsNobody: that an owner has nothing, only a model of
+// this store can tell.
+func TestAModelOfAnotherStoreKnowsNobody(t *testing.T) {
+	r := newRig(t)
+	r.fill(10)
+	r.model.epoch = "another"
+	q := history.Query{Owner: projections.Owner{Account: "a"}, Limit: 10}
+	_, listed := r.List(t.Context(), q)
+	_, _, ordered := r.Timeline(t.Context(), q, history.Place{})
+	_, counted := r.Count(t.Context(), q, time.Minute)
+	for _, err := range []error{listed, ordered, counted} {
+		if !errors.Is(err, projections.ErrNotFolded) {
+			t.Errorf("%v, want that the model is not folded", err)
+		}
+	}
+}
+
 // TestATimelineIsOrderedByWhenThingsHappened, in pages of every size.
 func TestATimelineIsOrderedByWhenThingsHappened(t *testing.T) {
 	r := newRig(t)
@@ -266,7 +285,7 @@ func TestFollowingAnOwnerWaitsForTheModel(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	learns := &learning{owners: r.model, streams: []eventstore.Stream{"subscription-new"}, upTo: first}
-	record := &history.Record{Store: r.store, Model: learns}
+	record := &history.Record{Store: r.store, Model: learns, Epoch: "e"}
 	for m, err := range record.Follow(ctx, history.Query{Owner: projections.Owner{Account: "a"}}) {
 		if err != nil {
 			t.Fatal(err)

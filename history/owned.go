@@ -15,7 +15,7 @@ import (
 // belong to the owner by a stream that the model does not know of yet, and a
 // cursor must not pass it.
 func (r *Record) listOwned(ctx context.Context, q Query) (Page, error) {
-	checkpoint, err := r.Model.Checkpoint(ctx) // before the streams, which may then know more
+	reach, err := r.reach(ctx) // before the streams, which may then know more
 	if err != nil {
 		return Page{}, err
 	}
@@ -23,7 +23,7 @@ func (r *Record) listOwned(ctx context.Context, q Query) (Page, error) {
 	if err != nil {
 		return Page{}, err
 	}
-	within := between(&q, checkpoint.Position)
+	within := between(&q, reach)
 	var merged []eventstore.RecordedEvent
 	for _, stream := range streams {
 		found, err := r.fromStream(ctx, stream, &q, within)

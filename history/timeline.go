@@ -55,11 +55,10 @@ type Place struct {
 // behind a place in the query's direction; q.From plays no part. It looks at all
 // of the owner's events, and holds one page of them.
 func (r *Record) Timeline(ctx context.Context, q Query, behind Place) ([]eventstore.RecordedEvent, *Place, error) {
-	checkpoint, err := r.Model.Checkpoint(ctx)
+	seen, err := r.reach(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	seen := checkpoint.Position
 	if behind.Seen != 0 {
 		seen = min(seen, behind.Seen)
 	}

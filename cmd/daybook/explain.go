@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/daybookhq/daybook/aggregate"
 	"github.com/daybookhq/daybook/projections"
 )
 
@@ -29,6 +30,9 @@ func explainCommand() *cobra.Command {
 			if err := parseMoments(bound{"--at", at, &q.At.AsOf}, bound{"--known-at", knownAt, &q.At.KnownAt}); err != nil {
 				return err
 			}
+			if !aggregate.ValidAccount(q.Account) {
+				return usagef("%q cannot name an account", q.Account)
+			}
 			if err := checkOutput(output); err != nil {
 				return err
 			}
@@ -47,6 +51,9 @@ func explain(cmd *cobra.Command, q projections.Question, output string) error {
 		return err
 	}
 	defer r.close()
+	if err := r.folded(cmd.Context()); err != nil {
+		return err
+	}
 	x, err := projections.Explain(cmd.Context(), r.store, r.model, q, systemClock())
 	if errors.Is(err, projections.ErrNoFeature) {
 		return fmt.Errorf("the catalog has no feature %s", q.Feature)

@@ -21,6 +21,9 @@ type shownAccount struct {
 }
 
 func (q *showQuery) account(ctx context.Context, cmd *cobra.Command, r *record, account string) error {
+	if err := r.folded(ctx); err != nil {
+		return err
+	}
 	shown, known, err := projections.AccountThen(ctx, r.store, r.model, account, q.at)
 	if err != nil {
 		return err
@@ -51,6 +54,9 @@ func (q *showQuery) entitled(ctx context.Context, r *record, a projections.Accou
 
 // entitlement shows what an account may do: of one that nothing is known of, too.
 func (q *showQuery) entitlement(ctx context.Context, cmd *cobra.Command, r *record, account string) error {
+	if err := r.folded(ctx); err != nil {
+		return err
+	}
 	a, _, err := projections.AccountThen(ctx, r.store, r.model, account, q.at)
 	if err != nil {
 		return err
