@@ -51,11 +51,14 @@ func (s *Server) check(w http.ResponseWriter, r *http.Request) error {
 		account = p.account("account", account, false)
 	}
 	wanted := b.checks()
-	var e entitlementAnswer
-	if err := p.err(); err != nil {
+	if p.err() != nil {
 		b.faults = append(p.faults, b.faults...)
-	} else if e, err = s.entitlementOf(r.Context(), account); err != nil && !b.has("account") {
-		return err
+	}
+	var e entitlementAnswer
+	if !b.has("account") { // else there is nobody to ask about, but what else is wrong is told too
+		if e, err = s.entitlementOf(r.Context(), account); err != nil {
+			return err
+		}
 	}
 	answer := checkAnswer{Account: e.Account, Allowed: true, Known: e.Known, Tier: e.Tier, Reason: e.Reason,
 		Features: []aggregate.Feature{}, Limits: []aggregate.LimitCheck{}, Stale: e.Stale, StaleSeconds: e.StaleSeconds}
