@@ -67,6 +67,8 @@ var rooms = []room{
 		why: "posting writes history, whichever store keeps it"},
 	{name: "decisions", owns: []string{"./decisions"}, never: join(drivers, adapters, stripe, loggers, []string{"./intake/...", "./projections/...", "./api/...", "./cmd/..."}),
 		why: "what operators decide is neither Stripe's nor HTTP's"},
+	{name: "history", owns: []string{"./history"}, never: join(drivers, adapters, []string{"./api/...", "./cmd/..."}), neverItself: loggers,
+		why: "the record is read back alike for HTTP and the command line"},
 	{name: "projections", owns: []string{"./projections"}, never: join(drivers, adapters, stripe, []string{"./intake/...", "./api/...", "./cmd/..."}),
 		why: "a read model is folded from the domain streams alone"},
 	{name: "projections/sqlite", owns: []string{"./projections/sqlite"}, never: join(stripe, []string{"./eventstore/sqlite/...", "./eventstore/esdb/...", "./intake/...", "./api/...", "./cmd/..."}),

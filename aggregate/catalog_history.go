@@ -142,6 +142,15 @@ func (h Catalogs) CurrentHash() string {
 	return h.adopted[len(h.adopted)-1].Hash
 }
 
+// CurrentSince is when the catalog in force now was adopted, zero if there is
+// none.
+func (h Catalogs) CurrentSince() time.Time {
+	if len(h.adopted) == 0 {
+		return time.Time{}
+	}
+	return h.adopted[len(h.adopted)-1].AdoptedAt
+}
+
 // At is the catalog in force at t: the last one adopted by then, or, for a
 // time before all of them, the first; with the mappings recorded by then. Its
 // hash comes with it.

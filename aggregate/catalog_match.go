@@ -41,6 +41,46 @@ const (
 	byLookupKey
 )
 
+// CatalogLine is what an item's price stands for, and the line of the catalog
+// that says so.
+type CatalogLine struct {
+	Item
+	// Tier or Addon is what the price stands for; both are empty where it is in no
+	// place of the catalog.
+	Tier  string `json:"tier,omitempty"`
+	Addon string `json:"addon,omitempty"`
+	// By names the way in which the line was found: "price", "recorded" (what the
+	// price was first matched to, which counts although the catalog no longer
+	// leads there), "product" or "lookup_key".
+	By string `json:"by,omitempty"`
+	// Line is the entry as the catalog has it, empty for a recorded one.
+	Line string `json:"line,omitempty"`
+}
+
+// LineOf tells which line of the catalog an item goes by.
+func (c *Catalog) LineOf(item Item) CatalogLine {
+	line, m := CatalogLine{Item: item}, c.match(item)
+	switch {
+	case m.tier >= 0:
+		line.Tier = c.Tiers[m.tier].ID
+	case m.addon >= 0:
+		line.Addon = c.Addons[m.addon].ID
+	default:
+		return line
+	}
+	switch m.by {
+	case byPrice:
+		line.By, line.Line = "price", item.Price
+	case byRecord:
+		line.By = "recorded"
+	case byProduct:
+		line.By, line.Line = "product", "product:"+item.Product
+	default:
+		line.By, line.Line = "lookup_key", "lookup:"+item.LookupKey
+	}
+	return line
+}
+
 func (c *Catalog) match(item Item) match {
 	if m := c.named(byPrice, "", item.Price); m.by == byPrice {
 		return m

@@ -115,7 +115,7 @@ func (w *walk) takeSnapshot(f held) {
 	if good(f.Subscription.Status) || f.Subscription.Status == PastDue {
 		w.wasGood = true // past_due is only ever reached from active or trialing
 	}
-	if tier, mapped := w.bestTier(f.Subscription.Items); mapped {
+	if tier, mapped := w.catalog.bestTier(f.Subscription.Items); mapped {
 		w.tier = tier
 	}
 }
@@ -128,20 +128,21 @@ func owing(s *SubscriptionSnapshot) bool {
 	return s != nil && (s.Status == PastDue || s.Status == Paused && s.PausedFor == "first_payment_failure")
 }
 
-// bestTier maps items to the highest tier among them.
-func (w *walk) bestTier(items []Item) (string, bool) {
+// bestTier maps items to the highest tier among them. Without a catalog there is
+// none.
+func (c *Catalog) bestTier(items []Item) (string, bool) {
 	best := -1
-	if w.catalog != nil {
+	if c != nil {
 		for _, item := range items {
-			if t, mapped := w.catalog.TierOfItem(item); mapped {
-				best = max(best, w.catalog.Rank(t.ID))
+			if t, mapped := c.TierOfItem(item); mapped {
+				best = max(best, c.Rank(t.ID))
 			}
 		}
 	}
 	if best < 0 {
 		return "", false
 	}
-	return w.catalog.Tiers[best].ID, true
+	return c.Tiers[best].ID, true
 }
 
 // recordStanding remembers since when the present tier is held in good standing.

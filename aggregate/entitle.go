@@ -38,11 +38,18 @@ func (h *Holding) position() uint64 {
 // they belong to the store. Without any catalog there are no tiers, and nothing
 // is granted.
 func Entitle(account string, h Holding, c Catalogs, now time.Time) (Entitlement, time.Time) {
+	v := evaluate(account, &h, c, now)
+	return v.Entitlement, v.until
+}
+
+// evaluate is Entitle, and Explain: what is decided and what is told of the
+// decision are one.
+func evaluate(account string, h *Holding, c Catalogs, now time.Time) *evaluation {
 	catalog := c.Current()
 	if catalog == nil {
 		catalog = &Catalog{}
 	}
-	v := evaluation{holding: &h, catalog: catalog, now: now, Entitlement: Entitlement{
+	v := &evaluation{holding: h, catalog: catalog, now: now, Entitlement: Entitlement{
 		Account: account, Known: len(h.Subscriptions) > 0 || h.Decisions.any(), Source: FromFree, Reason: ReasonFree,
 		Tier: catalog.FreeTier, Items: []EntitlementItem{}, Flags: []string{}, Position: h.position(),
 		AsOf: now.UTC(), Schema: EntitlementSchema}}
@@ -61,7 +68,7 @@ func Entitle(account string, h Holding, c Catalogs, now time.Time) (Entitlement,
 	}
 	slices.Sort(v.Flags)
 	v.Flags = slices.Compact(v.Flags)
-	return v.Entitlement, v.until
+	return v
 }
 
 // evaluation is an entitlement in the making.
@@ -70,6 +77,10 @@ type evaluation struct {
 	holding *Holding
 	catalog *Catalog
 	now     time.Time
+	// candidates are the subscriptions, the one that decides first; waiver is the
+	// one that decides, nil if none does.
+	candidates []candidate
+	waiver     *Waiver
 	// paidFor are the items of the subscription that grants, nil if none does.
 	paidFor []Item
 	// until is the next moment at which time alone changes the answer.
@@ -77,15 +88,15 @@ type evaluation struct {
 }
 
 func (v *evaluation) weighSubscriptions() {
-	candidates := rankCandidates(v.holding, v.catalog, v.now)
-	for i, s := range candidates {
+	v.candidates = rankCandidates(v.holding, v.catalog, v.now)
+	for i, s := range v.candidates {
 		v.until = earlier(v.until, s.access.Until, v.now)
 		if i == 0 || !s.Status.Terminal() {
 			v.Flags = append(append(v.Flags, s.Flags...), s.access.Flags...)
 		}
 	}
-	if len(candidates) > 0 {
-		v.restOn(&candidates[0])
+	if len(v.candidates) > 0 {
+		v.restOn(&v.candidates[0])
 	}
 }
 
@@ -125,6 +136,7 @@ func (v *evaluation) weighWaivers() {
 	if best == nil || rank < granted || rank == granted && v.Source == FromSubscription {
 		return
 	}
+	v.waiver = best
 	v.Tier, v.Source, v.Reason = best.Tier, FromWaiver, ReasonWaiver
 	v.validUntil(best.ExpiresAt)
 }

@@ -123,6 +123,56 @@ type Feature struct {
 	UpgradeURL   string `json:"upgrade_url,omitempty"`
 }
 
+// LimitCheck is the answer to whether an account may have so many of something.
+type LimitCheck struct {
+	Limit   string `json:"limit"`
+	Wanted  Limit  `json:"wanted"`
+	Allowed bool   `json:"allowed"`
+	Reason  Reason `json:"reason"`
+	// Maximum is what the account may have.
+	Maximum     Limit  `json:"maximum"`
+	CurrentTier string `json:"current_tier"`
+	// RequiredTier is the lowest that allows so many, empty if none does;
+	// RequiredQuantity is how often it must be bought for that, where that counts.
+	RequiredTier     string `json:"required_tier"`
+	RequiredQuantity int64  `json:"required_quantity,omitempty"`
+	UpgradeURL       string `json:"upgrade_url,omitempty"`
+}
+
+// CheckLimit answers for one limit; false if the catalog has none of that name. A
+// blocked account may have nothing, not even none.
+func (e Entitlement) CheckLimit(name string, wanted Limit, catalog *Catalog) (LimitCheck, bool) {
+	maximum, has := e.Limits[name]
+	if !has && !catalog.hasLimit(name) {
+		return LimitCheck{}, false
+	}
+	tier, quantity := catalog.tierAllowing(name, wanted)
+	return LimitCheck{Limit: name, Wanted: wanted, Allowed: wanted <= maximum && e.Source != FromBlocked, Reason: e.Reason,
+		Maximum: maximum, CurrentTier: e.Tier, RequiredTier: tier, RequiredQuantity: quantity, UpgradeURL: catalog.UpgradeURL}, true
+}
+
+// hasLimit reports whether a tier sets the limit, or an add-on adds to it.
+func (c *Catalog) hasLimit(name string) bool {
+	return slices.ContainsFunc(c.Tiers, func(t Tier) bool { _, sets := t.Limits[name]; return sets }) ||
+		slices.ContainsFunc(c.Addons, func(a Addon) bool { _, adds := a.Adds[name]; return adds })
+}
+
+// tierAllowing is the lowest tier that allows so many, and the quantity of it that
+// does, 0 where the quantity does not matter.
+func (c *Catalog) tierAllowing(name string, wanted Limit) (tier string, quantity int64) {
+	for _, t := range c.Tiers {
+		allowance, sets := t.Limits[name]
+		switch per := Limit(allowance.PerUnit); {
+		case !sets:
+		case per == 0 && wanted <= allowance.Fixed:
+			return t.ID, 0
+		case per > 0 && wanted != Unlimited:
+			return t.ID, max(int64(wanted/per)+min(int64(wanted%per), 1), 1)
+		}
+	}
+	return "", 0
+}
+
 // Feature answers for one feature; false if the catalog has none of that name.
 func (e Entitlement) Feature(name string, catalog *Catalog) (Feature, bool) {
 	required, found := catalog.TierOfFeature(name)

@@ -19,6 +19,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -26,6 +27,7 @@ import (
 
 	"github.com/daybookhq/daybook/aggregate"
 	"github.com/daybookhq/daybook/eventstore"
+	"github.com/daybookhq/daybook/history"
 	"github.com/daybookhq/daybook/projections"
 )
 
@@ -51,6 +53,8 @@ type Health struct {
 // Config is what a Server is made of. All fields without a default are
 // required.
 type Config struct {
+	// Epoch names the store in which positions and cursors count.
+	Epoch string
 	// Verifier and Journal take webhooks in.
 	Verifier Verifier
 	Journal  Journal
@@ -102,6 +106,11 @@ const (
 type Server struct {
 	Config
 	started  time.Time
+	record   *history.Record
+	totals   history.Totals
+	tails    chan struct{} // one for each that runs
+	ended    chan struct{} // closed by EndTails
+	endOnce  sync.Once
 	keys     atomic.Pointer[keyring]
 	counters counters
 	requests requestIDs
@@ -113,7 +122,9 @@ func New(cfg Config) (*Server, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, err
 	}
-	s := &Server{Config: cfg, started: cfg.Clock(), requests: newRequestIDs()}
+	s := &Server{Config: cfg, started: cfg.Clock(), requests: newRequestIDs(),
+		record: &history.Record{Store: cfg.Store, Model: cfg.Model, Epoch: cfg.Epoch},
+		tails:  make(chan struct{}, maxTails), ended: make(chan struct{})}
 	s.SetKeys(cfg.Keys)
 	s.handler = s.guard(s.router())
 	return s, nil
@@ -127,6 +138,7 @@ func (c *Config) complete() error {
 			missing = append(missing, errors.New("api: Config."+name+" is missing"))
 		}
 	}
+	require("Epoch", c.Epoch != "")
 	require("Verifier", c.Verifier != nil)
 	require("Journal", c.Journal != nil)
 	require("Store", c.Store != nil)

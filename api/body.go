@@ -107,16 +107,15 @@ func (b *body) text(name string) string {
 
 // moment is a time, zero if it is not there.
 func (b *body) moment(name string) time.Time {
-	const want = "wants a time like 2026-01-31T09:30:00Z or 2026-01-31T10:30:00+01:00"
 	var text string
-	if !b.field(name, &text, want) {
+	if !b.field(name, &text, momentReason) {
 		return time.Time{}
 	}
-	t, err := time.Parse(time.RFC3339Nano, text)
-	if err != nil {
-		b.fault(name, want)
+	t, ok := parseMoment(text)
+	if !ok {
+		b.fault(name, momentReason)
 	}
-	return t.UTC()
+	return t
 }
 
 // close adds a fault for every field that nothing asked for: a misspelt one

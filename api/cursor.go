@@ -9,29 +9,51 @@ import (
 )
 
 // A cursor continues a list behind the last row of a page. To callers it is
-// opaque. It names the list, the direction and the place, so that it cannot be
-// used for another; rows that arrive meanwhile do not move it.
+// opaque. It names the list, the direction, the store and the place, so that it
+// cannot be used for another; rows that arrive meanwhile do not move it.
 
 // The lists that have cursors.
 const (
 	eventsCursor        = "events"
 	streamCursor        = "stream"
+	timelineCursor      = "timeline"
 	subscriptionsCursor = "subscriptions"
 	waiversCursor       = "waivers"
 )
 
-// encodeCursor makes a cursor.
-func encodeCursor(list string, dir eventstore.Direction, place string) string {
-	return base64.RawURLEncoding.EncodeToString([]byte(list + ":" + directionName(dir) + ":" + place))
+// cursors makes and reads the cursors of one list in one direction.
+type cursors struct {
+	list  string
+	dir   eventstore.Direction
+	epoch string
 }
 
-// decodeCursor returns the place in a cursor of this list and direction.
-func decodeCursor(cursor, list string, dir eventstore.Direction) (place string, ok bool) {
+func (s *Server) cursors(list string, dir eventstore.Direction) cursors {
+	return cursors{list: list, dir: dir, epoch: s.Epoch}
+}
+
+// cursorSeparator stands in none of the parts but perhaps the place, which is the
+// last.
+const cursorSeparator = "\x00"
+
+// at makes the cursor of a place.
+func (c cursors) at(place string) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(strings.Join([]string{c.list, directionName(c.dir), c.epoch, place}, cursorSeparator)))
+}
+
+func (c cursors) atPosition(n uint64) string { return c.at(strconv.FormatUint(n, 10)) }
+
+// read returns the place in a cursor, or the reason why it is none of these.
+func (c cursors) read(cursor string) (place, fault string) {
 	b, err := base64.RawURLEncoding.DecodeString(cursor)
-	if err != nil {
-		return "", false
+	parts := strings.SplitN(string(b), cursorSeparator, 4)
+	switch {
+	case err != nil || len(parts) != 4 || parts[0] != c.list || parts[1] != directionName(c.dir):
+		return "", cursorReason
+	case parts[2] != c.epoch:
+		return "", "comes from another store"
 	}
-	return strings.CutPrefix(string(b), list+":"+directionName(dir)+":")
+	return parts[3], ""
 }
 
 func directionName(dir eventstore.Direction) string {
@@ -45,32 +67,39 @@ const cursorReason = "wants the next of an earlier page of this list in this dir
 
 // place reads the parameter "from" as a place in the log or in a stream: the
 // number itself, or a cursor. found is false if there is none.
-func (p *params) place(list string, dir eventstore.Direction) (n uint64, found bool) {
-	value := p.text("from")
+func (p *params) place(c cursors) (n uint64, found bool) {
+	return p.placeIn("from", p.text("from"), c)
+}
+
+// placeIn reads a place from a field of the request.
+func (p *params) placeIn(field, value string, c cursors) (n uint64, found bool) {
 	if value == "" {
 		return 0, false
 	}
 	if n, err := strconv.ParseUint(value, 10, 63); err == nil {
 		return n, true
 	}
-	place, ok := decodeCursor(value, list, dir)
+	place, fault := c.read(value)
 	n, err := strconv.ParseUint(place, 10, 63)
-	if !ok || err != nil {
-		p.fault("from", cursorReason+", or a whole number")
-		return 0, false
+	switch {
+	case fault == "" && err == nil:
+		return n, true
+	case fault == "" || fault == cursorReason:
+		fault = cursorReason + ", or a whole number"
 	}
-	return n, true
+	p.fault(field, fault)
+	return 0, false
 }
 
 // after reads the parameter "from" as the id of the last row of a page.
-func (p *params) after(list string) string {
+func (p *params) after(c cursors) string {
 	value := p.text("from")
 	if value == "" {
 		return ""
 	}
-	place, ok := decodeCursor(value, list, eventstore.Forwards)
-	if !ok {
-		p.fault("from", cursorReason)
+	place, fault := c.read(value)
+	if fault != "" {
+		p.fault("from", fault)
 	}
 	return place
 }

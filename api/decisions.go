@@ -219,7 +219,7 @@ type waiverPage struct {
 // or of all; those in force, or all that ever were.
 func (s *Server) listWaivers(w http.ResponseWriter, r *http.Request) error {
 	p := paramsOf(r)
-	account, limit, after := p.accountFilter(), p.limit(), p.after(waiversCursor)
+	account, limit, after := p.accountFilter(), p.limit(), p.after(s.cursors(waiversCursor, eventstore.Forwards))
 	inForce := p.oneOf("in_force", "false", "true") == "true"
 	if err := p.err(); err != nil {
 		return err
@@ -242,7 +242,7 @@ func (s *Server) listWaivers(w http.ResponseWriter, r *http.Request) error {
 	page := waiverPage{Waivers: waivers}
 	if len(waivers) > limit {
 		page.Waivers = waivers[:limit]
-		page.Next = encodeCursor(waiversCursor, eventstore.Forwards, waiverPlace(waivers[limit-1]))
+		page.Next = s.cursors(waiversCursor, eventstore.Forwards).at(waiverPlace(waivers[limit-1]))
 	}
 	return writeJSON(w, page)
 }

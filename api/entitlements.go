@@ -15,14 +15,24 @@ type entitlementAnswer struct {
 	// StaleSeconds, beside stale, is how long ago the store last answered; it
 	// is missing if it never did.
 	StaleSeconds *int64 `json:"stale_seconds,omitempty"`
+	// KnownAt is the time of ours that was asked for, of an answer about the past.
+	KnownAt time.Time `json:"known_at,omitzero"`
 }
 
-// entitlement answers GET /v1/entitlements/{account}.
+// entitlement answers GET /v1/entitlements/{account}: from the read model, or,
+// with as_of or known_at, from the record.
 func (s *Server) entitlement(w http.ResponseWriter, r *http.Request) error {
 	p := paramsOf(r)
-	account := p.accountInPath()
+	account, at := p.accountInPath(), p.moments()
 	if err := p.err(); err != nil {
 		return err
+	}
+	if at.Past() {
+		_, _, then, err := s.recordThen(r.Context(), account, at)
+		if err != nil {
+			return err
+		}
+		return writeJSON(w, then)
 	}
 	answer, err := s.entitlementOf(r.Context(), account)
 	if err != nil {
@@ -73,6 +83,8 @@ type featureAnswer struct {
 	StaleSeconds *int64 `json:"stale_seconds,omitempty"`
 }
 
+var errNoFeature = notFound("The catalog has no feature of this name.")
+
 // feature answers GET /v1/entitlements/{account}/features/{feature}.
 func (s *Server) feature(w http.ResponseWriter, r *http.Request) error {
 	p := paramsOf(r)
@@ -86,7 +98,7 @@ func (s *Server) feature(w http.ResponseWriter, r *http.Request) error {
 	}
 	answer, exists := e.Feature(feature, s.Catalog())
 	if !exists {
-		return notFound("The catalog has no feature of this name.")
+		return errNoFeature
 	}
 	return writeJSON(w, featureAnswer{Feature: answer, Stale: e.Stale, StaleSeconds: e.StaleSeconds})
 }

@@ -1,24 +1,16 @@
 package api
 
 import (
-	"context"
-	"errors"
 	"net/http"
 	"strings"
 
 	"github.com/daybookhq/daybook/eventstore"
+	"github.com/daybookhq/daybook/history"
 	"github.com/daybookhq/daybook/intake"
 )
 
-// translator says to which streams a Stripe event leads. That does not depend on
-// the keys that name accounts, so it needs none.
-var translator intake.Translator
-
-// failures is the category of the streams that tell what could not be posted.
-const failures = "posting"
-
-// eventAnswer is everything that is known of one Stripe event.
-type eventAnswer struct {
+// EventAnswer is everything that is known of one Stripe event.
+type EventAnswer struct {
 	EventID string `json:"event_id"`
 	// Entries are the journal's, oldest first: the first delivery, then its
 	// variants. Their metadata is the receipt.
@@ -38,27 +30,35 @@ func (s *Server) event(w http.ResponseWriter, r *http.Request) error {
 	if err := p.err(); err != nil {
 		return err
 	}
-	entries, err := s.entriesOf(r.Context(), id)
+	e, err := s.record.StripeEvent(r.Context(), id)
 	if err != nil {
 		return err
 	}
-	streams := streamsBehind(id, entries)
-	if err := s.authorizeStreams(r.Context(), streams...); err != nil {
+	if err := s.authorizeStreams(r.Context(), e.Streams...); err != nil {
 		return err
 	}
-	if len(entries) == 0 {
+	if len(e.Entries) == 0 {
 		return notFound("No such event was recorded.")
 	}
-	posted, _ := intake.PostedEntry(entries)
-	answer := eventAnswer{EventID: id, Entries: make([]EventView, len(entries)), Posted: posted}
-	for i, entry := range entries {
-		answer.Entries[i] = NewEventView(entry, true)
-	}
-	if answer.Followed, err = s.followed(r.Context(), entries, streams); err != nil {
+	followed, err := s.record.Followed(r.Context(), e)
+	if err != nil {
 		return err
 	}
-	return writeJSON(w, answer)
+	return writeJSON(w, NewEventAnswer(e, followed, true))
 }
+
+// NewEventAnswer shows a Stripe event with what followed from it; the raw payloads
+// only if withPayload.
+func NewEventAnswer(e history.StripeEvent, followed []eventstore.RecordedEvent, withPayload bool) EventAnswer {
+	answer := EventAnswer{EventID: e.ID, Posted: e.Posted, Followed: eventViews(followed)}
+	for _, entry := range e.Entries {
+		answer.Entries = append(answer.Entries, NewEventView(entry, withPayload))
+	}
+	return answer
+}
+
+// ReceiptOf reads the receipt of a journal entry.
+func ReceiptOf(entry EventView) (intake.Receipt, error) { return intake.DecodeReceipt(entry.Metadata) }
 
 // eventID is a part of the path that names a Stripe event.
 func (p *params) eventID(field string) string {
@@ -69,59 +69,4 @@ func (p *params) eventID(field string) string {
 		return ""
 	}
 	return id
-}
-
-// entriesOf reads the journal entries of a Stripe event, none if there are none.
-func (s *Server) entriesOf(ctx context.Context, id string) ([]eventstore.RecordedEvent, error) {
-	var entries []eventstore.RecordedEvent
-	for entry, err := range s.Store.ReadStream(ctx, intake.JournalStream(id), 0, eventstore.Forwards, intake.MaxEntries) {
-		if errors.Is(err, eventstore.ErrStreamNotFound) {
-			return nil, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		entries = append(entries, entry)
-	}
-	return entries, nil
-}
-
-// streamsBehind lists the streams to which entries may have led. Which they are
-// is translated anew; what cannot be translated led to a failure.
-func streamsBehind(id string, entries []eventstore.RecordedEvent) []eventstore.Stream {
-	streams := []eventstore.Stream{eventstore.NewStream(failures, id)}
-	seen := map[eventstore.Stream]bool{streams[0]: true}
-	for _, entry := range entries {
-		facts, _ := translator.Translate(entry.Type, entry.Data) // its failure stands in the record
-		for _, f := range facts {
-			if !seen[f.Stream] {
-				seen[f.Stream] = true
-				streams = append(streams, f.Stream)
-			}
-		}
-	}
-	return streams
-}
-
-// followed reads from the streams what one of the entries caused.
-func (s *Server) followed(ctx context.Context, entries []eventstore.RecordedEvent, streams []eventstore.Stream) ([]EventView, error) {
-	causes := map[string]bool{}
-	for _, entry := range entries {
-		causes[entry.ID.String()] = true
-	}
-	views := []EventView{}
-	for _, stream := range streams {
-		for ev, err := range s.Store.ReadStream(ctx, stream, 0, eventstore.Forwards, 0) {
-			if errors.Is(err, eventstore.ErrStreamNotFound) {
-				break
-			}
-			if err != nil {
-				return nil, err
-			}
-			if meta, err := eventstore.DecodeMetadata(ev.Metadata); err == nil && causes[meta.CausationID] {
-				views = append(views, NewEventView(ev, true))
-			}
-		}
-	}
-	return views, nil
 }

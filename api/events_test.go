@@ -143,17 +143,22 @@ func TestEventFilters(t *testing.T) {
 
 func TestEventParametersAreJudgedTogether(t *testing.T) {
 	r := newRig(t)
-	forwards := encodeCursor(eventsCursor, 0, "1")
+	forwards := r.server.cursors(eventsCursor, 0).at("1")
+	foreign := cursors{list: eventsCursor, epoch: "another"}.at("1")
 	for query, want := range map[string]string{
 		"limit=0&since=yesterday&until=x&direction=up&from=!&account=&typ=x": "account direction from limit since typ until",
 		"limit=1001":      "limit",
 		"limit=1&limit=2": "limit",
 		"since=2026-01-02T00:00:00Z&until=2026-01-02T00:00:00Z": "until",
 		"direction=backwards&from=" + forwards:                  "from",
-		"from=" + encodeCursor(streamCursor, 0, "1"):            "from",
-		"from=-1": "from",
-		"type=,":  "type",
-		"%zz=1":   "query",
+		"from=" + r.server.cursors(streamCursor, 0).at("1"):     "from",
+		"from=" + foreign:                       "from",
+		"until=9999-12-31T23:59:59-23:59":       "until",
+		"customer=" + strings.Repeat("c", 2000): "customer",
+		"account=a&customer=cus_1":              "customer",
+		"from=-1":                               "from",
+		"type=,":                                "type",
+		"%zz=1":                                 "query",
 	} {
 		a := r.do(http.MethodGet, "/v1/events?"+query, opsKey, nil, nil)
 		if a.status != http.StatusBadRequest {

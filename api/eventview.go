@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/daybookhq/daybook/eventstore"
+	"github.com/daybookhq/daybook/history"
 	"github.com/daybookhq/daybook/intake"
 )
 
@@ -21,8 +22,15 @@ type EventView struct {
 	Type     string              `json:"type"`
 	// RecordedAt is our clock when the event was appended.
 	RecordedAt time.Time `json:"recorded_at,omitzero"`
+	// StripeEventID is the Stripe event that stated a fact, OccurredAt Stripe's time
+	// of it.
+	StripeEventID string    `json:"stripe_event_id,omitempty"`
+	OccurredAt    time.Time `json:"occurred_at,omitzero"`
 	// Metadata is that of the event; of a journal entry it is the receipt.
 	Metadata json.RawMessage `json:"metadata,omitempty"`
+	// Receipt is the metadata of the journal entry that the event followed from,
+	// where it was asked for.
+	Receipt json.RawMessage `json:"receipt,omitempty"`
 	// DataBytes and DataSHA256 are of the data exactly as it is stored.
 	DataBytes  int    `json:"data_bytes"`
 	DataSHA256 string `json:"data_sha256"`
@@ -45,6 +53,10 @@ func NewEventView(ev eventstore.RecordedEvent, withPayload bool) EventView {
 		view.RecordedAt = meta.RecordedAt
 	}
 	journal := ev.Stream.Category() == intake.JournalCategory
+	if !journal {
+		told := history.ToldBy(&ev)
+		view.StripeEventID, view.OccurredAt = told.StripeEventID, told.OccurredAt
+	}
 	if !journal || withPayload {
 		view.Data = asJSON(ev.Data)
 	}
@@ -52,6 +64,15 @@ func NewEventView(ev eventstore.RecordedEvent, withPayload bool) EventView {
 		view.Raw = ev.Data
 	}
 	return view
+}
+
+// eventViews shows events without the raw payloads.
+func eventViews(events []eventstore.RecordedEvent) []EventView {
+	views := make([]EventView, len(events))
+	for i, ev := range events {
+		views[i] = NewEventView(ev, false)
+	}
+	return views
 }
 
 // asJSON passes on well-formed JSON, and leaves out anything else.

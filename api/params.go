@@ -15,6 +15,7 @@ import (
 
 	"github.com/daybookhq/daybook/aggregate"
 	"github.com/daybookhq/daybook/eventstore"
+	"github.com/daybookhq/daybook/projections"
 )
 
 // params reads the parameters of one request and gathers everything that is
@@ -118,11 +119,37 @@ func (p *params) moment(name string) time.Time {
 		return time.Time{}
 	}
 	// A plus sign that was not encoded arrives as a space.
-	t, err := time.Parse(time.RFC3339Nano, strings.Replace(value, " ", "+", 1))
-	if err != nil {
-		p.fault(name, "wants a time like 2026-01-31T09:30:00Z or 2026-01-31T10:30:00+01:00")
+	t, ok := parseMoment(strings.Replace(value, " ", "+", 1))
+	if !ok {
+		p.fault(name, momentReason)
 	}
-	return t.UTC()
+	return t
+}
+
+const momentReason = "wants a time like 2026-01-31T09:30:00Z or 2026-01-31T10:30:00+01:00"
+
+// parseMoment reads a time of any offset. One that UTC cannot write in four digits
+// is none: an answer could not tell it.
+func parseMoment(text string) (time.Time, bool) {
+	t, err := time.Parse(time.RFC3339Nano, text)
+	if t = t.UTC(); err != nil || t.Year() < 1 || t.Year() > 9999 {
+		return time.Time{}, false
+	}
+	return t, true
+}
+
+// moments are the bounds of a look into the past.
+func (p *params) moments() projections.Moments {
+	return projections.Moments{AsOf: p.moment("as_of"), KnownAt: p.moment("known_at")}
+}
+
+// span is a stretch of time; since is included, until is not.
+func (p *params) span() (since, until time.Time) {
+	since, until = p.moment("since"), p.moment("until")
+	if !since.IsZero() && !until.IsZero() && !since.Before(until) {
+		p.fault("until", "wants a time after since")
+	}
+	return since, until
 }
 
 // The bounds of a page.

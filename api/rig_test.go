@@ -106,6 +106,7 @@ func newRig(t *testing.T) *rig {
 	r.follow(logger)
 	r.probe = NewProbe(r.store, r.clock.Now)
 	r.server, err = New(Config{
+		Epoch:    "epoch-1",
 		Verifier: intake.NewVerifier([]string{"whsec_other_secret", secret}, r.clock.Now),
 		Journal:  intake.NewJournal(r.store, r.clock.Now),
 		Store:    r.store, StoreKind: "sqlite", Health: r.probe, Model: r.model,

@@ -31,11 +31,15 @@ func (s *Server) routes() []route {
 		{http.MethodGet, "/livez", open, s.livez},
 		{http.MethodGet, "/readyz", open, s.readyz},
 		{http.MethodGet, "/v1/status", ScopeRead, s.status},
+		{http.MethodPost, "/v1/entitlements/check", ScopeRead, s.check},
+		{http.MethodGet, "/v1/entitlements/check", ScopeRead, ofAccount("check", s.entitlement)},
 		{http.MethodGet, "/v1/entitlements/{account}", ScopeRead, s.entitlement},
+		{http.MethodGet, "/v1/entitlements/{account}/explain", ScopeRead, s.explain},
 		{http.MethodGet, "/v1/entitlements/{account}/features/{feature}", ScopeRead, s.feature},
 		{http.MethodGet, "/v1/subscriptions", ScopeRead, s.listSubscriptions},
 		{http.MethodGet, "/v1/subscriptions/{subscription}", ScopeRead, s.subscription},
 		{http.MethodGet, "/v1/accounts/{account}", ScopeRead, s.account},
+		{http.MethodGet, "/v1/accounts/{account}/timeline", ScopeAudit, s.timeline},
 		{http.MethodPost, "/v1/accounts/{account}/waivers", ScopeAdmin, s.grantWaiver},
 		{http.MethodDelete, "/v1/accounts/{account}/waivers/{waiver}", ScopeAdmin, s.revokeWaiver},
 		{http.MethodGet, "/v1/waivers", ScopeAdmin, s.listWaivers},
@@ -43,6 +47,8 @@ func (s *Server) routes() []route {
 		{http.MethodPost, "/v1/accounts/{account}/unblock", ScopeAdmin, s.unblock},
 		{http.MethodPost, "/v1/accounts/{account}/grace", ScopeAdmin, s.extendGrace},
 		{http.MethodGet, "/v1/events", ScopeAudit, s.listEvents},
+		{http.MethodGet, "/v1/events/statistics", ScopeAudit, s.statistics},
+		{http.MethodGet, tailPath, ScopeAudit, s.tail},
 		{http.MethodGet, "/v1/events/{event}", ScopeAudit, s.event},
 		{http.MethodGet, "/v1/streams/{stream}", ScopeAudit, s.stream},
 	}
@@ -94,8 +100,12 @@ func (s *Server) run(rt route, w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(withKey(r.Context(), key), queryTimeout)
-	defer cancel()
+	ctx := withKey(r.Context(), key)
+	if rt.path != tailPath {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, queryTimeout)
+		defer cancel()
+	}
 	return rt.handle(w, r.WithContext(ctx))
 }
 

@@ -22,7 +22,7 @@ func (s *Server) listSubscriptions(w http.ResponseWriter, r *http.Request) error
 	p := paramsOf(r)
 	filter := projections.SubscriptionFilter{
 		Status: p.status(), Account: p.accountFilter(), Customer: p.text("customer"),
-		Tier: p.text("tier"), Flag: p.text("flag"), After: p.after(subscriptionsCursor),
+		Tier: p.text("tier"), Flag: p.text("flag"), After: p.after(s.cursors(subscriptionsCursor, eventstore.Forwards)),
 	}
 	limit := p.limit()
 	if err := p.err(); err != nil {
@@ -42,7 +42,7 @@ func (s *Server) listSubscriptions(w http.ResponseWriter, r *http.Request) error
 	page := subscriptionPage{Subscriptions: rows}
 	if len(rows) > limit {
 		page.Subscriptions = rows[:limit]
-		page.Next = encodeCursor(subscriptionsCursor, eventstore.Forwards, rows[limit-1].ID)
+		page.Next = s.cursors(subscriptionsCursor, eventstore.Forwards).at(rows[limit-1].ID)
 	}
 	if page.Subscriptions == nil {
 		page.Subscriptions = []projections.SubscriptionRecord{}
@@ -71,7 +71,7 @@ type pastSubscription struct {
 // model, or, with as_of or known_at, from the record.
 func (s *Server) subscription(w http.ResponseWriter, r *http.Request) error {
 	p := paramsOf(r)
-	id, asOf, knownAt := p.name("subscription"), p.moment("as_of"), p.moment("known_at")
+	id, at := p.name("subscription"), p.moments()
 	if err := p.err(); err != nil {
 		return err
 	}
@@ -82,8 +82,8 @@ func (s *Server) subscription(w http.ResponseWriter, r *http.Request) error {
 	if err := authorizeAccount(r.Context(), present.Account); err != nil {
 		return err
 	}
-	if !asOf.IsZero() || !knownAt.IsZero() {
-		return s.subscriptionThen(w, r, id, projections.Moments{AsOf: asOf, KnownAt: knownAt})
+	if at.Past() {
+		return s.subscriptionThen(w, r, id, at)
 	}
 	if !known {
 		return notFound("There is no such subscription.")

@@ -156,3 +156,21 @@ func TestMetadata(t *testing.T) {
 		t.Error("half a document was read")
 	}
 }
+
+// TestRecordedAt: the short way reads what the whole decoding does.
+func TestRecordedAt(t *testing.T) {
+	when := time.Date(2026, 3, 1, 12, 0, 0, 5, time.FixedZone("", 3600))
+	for _, metadata := range []string{
+		`{"recorded_at":"2026-03-01T12:00:00.000000005+01:00","causation_id":"a"}`,
+		`{"causation_id":"a", "recorded_at": "2026-03-01T12:00:00.000000005+01:00"}`,
+	} {
+		if got, read := RecordedAt([]byte(metadata)); !read || !got.Equal(when) {
+			t.Errorf("%s: %s, %v", metadata, got, read)
+		}
+	}
+	for _, metadata := range []string{``, `{"recorded_at":"yesterday"}`, `{"recorded_at":"`, `null and void`} {
+		if got, read := RecordedAt([]byte(metadata)); read {
+			t.Errorf("%q: %s", metadata, got)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package eventstore
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -28,6 +29,23 @@ func DecodeMetadata(b []byte) (Metadata, error) {
 		return Metadata{}, fmt.Errorf("decode event metadata: %w", err)
 	}
 	return m, nil
+}
+
+// recordedFirst is how metadata begins that EncodeMetadata wrote.
+var recordedFirst = []byte(`{"recorded_at":"`)
+
+// RecordedAt reads that one field, for those who look at many events; false where
+// it cannot be read.
+func RecordedAt(metadata []byte) (time.Time, bool) {
+	if rest, ours := bytes.CutPrefix(metadata, recordedFirst); ours {
+		if text, _, ends := bytes.Cut(rest, []byte(`"`)); ends {
+			if t, err := time.Parse(time.RFC3339Nano, string(text)); err == nil {
+				return t, true
+			}
+		}
+	}
+	m, err := DecodeMetadata(metadata)
+	return m.RecordedAt, err == nil
 }
 
 // idNamespace makes the UUIDs of DeriveID ours. It never changes: it is part

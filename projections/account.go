@@ -107,13 +107,17 @@ func (a *AccountRecord) addLink(l LinkRecord) {
 	a.Links = append(a.Links, l)
 }
 
+// held is what the account's entitlement rests on.
+func (a AccountRecord) held() *holding {
+	if a.holding == nil {
+		return &holding{}
+	}
+	return a.holding
+}
+
 // Entitle says what the account may do at now, as Answers does.
 func (a AccountRecord) Entitle(c aggregate.Catalogs, now time.Time) aggregate.Entitlement {
-	h := a.holding
-	if h == nil {
-		h = &holding{}
-	}
-	e, _ := h.entitle(a.Account, c, now)
+	e, _ := a.held().entitle(a.Account, c, now)
 	return e
 }
 
@@ -121,11 +125,7 @@ func (a AccountRecord) Entitle(c aggregate.Catalogs, now time.Time) aggregate.En
 // it does by itself: by its status and, beside that, by an extension of grace, by
 // a policy of the catalog on the account's payments, and by a test clock.
 func (a AccountRecord) AccessOf(t SubscriptionRecord, c aggregate.Catalogs, now time.Time) aggregate.Access {
-	h := a.holding
-	if h == nil {
-		h = &holding{}
-	}
-	return h.Access(t.SubscriptionTruth, OrBuiltin(c).Current(), now)
+	return a.held().Access(t.SubscriptionTruth, OrBuiltin(c).Current(), now)
 }
 
 // totals sums payments, and the credit notes of bills, by currency.

@@ -505,7 +505,7 @@ func TestAnAccountIsShownAsItWasThoughAllOfItMovedOn(t *testing.T) {
 	r.settle()
 	then := func(account string, at time.Time) (projections.AccountRecord, bool) {
 		t.Helper()
-		ever, err := projections.EverOf(t.Context(), r.store, r.model, account)
+		ever, err := projections.EverOf(t.Context(), r.model, account)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -53,8 +53,9 @@ type folded struct {
 	// invoices are those that the model has under a subscription, nil if that
 	// must be looked up.
 	invoices []string
-	// prices are all that the subscription ever held.
-	prices []string
+	// prices are all that the subscription ever held, named the accounts that its
+	// facts, or a customer's, ever named.
+	prices, named []string
 }
 
 func newFolded(stream eventstore.Stream) *folded {
@@ -119,6 +120,9 @@ func (f *folded) takeOne(e *eventstore.RecordedEvent) (err error) {
 	// When we recorded the event is left out: no truth rests on it, and reading
 	// metadata would make up a tenth of a rebuild.
 	f.state.Evolve(event, aggregate.Place{Position: uint64(e.Position)})
+	if event.Fact != nil {
+		f.takeNames(event.Fact)
+	}
 	if event.Fact != nil && event.Fact.Subscription != nil {
 		f.takePrices(event.Fact.Subscription.Items)
 	}
@@ -143,6 +147,41 @@ func (f *folded) takePrices(items []aggregate.Item) {
 	}
 }
 
+// takeNames remembers the accounts that a fact says its subject belongs to, by
+// whichever link. A later correction does not undo that it once was said.
+func (f *folded) takeNames(fact *aggregate.Fact) {
+	switch {
+	case fact.Subscription != nil:
+		f.name(fact.Subscription.Account, fact.Subscription.Customer)
+	case fact.Invoice != nil && f.kind == KindSubscription:
+		f.name(fact.Invoice.Account, fact.Invoice.Customer)
+	case fact.Checkout != nil:
+		f.name(fact.Checkout.Account, fact.Checkout.ClientReference, fact.Checkout.Customer)
+	case fact.Customer != nil:
+		f.name(fact.Customer.Account)
+	}
+}
+
+func (f *folded) name(accounts ...string) {
+	for _, account := range accounts {
+		if account != "" && !slices.Contains(f.named, account) {
+			f.named = append(f.named, account)
+		}
+	}
+}
+
+// namedBeside are those accounts from which nothing else leads here: neither the
+// join, nor, where an account is named like a customer, that customer.
+func (f *folded) namedBeside(found ...string) []string {
+	var beside []string
+	for _, account := range f.named {
+		if !slices.Contains(found, account) {
+			beside = append(beside, account)
+		}
+	}
+	return beside
+}
+
 // row is what one stream becomes: one of the two rows is set.
 type row struct {
 	subscription *SubscriptionRow
@@ -156,6 +195,11 @@ func (f *folded) row(c aggregate.Catalogs) (r row, err error) {
 	defer recovered(&err)
 	if f.kind == KindSubscription {
 		s, err := newSubscriptionRow(f.subscription.Derive(c), f.told)
+		joined := ""
+		if s.Truth.Link.Rank < aggregate.LinkCustomer {
+			joined = s.Account // whatever the customer claims
+		}
+		s.Named = f.namedBeside(joined, s.Customer)
 		return row{subscription: &s, prices: f.prices}, err
 	}
 	var o ObjectRow
@@ -163,6 +207,9 @@ func (f *folded) row(c aggregate.Catalogs) (r row, err error) {
 		o, err = ObjectRow{Kind: KindAccount, ID: f.id}.withDoc(f.account.Truth())
 	} else {
 		o, err = newObjectRow(f.kind, f.id, f.facts)
+	}
+	if f.kind == KindCustomer {
+		o.Named = f.namedBeside(o.Account)
 	}
 	return row{object: &o}, err
 }

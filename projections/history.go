@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/daybookhq/daybook/aggregate"
@@ -18,6 +19,21 @@ type Moments struct {
 	KnownAt time.Time
 }
 
+// Past reports whether there is any bound.
+func (m Moments) Past() bool { return m != Moments{} }
+
+// Now is the moment at which access is judged: the one of Stripe's time that was
+// asked for, else that of ours, else the present.
+func (m Moments) Now(present time.Time) time.Time {
+	switch {
+	case !m.AsOf.IsZero():
+		return m.AsOf
+	case !m.KnownAt.IsZero():
+		return m.KnownAt
+	}
+	return present
+}
+
 // reach reports whether t lies within both bounds.
 func (m Moments) reach(t time.Time) bool {
 	return (m.AsOf.IsZero() || !t.After(m.AsOf)) && (m.KnownAt.IsZero() || !t.After(m.KnownAt))
@@ -30,20 +46,39 @@ const catalogStream = eventstore.Stream("catalog-main")
 // its customer's. It returns what was true then, and from how many facts. A
 // stream that is not there gives eventstore.ErrStreamNotFound.
 func SubscriptionAt(ctx context.Context, store eventstore.Reader, id string, at Moments) (SubscriptionRecord, int, error) {
-	sub := aggregate.NewSubscription(id)
-	if err := foldKnown(ctx, store, eventstore.NewStream("subscription", id), at.KnownAt, sub.Evolve); err != nil {
+	sub, err := factsAt(ctx, store, id, at, everything)
+	if err != nil {
 		return SubscriptionRecord{}, 0, err
 	}
 	catalogs, err := CatalogsAt(ctx, store, at)
 	if err != nil {
 		return SubscriptionRecord{}, 0, err
 	}
-	if !at.AsOf.IsZero() {
-		sub = sub.AsOf(at.AsOf)
-	}
 	truth := sub.Derive(catalogs)
 	customer, _, err := objectAt(ctx, store, KindCustomer, customerOf(truth), at)
 	return SubscriptionRecord{SubscriptionTruth: truth, Account: accountByClaim(truth.Link, customer.Account)}, sub.Len(), err
+}
+
+// everything bounds no position.
+const everything uint64 = math.MaxUint64
+
+// factsAt folds a subscription's stream as far as the moments and a position
+// allow.
+func factsAt(ctx context.Context, store eventstore.Reader, id string, at Moments, upTo uint64) (*aggregate.Subscription, error) {
+	sub := aggregate.NewSubscription(id)
+	stream := eventstore.NewStream(string(KindSubscription), id)
+	err := foldKnown(ctx, store, stream, at.KnownAt, func(e aggregate.Event, place aggregate.Place) {
+		if place.Position <= upTo {
+			sub.Evolve(e, place)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	if !at.AsOf.IsZero() {
+		sub = sub.AsOf(at.AsOf)
+	}
+	return sub, nil
 }
 
 // objectAt folds the stream of anything but a subscription as far as the moments

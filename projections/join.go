@@ -238,10 +238,15 @@ func (h *holding) take(rows map[string]ObjectRow, forAccess bool) error {
 // with it, though it decides nothing.
 func (h *holding) entitle(account string, c aggregate.Catalogs, now time.Time) (aggregate.Entitlement, time.Time) {
 	e, until := aggregate.Entitle(account, h.Holding, c, now)
-	if len(h.flags) > 0 {
-		e.Flags = append(slices.Clone(e.Flags), h.flags...)
-		slices.Sort(e.Flags)
-		e.Flags = slices.Compact(e.Flags)
-	}
+	e.Flags = h.withFlags(e.Flags)
 	return e, until
+}
+
+func (h *holding) withFlags(flags []string) []string {
+	if len(h.flags) == 0 {
+		return flags
+	}
+	all := append(slices.Clone(flags), h.flags...)
+	slices.Sort(all)
+	return slices.Compact(all)
 }

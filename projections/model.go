@@ -13,7 +13,7 @@ import (
 
 // Schema is the version of the read model's content and of the projectors that
 // make it. A model of another schema is rebuilt.
-const Schema = 3
+const Schema = 4
 
 // Checkpoint tells how far a model has been folded, and by what.
 type Checkpoint struct {
@@ -115,6 +115,12 @@ type Reader interface {
 	// Account returns an account with all that belongs to it, and whether anything
 	// is known of it.
 	Account(ctx context.Context, account string) (AccountRecord, bool, error)
+	// Named lists the streams of subscriptions and customers that once named the
+	// account, where nothing else leads from it to them now.
+	Named(ctx context.Context, account string) ([]eventstore.Stream, error)
+	// Streams lists the streams of what belongs to an account or to a customer.
+	// Those of charges may have no events.
+	Streams(ctx context.Context, of Owner) ([]eventstore.Stream, error)
 	// Objects lists up to limit objects of a kind behind an id, in order.
 	Objects(ctx context.Context, kind Kind, after string, limit int) ([]ObjectRow, error)
 	// Catalogs returns the history of catalogs that the model was folded with:

@@ -38,8 +38,9 @@ type ObjectRow struct {
 	// names itself.
 	Customer string
 	Invoice  string
-	// Charges are those that a payment has, of a row that was just derived.
-	Charges []string
+	// Charges are those that a payment has, Named the accounts that a customer once
+	// named (see Reader.Named), of a row that was just derived.
+	Charges, Named []string
 	// Noted says that the object shows in an entitlement: a payment that was
 	// refunded or disputed, and what is contradictory.
 	Noted bool

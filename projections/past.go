@@ -3,7 +3,6 @@ package projections
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -11,6 +10,19 @@ import (
 	"github.com/daybookhq/daybook/aggregate"
 	"github.com/daybookhq/daybook/eventstore"
 )
+
+// AccountThen returns an account as it is, or as it was at the moments, and tells
+// whether anything was known of it.
+func AccountThen(ctx context.Context, store eventstore.Reader, model Reader, account string, at Moments) (AccountRecord, bool, error) {
+	if !at.Past() {
+		return model.Account(ctx, account)
+	}
+	ever, err := EverOf(ctx, model, account)
+	if err != nil {
+		return AccountRecord{}, false, err
+	}
+	return AccountAt(ctx, store, account, at, ever...)
+}
 
 // AccountAt returns an account as it was: of what belongs to the accounts in
 // present, that which was its own then, as it was then. It tells whether anything
@@ -32,18 +44,26 @@ func AccountAt(ctx context.Context, store eventstore.Reader, account string, at 
 }
 
 // EverOf returns the present records of the account, and of those others that
-// have what facts once said to be its own. It reads the whole log.
-func EverOf(ctx context.Context, store eventstore.Reader, model Reader, account string) ([]AccountRecord, error) {
+// have what was once said to be its own.
+func EverOf(ctx context.Context, model Reader, account string) ([]AccountRecord, error) {
 	own, _, err := model.Account(ctx, account)
 	if err != nil {
 		return nil, err
 	}
-	named, customers, err := everNamed(ctx, store, account)
+	once, err := model.Named(ctx, account)
 	if err != nil {
 		return nil, err
 	}
-	own.Customers = append(slices.Clone(own.Customers), customers...)
-	for _, customer := range customers {
+	own.Customers = append(slices.Clone(own.Customers), account) // an account may be named like its customer
+	named := map[string]bool{}
+	for _, stream := range once {
+		if Kind(stream.Category()) == KindSubscription {
+			named[stream.ID()] = true
+		} else {
+			own.Customers = append(own.Customers, stream.ID())
+		}
+	}
+	for _, customer := range own.Customers {
 		if err := eachSubscriptionOf(ctx, model, customer, func(s SubscriptionRecord) { named[s.ID] = true }); err != nil {
 			return nil, err
 		}
@@ -85,45 +105,6 @@ func eachSubscriptionOf(ctx context.Context, model Reader, customer string, fn f
 			return nil
 		}
 	}
-}
-
-// everNamed finds the subscriptions and the customers that a fact ever said to be
-// the account's.
-func everNamed(ctx context.Context, store eventstore.Reader, account string) (subscriptions map[string]bool, customers []string, err error) {
-	subscriptions = map[string]bool{}
-	filter := eventstore.Filter{Prefixes: []string{string(KindSubscription) + "-", string(KindCustomer) + "-"}}
-	for e, err := range store.ReadAll(ctx, 0, eventstore.Forwards, filter, 0) {
-		if err != nil {
-			return nil, nil, fmt.Errorf("look for what was ever of account %q: %w", account, err)
-		}
-		event, err := aggregate.Decode(e.Type, e.Data)
-		if err != nil || event.Fact == nil || !names(event.Fact, account) {
-			continue // what cannot be read is parked, and says nothing
-		}
-		switch id := e.Stream.ID(); {
-		case Kind(e.Stream.Category()) == KindSubscription:
-			subscriptions[id] = true
-		case !slices.Contains(customers, id):
-			customers = append(customers, id)
-		}
-	}
-	return subscriptions, customers, nil
-}
-
-// names reports whether a fact says that what it is about belongs to the
-// account, by whichever link.
-func names(f *aggregate.Fact, account string) bool {
-	switch {
-	case f.Subscription != nil:
-		return f.Subscription.Account == account || f.Subscription.Customer == account
-	case f.Invoice != nil:
-		return f.Invoice.Account == account || f.Invoice.Customer == account
-	case f.Checkout != nil:
-		return f.Checkout.Account == account || f.Checkout.ClientReference == account || f.Checkout.Customer == account
-	case f.Customer != nil:
-		return f.Customer.Account == account
-	}
-	return false
 }
 
 // past is a Lookup in a few streams, folded as far as moments allow.

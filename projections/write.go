@@ -144,6 +144,8 @@ type SubscriptionRow struct {
 	// Customer what it is joined by.
 	Account  string
 	Customer string
+	// Named are the accounts that it once named; see Reader.Named.
+	Named []string
 	// Due is when its grace ends, zero if there is none or its end was told of.
 	Due time.Time
 	// Doc is Truth as JSON.

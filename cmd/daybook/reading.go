@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"fmt"
+
 	"github.com/spf13/cobra"
 
 	"github.com/daybookhq/daybook/cmd/daybook/config"
+	"github.com/daybookhq/daybook/history"
 	"github.com/daybookhq/daybook/projections"
 	modelsqlite "github.com/daybookhq/daybook/projections/sqlite"
 )
@@ -16,6 +19,7 @@ type record struct {
 	model   *modelsqlite.Model
 	about   founded
 	answers *projections.Answers
+	history *history.Record
 }
 
 // openRecord opens the data dir of a command that only looks.
@@ -48,8 +52,19 @@ func (r *record) openModel(ctx context.Context) (err error) {
 	if r.model, err = modelsqlite.OpenReader(ctx, modelPath(r.cfg.DataDir)); err != nil {
 		return err
 	}
+	r.history = &history.Record{Store: r.store, Model: r.model, Epoch: r.about.Epoch}
 	r.answers = projections.NewAnswers(r.model, r.about.Epoch, r.about.Livemode)
 	return nil
+}
+
+// folded refuses a read model that was not folded from this store yet: that it
+// knows nothing of an account says nothing.
+func (r *record) folded(ctx context.Context) error {
+	checkpoint, err := r.model.Checkpoint(ctx)
+	if err == nil && (checkpoint.Epoch != r.about.Epoch || checkpoint.Schema != projections.Schema) {
+		err = fmt.Errorf("%w: run daybook serve, or daybook rebuild", projections.ErrNotFolded)
+	}
+	return err
 }
 
 // close lets go; what was only read needs no ceremony.

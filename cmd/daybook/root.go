@@ -27,7 +27,7 @@ func newRoot() *cobra.Command {
 	config.AddFlags(root.PersistentFlags())
 	root.AddCommand(
 		serveCommand(), simulateCommand(), ingestCommand(), rebuildCommand(), migrateCommand(),
-		eventsCommand(), showCommand(), failuresCommand(),
+		eventsCommand(), showCommand(), explainCommand(), failuresCommand(),
 		repostCommand(), repudiateCommand(),
 		waiverCommand(), blockCommand(), unblockCommand(), graceCommand(), catalogCommand(),
 		doctorCommand(), healthCommand(), initStoreCommand(), configCommand(), keysCommand(), versionCommand(),

@@ -82,6 +82,7 @@ func serve(ctx context.Context, cfg *config.Config, log *logrus.Logger, o serveO
 	if err != nil {
 		return err
 	}
+	public.server.RegisterOnShutdown(server.EndTails)
 	waiting.Serve(server)
 	return n.serveOn(ctx, public, server, o)
 }
@@ -172,7 +173,7 @@ func (n *node) awaitModel(ctx context.Context) {
 // newAPI makes the HTTP interface over the node.
 func (n *node) newAPI() (*api.Server, error) {
 	return api.New(api.Config{
-		Verifier: n.verifier, Journal: n.journal, Store: n.store, Health: n.probe, Model: n.model,
+		Epoch: n.about.Epoch, Verifier: n.verifier, Journal: n.journal, Store: n.store, Health: n.probe, Model: n.model,
 		Entitlements: n.answers, Decider: n.decisions, Catalog: func() *aggregate.Catalog { return n.catalogs.Current() },
 		Progress: []api.Follower{postingProgress{n}, projectionProgress{n}},
 		Keys:     n.cfg.APIKeys, MaxWebhookBytes: n.cfg.WebhookMaxBytes, Version: version, StoreKind: storeKind(n.cfg),

@@ -26,16 +26,16 @@ type showQuery struct {
 func showCommand() *cobra.Command {
 	var q showQuery
 	cmd := &cobra.Command{
-		Use: "show subscription|account ID", Short: "Show what is true of a subscription or an account, now or in the past",
-		Args: exactArgs("subscription|account", "ID"),
+		Use: "show subscription|account|entitlement ID", Short: "Show what is true of a subscription, an account or its entitlement, now or in the past",
+		Args: exactArgs("subscription|account|entitlement", "ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := q.parse(); err != nil {
 				return err
 			}
 			show := map[string]func(context.Context, *cobra.Command, *record, string) error{
-				"subscription": q.subscription, "account": q.account}[args[0]]
+				"subscription": q.subscription, "account": q.account, "entitlement": q.entitlement}[args[0]]
 			if show == nil {
-				return usagef("show %q: want subscription or account", args[0])
+				return usagef("show %q: want subscription, account or entitlement", args[0])
 			}
 			r, err := openRecord(cmd)
 			if err != nil {
@@ -52,20 +52,31 @@ func showCommand() *cobra.Command {
 }
 
 func (q *showQuery) parse() error {
-	for _, bound := range []struct {
-		flag, text string
-		into       *time.Time
-	}{{"--as-of", q.asOf, &q.at.AsOf}, {"--known-at", q.knownAt, &q.at.KnownAt}} {
-		if bound.text == "" {
-			continue
-		}
-		t, err := time.Parse(time.RFC3339, bound.text)
-		if err != nil {
-			return usagef("%s %q: want a time like 2026-01-31T12:00:00Z", bound.flag, bound.text)
-		}
-		*bound.into = t
+	if err := parseMoments(bound{"--as-of", q.asOf, &q.at.AsOf}, bound{"--known-at", q.knownAt, &q.at.KnownAt}); err != nil {
+		return err
 	}
 	return checkOutput(q.output)
+}
+
+// bound is a flag that is a time.
+type bound struct {
+	flag, text string
+	into       *time.Time
+}
+
+// parseMoments reads times of any offset; one that is not given stays zero.
+func parseMoments(bounds ...bound) error {
+	for _, b := range bounds {
+		if b.text == "" {
+			continue
+		}
+		t, err := time.Parse(time.RFC3339Nano, b.text)
+		if t = t.UTC(); err != nil || t.Year() < 1 || t.Year() > 9999 {
+			return usagef("%s %q: want a time like 2026-01-31T12:00:00Z", b.flag, b.text)
+		}
+		*b.into = t
+	}
+	return nil
 }
 
 func (q *showQuery) subscription(ctx context.Context, cmd *cobra.Command, r *record, id string) error {
@@ -97,7 +108,7 @@ func (q *showQuery) accessOf(ctx context.Context, r *record, t projections.Subsc
 		return projections.AccountRecord{}.AccessOf(t, catalogs, q.now()), err
 	}
 	account, _, err := r.model.Account(ctx, present.Account)
-	if err == nil && q.at != (projections.Moments{}) {
+	if err == nil && q.at.Past() {
 		account, _, err = projections.AccountAt(ctx, r.store, t.Account, q.at, account)
 	}
 	return account.AccessOf(t, catalogs, q.now()), err
@@ -116,15 +127,7 @@ func (q *showQuery) bounds() string {
 }
 
 // now is the moment at which access is judged: the one asked for, else the present.
-func (q *showQuery) now() time.Time {
-	switch {
-	case !q.at.AsOf.IsZero():
-		return q.at.AsOf
-	case !q.at.KnownAt.IsZero():
-		return q.at.KnownAt
-	}
-	return systemClock()
-}
+func (q *showQuery) now() time.Time { return q.at.Now(systemClock()) }
 
 func printSubscription(cmd *cobra.Command, t projections.SubscriptionRecord, facts int, access aggregate.Access) error {
 	rows := newTable(cmd.OutOrStdout(), "subscription", t.ID)

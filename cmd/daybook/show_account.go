@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,46 +21,83 @@ type shownAccount struct {
 }
 
 func (q *showQuery) account(ctx context.Context, cmd *cobra.Command, r *record, account string) error {
-	shown, known, err := q.accountOf(ctx, r, account)
+	if err := r.folded(ctx); err != nil {
+		return err
+	}
+	shown, known, err := projections.AccountThen(ctx, r.store, r.model, account, q.at)
 	if err != nil {
 		return err
 	}
 	if !known {
 		return fmt.Errorf("nothing is known of account %s%s", account, q.bounds())
 	}
-	catalogs, err := projections.CatalogsAt(ctx, r.store, q.at)
+	e, err := q.entitled(ctx, r, shown)
 	if err != nil {
 		return err
 	}
-	now := q.now()
-	e := shown.Entitle(catalogs, now)
-	e.Epoch, e.Livemode = r.about.Epoch, r.about.Livemode
 	if q.output == outputJSON {
 		return writeJSON(cmd.OutOrStdout(), shownAccount{AccountRecord: shown, Entitlement: e})
 	}
-	return printAccount(cmd, shown, e, now)
+	return printAccount(cmd, shown, e, q.now())
 }
 
-// accountOf is an account as it is, or as it was at the moments asked for.
-func (q *showQuery) accountOf(ctx context.Context, r *record, account string) (projections.AccountRecord, bool, error) {
-	if q.at == (projections.Moments{}) {
-		return r.model.Account(ctx, account)
-	}
-	ever, err := projections.EverOf(ctx, r.store, r.model, account)
+// entitled is what an account may do, or might.
+func (q *showQuery) entitled(ctx context.Context, r *record, a projections.AccountRecord) (aggregate.Entitlement, error) {
+	catalogs, err := projections.CatalogsAt(ctx, r.store, q.at)
 	if err != nil {
-		return projections.AccountRecord{}, false, err
+		return aggregate.Entitlement{}, err
 	}
-	return projections.AccountAt(ctx, r.store, account, q.at, ever...)
+	e := a.Entitle(catalogs, q.now())
+	e.Epoch, e.Livemode = r.about.Epoch, r.about.Livemode
+	return e, nil
 }
 
-func printAccount(cmd *cobra.Command, a projections.AccountRecord, e aggregate.Entitlement, now time.Time) error {
-	rows := newTable(cmd.OutOrStdout(), "account", e.Account)
+// entitlement shows what an account may do: of one that nothing is known of, too.
+func (q *showQuery) entitlement(ctx context.Context, cmd *cobra.Command, r *record, account string) error {
+	if err := r.folded(ctx); err != nil {
+		return err
+	}
+	a, _, err := projections.AccountThen(ctx, r.store, r.model, account, q.at)
+	if err != nil {
+		return err
+	}
+	a.Account = account
+	e, err := q.entitled(ctx, r, a)
+	if err != nil {
+		return err
+	}
+	if q.output == outputJSON {
+		return writeJSON(cmd.OutOrStdout(), e)
+	}
+	rows := newTable(cmd.OutOrStdout(), "account", account)
+	printEntitlement(rows, e)
+	for _, name := range slices.Sorted(maps.Keys(e.Limits)) {
+		rows.row("limit", fmt.Sprintf("%s: %s", name, limitText(e.Limits[name])))
+	}
+	rows.row("flags", orDash(strings.Join(e.Flags, ", ")))
+	rows.row("as of", moment(e.AsOf))
+	return rows.flush()
+}
+
+func limitText(l aggregate.Limit) string {
+	if l == aggregate.Unlimited {
+		return "unlimited"
+	}
+	return fmt.Sprint(int64(l))
+}
+
+func printEntitlement(rows table, e aggregate.Entitlement) {
 	rows.row("tier", fmt.Sprintf("%s (%s)", e.Tier, e.Reason))
 	rows.row("status", orDash(string(e.Status)))
 	rows.row("features", orDash(strings.Join(e.Features, ", ")))
 	if e.InGrace {
 		rows.row("in grace until", moment(e.GraceUntil))
 	}
+}
+
+func printAccount(cmd *cobra.Command, a projections.AccountRecord, e aggregate.Entitlement, now time.Time) error {
+	rows := newTable(cmd.OutOrStdout(), "account", e.Account)
+	printEntitlement(rows, e)
 	if a.Block != nil {
 		rows.row("blocked", fmt.Sprintf("%s  by %s: %s", moment(a.Block.BlockedAt), a.Block.BlockedBy, a.Block.Reason))
 	}

@@ -35,6 +35,14 @@ func (m *Model) Load(ctx context.Context, rows projections.Rows) error {
 		if err := w.putFlags(ctx, r); err != nil {
 			return wrap("load the flags of subscriptions", err)
 		}
+		if err := w.putNamed(ctx, projections.KindSubscription, r.Truth.ID, r.Named); err != nil {
+			return wrap("load the accounts that subscriptions named", err)
+		}
+	}
+	for _, r := range rows.Objects {
+		if err := w.putNamed(ctx, r.Kind, r.ID, r.Named); err != nil {
+			return wrap("load the accounts that customers named", err)
+		}
 	}
 	for _, f := range rows.Failures {
 		if err := w.putFailure(ctx, f); err != nil {

@@ -80,6 +80,18 @@ func (l lookup) Subscription(id string) (truth aggregate.SubscriptionTruth, know
 	return truth, known, err
 }
 
+// subscriptionsOfCustomer returns those of a customer, in the order of their ids.
+func (l lookup) subscriptionsOfCustomer(customer string) ([]aggregate.SubscriptionTruth, error) {
+	var truths []aggregate.SubscriptionTruth
+	err := l.query(`SELECT doc FROM subscriptions WHERE customer = ? ORDER BY id`, func(row []driver.Value) error {
+		var truth aggregate.SubscriptionTruth
+		doc, _ := row[0].([]byte)
+		truths = append(truths, truth)
+		return json.Unmarshal(doc, &truths[len(truths)-1])
+	}, customer)
+	return truths, err
+}
+
 func (l lookup) AccountsOfCustomer(customer string) ([]string, error) {
 	if customer == "" {
 		return nil, nil

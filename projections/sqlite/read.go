@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/daybookhq/daybook/aggregate"
+	"github.com/daybookhq/daybook/eventstore"
 	"github.com/daybookhq/daybook/projections"
 )
 
@@ -138,6 +139,33 @@ func (m *Model) Account(ctx context.Context, account string) (a projections.Acco
 		return json.Unmarshal(e.JSON, &e.Entitlement)
 	})
 	return a, known, wrap("read an account", err)
+}
+
+// Named implements projections.Reader.
+func (m *Model) Named(ctx context.Context, account string) (streams []eventstore.Stream, err error) {
+	err = m.use(func(f *file) error {
+		names, err := lookupIn(ctx, f.read).texts(`SELECT stream FROM named WHERE account = ? ORDER BY stream`, account)
+		for _, name := range names {
+			streams = append(streams, eventstore.Stream(name))
+		}
+		return err
+	})
+	return streams, wrap("list what named an account", err)
+}
+
+// Streams implements projections.Reader, from one snapshot.
+func (m *Model) Streams(ctx context.Context, of projections.Owner) (streams []eventstore.Stream, err error) {
+	err = m.use(func(f *file) error {
+		tx, err := f.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+		if err != nil {
+			return err
+		}
+		defer func() { _ = tx.Rollback() }() // nothing was written
+		l := lookupIn(ctx, tx)
+		streams, err = projections.StreamsOf(l, of, l.subscriptionsOfCustomer)
+		return err
+	})
+	return streams, wrap("list streams", err)
 }
 
 // Objects implements projections.Reader.

@@ -5,7 +5,7 @@ const applicationID = 0x4461794d
 
 // layout is the version of the tables below. A file of another layout is
 // discarded: what was in it can be folded again.
-const layout = 3
+const layout = 4
 
 // pageSize fits about four documents to a page. It must be the same in a model
 // and in the one rebuilt beside it.
@@ -30,6 +30,7 @@ CREATE TABLE objects (
 CREATE TABLE prices (price TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE invoices (id TEXT NOT NULL, subscription TEXT NOT NULL, PRIMARY KEY (id, subscription)) WITHOUT ROWID;
 CREATE TABLE charges (id TEXT NOT NULL, payment TEXT NOT NULL, PRIMARY KEY (id, payment)) WITHOUT ROWID;
+CREATE TABLE named (account TEXT NOT NULL, stream TEXT NOT NULL, PRIMARY KEY (account, stream)) WITHOUT ROWID;
 CREATE UNIQUE INDEX subscriptions_by_id ON subscriptions (id);
 CREATE INDEX subscriptions_by_account ON subscriptions (account, id);
 CREATE INDEX subscriptions_by_customer ON subscriptions (customer, id);

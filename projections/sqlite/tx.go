@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/daybookhq/daybook/eventstore"
 	"github.com/daybookhq/daybook/projections"
 )
 
@@ -133,6 +134,9 @@ func (t *transaction) NextDue(now time.Time) (time.Time, error) {
 }
 
 func (t *transaction) PutSubscription(r projections.SubscriptionRow) error {
+	if err := t.w.putNamed(t.ctx, projections.KindSubscription, r.Truth.ID, r.Named); err != nil {
+		return err
+	}
 	if r.StaysInPlace() {
 		// SQLite writes every index on a column that is set, changed or not.
 		n, err := t.w.change(t.ctx, `UPDATE subscriptions SET tier = ?, due = ?, doc = ? WHERE id = ?`,
@@ -156,6 +160,17 @@ func (t *transaction) PutSubscription(r projections.SubscriptionRow) error {
 
 func subscriptionArgs(r *projections.SubscriptionRow) []driver.Value {
 	return []driver.Value{r.Truth.ID, r.Account, r.Customer, string(r.Truth.Status), r.Truth.Tier, r.Truth.TestClock, nanos(r.Due), r.Doc}
+}
+
+// putNamed records that a stream once named accounts; that it did stays.
+func (w *writer) putNamed(ctx context.Context, kind projections.Kind, id string, accounts []string) error {
+	for _, account := range accounts {
+		stream := eventstore.NewStream(string(kind), id)
+		if err := w.exec(ctx, `INSERT OR IGNORE INTO named (account, stream) VALUES (?, ?)`, account, string(stream)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (w *writer) putFlags(ctx context.Context, r projections.SubscriptionRow) error {
@@ -253,6 +268,9 @@ func (t *transaction) Prices(limit int) ([]string, error) {
 func (t *transaction) PutObject(r projections.ObjectRow) error { return t.w.putObject(t.ctx, r) }
 
 func (w *writer) putObject(ctx context.Context, r projections.ObjectRow) error {
+	if err := w.putNamed(ctx, r.Kind, r.ID, r.Named); err != nil {
+		return err
+	}
 	return w.exec(ctx, `INSERT OR REPLACE INTO objects (kind, id, account, customer, invoice, noted, doc)
 		VALUES (?, ?, ?, ?, ?, ?, ?)`, objectArgs(&r)...)
 }
