@@ -114,32 +114,9 @@ const (
 	telling   = "tell of the end of grace"
 )
 
-// The pauses between attempts.
-const (
-	firstPause = 100 * time.Millisecond
-	lastPause  = 10 * time.Second
-)
-
 // persist runs work again and again until ctx ends.
 func (r *Runner) persist(ctx context.Context, doing string, work func(context.Context) error) error {
-	pause := firstPause
-	for {
-		started := r.opts.Now()
-		err := work(ctx)
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if r.opts.Now().Sub(started) > lastPause {
-			pause = firstPause
-		}
-		if err != nil {
-			r.trouble(doing, err, pause)
-			if err := sleep(ctx, pause); err != nil {
-				return err
-			}
-			pause = min(2*pause, lastPause)
-		}
-	}
+	return Persist(ctx, func(err error, pause time.Duration) { r.trouble(doing, err, pause) }, work)
 }
 
 func (r *Runner) trouble(doing string, err error, pause time.Duration) {

@@ -1,0 +1,138 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+
+	client "github.com/redis/go-redis/v9"
+
+	"github.com/daybookhq/daybook/projections"
+)
+
+// The bounds of a batch.
+const (
+	firstChunk = 256
+	mostChunk  = 512
+)
+
+// chunks is how many entries go in one batch: fewer as long as batches are not
+// answered in time, so that a slow server is served slowly rather than never.
+type chunks struct{ size *atomic.Int64 }
+
+func newChunks() chunks {
+	c := chunks{new(atomic.Int64)}
+	c.size.Store(firstChunk)
+	return c
+}
+
+func (c chunks) next() int { return int(c.size.Load()) }
+
+func (c chunks) learn(err error) {
+	size := c.size.Load()
+	switch {
+	case err == nil:
+		c.size.CompareAndSwap(size, min(2*size, mostChunk))
+	case errors.Is(err, projections.ErrOutletAway):
+		c.size.CompareAndSwap(size, max(size/2, 1))
+	}
+}
+
+// settle runs a script for every request, batch by batch, and puts down what
+// became of each. It goes on behind a batch that failed in part, and ends with
+// one that failed as a whole.
+func (o *Outlet) settle(ctx context.Context, doing string, script *client.Script, requests []*request, results []projections.Outcome) error {
+	failed, all := 0, len(requests)
+	var last error
+	for len(requests) > 0 {
+		batch := requests[:min(o.chunks.next(), len(requests))]
+		requests = requests[len(batch):]
+		err := o.batch(ctx, script, batch)
+		o.chunks.learn(err)
+		for _, r := range batch {
+			if results[r.place] = outcomes[r.outcome()]; results[r.place] == projections.OutcomeFailed {
+				failed, last = failed+1, r.err
+			}
+		}
+		if err != nil {
+			failed, last = failed+len(requests), err
+			break
+		}
+	}
+	return failures(doing, failed, all, last)
+}
+
+// outcome is the script's word, empty if it did not run.
+func (r *request) outcome() string {
+	if r.err != nil {
+		return ""
+	}
+	return r.word()
+}
+
+// batch runs a script for some, and once more for those that met something
+// forged. The error is that of a batch none of whose requests came through.
+func (o *Outlet) batch(ctx context.Context, script *client.Script, batch []*request) error {
+	if err := o.runAll(ctx, script, batch); err != nil {
+		return err
+	}
+	var again []*request
+	for _, r := range batch {
+		if r.err != nil || !o.forgedBy(r) {
+			continue
+		}
+		switch outcomes[r.word()] {
+		case projections.OutcomeWritten, projections.OutcomeRenewed:
+			r.reply[0] = "replaced" // it is gone already
+		default:
+			r.args[r.forged] = r.text(1)
+			again = append(again, r)
+		}
+	}
+	if len(again) == 0 {
+		return nil
+	}
+	return o.runAll(ctx, script, again)
+}
+
+// forgedBy reports whether what a request met was not signed by us.
+func (o *Outlet) forgedBy(r *request) bool {
+	there := r.text(1)
+	if there == nil {
+		return false
+	}
+	if outcomes[r.word()] == projections.OutcomeRenewed {
+		there = append(append(make([]byte, 0, len(r.content)+len(there)), r.content...), there...)
+	}
+	return o.opts.Keys.Verify(r.key, there) != nil
+}
+
+// runAll is one round trip for some requests, to each server that has some of
+// their keys.
+func (o *Outlet) runAll(ctx context.Context, script *client.Script, requests []*request) error {
+	calls := make([]*call, len(requests))
+	for i, r := range requests {
+		calls[i] = &r.call
+	}
+	err := o.do(ctx, func(ctx context.Context) error {
+		runAll(ctx, o.client, script, calls)
+		return firstIfAll(calls)
+	})
+	if err != nil {
+		for _, c := range calls {
+			c.err = err
+		}
+	}
+	return err
+}
+
+// firstIfAll is an error if every call failed: one that came through shows that
+// there is a server.
+func firstIfAll(calls []*call) error {
+	for _, c := range calls {
+		if c.err == nil {
+			return nil
+		}
+	}
+	return calls[0].err
+}
