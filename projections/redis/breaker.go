@@ -48,15 +48,24 @@ func (g *guard) do(ctx context.Context, fn func(context.Context) error) error {
 	if err != nil {
 		return &fault{kind: projections.ErrOutletResting, said: g.said()}
 	}
-	err = explain(fn(ctx))
-	if ctx.Err() != nil && err != nil {
-		err = context.Cause(ctx) // the caller's, whatever the client made of it
+	err = fn(ctx)
+	if gaveUp := over(ctx); err != nil && gaveUp != nil {
 		done(context.Canceled)
-		return err
+		return gaveUp // whatever the client made of it
 	}
+	err = explain(err)
 	done(err)
 	g.note(err)
 	return err
+}
+
+// over is ctx.Err, and does not wait for a timer that is late: a connection can
+// know before it that the time is up.
+func over(ctx context.Context) error {
+	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) {
+		return context.DeadlineExceeded
+	}
+	return ctx.Err()
 }
 
 func (g *guard) note(err error) {

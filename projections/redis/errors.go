@@ -20,8 +20,7 @@ var kinds = []struct {
 	{"WRONGPASS", projections.ErrOutletDenied},
 	{"NOAUTH", projections.ErrOutletDenied},
 	{"NOPERM", projections.ErrOutletDenied},
-	{"ERR invalid password", projections.ErrOutletDenied},
-	{"ERR AUTH", projections.ErrOutletDenied},
+	{"Protocol error: unauthenticated", projections.ErrOutletDenied},
 	{"READONLY", projections.ErrOutletReadOnly},
 	{"OOM", projections.ErrOutletFull},
 	{"MISCONF", projections.ErrOutletReadOnly},
@@ -56,7 +55,7 @@ func explain(err error) error {
 		return &fault{kind: projections.ErrOutletAway, said: "no answer in time"}
 	}
 	for _, k := range kinds {
-		if client.HasErrorPrefix(err, k.prefix) || strings.HasPrefix(err.Error(), k.prefix) {
+		if client.HasErrorPrefix(err, k.prefix) {
 			return &fault{kind: k.kind, said: firstWords(err)}
 		}
 	}
@@ -83,5 +82,5 @@ func failures(doing string, failed, all int, last error) error {
 	if failed == 0 {
 		return nil
 	}
-	return fmt.Errorf("%s: %d of %d failed, the last: %w", doing, failed, all, explain(last))
+	return fmt.Errorf("%s: %d of %d failed, the last: %w", doing, failed, all, last)
 }

@@ -19,7 +19,7 @@ import (
 	"github.com/daybookhq/daybook/projections/redis"
 )
 
-func TestNewerReplacesOlder(t *testing.T) {
+func TestFault14NoOlderEntryReplacesANewer(t *testing.T) {
 	s, c := server(t)
 	o := open(t, s.URL())
 	first := publication(t, "team", "basic", 10)
@@ -143,7 +143,7 @@ type outsideRapid struct{ testing.TB }
 func (outsideRapid) Helper()           {}
 func (outsideRapid) Fatal(args ...any) { panic(fmt.Sprint(args...)) }
 
-func TestAnEntryExpiresWhenItLapses(t *testing.T) {
+func TestFault08NoEntryOutlivesItsEnd(t *testing.T) {
 	s, c := server(t)
 	o := open(t, s.URL(), func(o *redis.Options) { o.Lease = 2 * time.Second })
 	p := publication(t, "team", "basic", 1)

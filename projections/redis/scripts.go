@@ -65,10 +65,13 @@ func run(ctx context.Context, c client.UniversalClient, by evaluate, calls []*ca
 	for i, each := range calls {
 		commands[i] = by(ctx, pipeline, []string{each.key}, each.args...)
 	}
-	_, _ = pipeline.Exec(ctx) // each command has its own error
+	_, failed := pipeline.Exec(ctx)
 	for i, each := range calls {
 		each.reply, each.err = commands[i].Slice()
-		if each.err == nil && len(each.reply) == 0 {
+		switch {
+		case commands[i].Err() == nil && commands[i].Val() == nil && failed != nil:
+			each.err = failed // no connection: the client does not put it down to the commands
+		case each.err == nil && len(each.reply) == 0:
 			each.err = errOddReply
 		}
 	}

@@ -14,6 +14,7 @@ import (
 const (
 	firstChunk = 256
 	mostChunk  = 512
+	moreChunk  = 16
 )
 
 // chunks is how many entries go in one batch: fewer as long as batches are not
@@ -32,7 +33,7 @@ func (c chunks) learn(err error) {
 	size := c.size.Load()
 	switch {
 	case err == nil:
-		c.size.CompareAndSwap(size, min(2*size, mostChunk))
+		c.size.CompareAndSwap(size, min(size+moreChunk, mostChunk))
 	case errors.Is(err, projections.ErrOutletAway):
 		c.size.CompareAndSwap(size, max(size/2, 1))
 	}
@@ -118,8 +119,8 @@ func (o *Outlet) runAll(ctx context.Context, script *client.Script, requests []*
 		runAll(ctx, o.client, script, calls)
 		return firstIfAll(calls)
 	})
-	if err != nil {
-		for _, c := range calls {
+	for _, c := range calls {
+		if c.err = explain(c.err); err != nil {
 			c.err = err
 		}
 	}

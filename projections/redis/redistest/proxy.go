@@ -22,9 +22,9 @@ const (
 	// Late delays every answer by a second.
 	Late Toxic = `{"name":"late","type":"latency","attributes":{"latency":1000}}`
 	// Trickling cuts answers into single bytes, with a pause behind each.
-	Trickling Toxic = `{"name":"trickling","type":"slicer","attributes":{"average_size":1,"size_variation":0,"delay":300}}`
-	// Narrow lets 64 KB of answers through in a second.
-	Narrow Toxic = `{"name":"narrow","type":"bandwidth","attributes":{"rate":64}}`
+	Trickling Toxic = `{"name":"trickling","type":"slicer","attributes":{"average_size":1,"size_variation":0,"delay":100}}`
+	// Narrow lets 256 KB through to the server in a second.
+	Narrow Toxic = `{"name":"narrow","type":"bandwidth","stream":"upstream","attributes":{"rate":256}}`
 )
 
 // Proxy stands between a server and those who use its URL.

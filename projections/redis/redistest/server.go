@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -185,14 +186,14 @@ func (s *Server) URL() string { return s.urlOf(s.Addr()) }
 
 // urlOf connects to the server by another address, as that of a proxy.
 func (s *Server) urlOf(addr string) string {
-	scheme, user := "redis", ""
+	u := url.URL{Scheme: "redis", Host: addr}
 	if s.tls != nil {
-		scheme = "rediss"
+		u.Scheme = "rediss"
 	}
 	if s.password != "" {
-		user = ":" + escape(s.password) + "@"
+		u.User = url.UserPassword("", s.password)
 	}
-	return scheme + "://" + user + addr
+	return u.String()
 }
 
 func (s *Server) newClient() *client.Client {

@@ -10,7 +10,6 @@ import (
 	"encoding/pem"
 	"math/big"
 	"net"
-	"net/url"
 	"os"
 	"path/filepath"
 	"testing"
@@ -68,5 +67,3 @@ func (s *Server) CertPool() *x509.CertPool {
 	}
 	return s.tls.pool
 }
-
-func escape(password string) string { return url.QueryEscape(password) }
