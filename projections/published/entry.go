@@ -3,15 +3,12 @@ package published
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/daybookhq/daybook/aggregate"
 )
-
-// timeLayout is RFC 3339 with as much of a second as an order keeps.
-const timeLayout = "2006-01-02T15:04:05.999999Z07:00"
 
 // Sealed is an entry in the form in which it is published.
 type Sealed struct {
@@ -37,57 +34,73 @@ func Seal(account string, doc []byte, order Order, lease time.Duration, keys Key
 	if err != nil {
 		return Sealed{}, fmt.Errorf("publish the entitlement of %q: %w", account, err)
 	}
-	order.At = order.At.UTC().Truncate(time.Microsecond)
+	order.At = order.At.Truncate(time.Microsecond)
 	until := order.At.Add(lease)
 	if !own.ValidUntil.IsZero() && own.ValidUntil.Before(until) {
-		until = own.ValidUntil.UTC().Truncate(time.Microsecond)
+		until = own.ValidUntil
 	}
-	value := make([]byte, 0, len(head)+400)
-	value = append(value, head...)
-	value = fmt.Appendf(value, `,"epoch":%s,"position":%d`, own.Epoch, own.Position)
+	until = until.UTC().Truncate(time.Second)
+	value := make([]byte, 0, len(head)+len(own.Epoch)+250)
+	value = append(append(append(value, head...), `,"epoch":`...), own.Epoch...)
+	value = strconv.AppendUint(append(value, `,"position":`...), own.Position, 10)
 	s := Sealed{Key: Key(account), Content: len(value), Order: order, ValidUntil: until}
-	value = append(value, `,"valid_until":"`...)
-	value = until.AppendFormat(value, timeLayout)
-	value = append(value, `","as_of":"`...)
-	value = order.At.AppendFormat(value, timeLayout)
-	s.Value = keys.sign(s.Key, appendTail(append(value, '"'), own.Schema, order))
+	value = until.AppendFormat(append(value, `,"valid_until":"`...), time.RFC3339)
+	value = order.At.UTC().Truncate(time.Second).AppendFormat(append(value, `","as_of":"`...), time.RFC3339)
+	s.Value = keys.sign(s.Key, appendTail(append(value, '"'), Schema, order))
 	return s, nil
 }
 
 // appendTail writes what every value of ours has before its mac.
 func appendTail(value []byte, schema int, order Order) []byte {
-	value = fmt.Appendf(value, `,"schema":%d,"order":"`, schema)
-	return append(order.append(value), '"')
+	value = strconv.AppendInt(append(value, `,"schema":`...), int64(schema), 10)
+	return append(order.append(append(value, `,"order":"`...)), '"')
 }
 
-// own are the members of an entitlement that are its last.
+// own are the members of an entitlement that an entry's end is made of.
 type own struct {
-	ValidUntil time.Time       `json:"valid_until"`
-	Epoch      json.RawMessage `json:"epoch"`
-	Position   uint64          `json:"position"`
-	Schema     int             `json:"schema"`
+	ValidUntil time.Time
+	Epoch      []byte // a string of JSON
+	Position   uint64
 }
+
+// errNoEntitlement is of what aggregate.EncodeEntitlement did not write.
+var errNoEntitlement = fmt.Errorf("it is not the JSON of an entitlement of schema %d in a store", Schema)
 
 // cut parts the JSON of an entitlement into the members that are published as
-// they are, without the closing brace, and those that the entry's end is made
-// of. A member's name cannot stand within a string, where quotes are escaped.
+// they are, without the closing brace, and its own. It looks at the end only,
+// whose form is fixed: …[,"valid_until":"T"],"epoch":"E","position":N,"as_of":"T","schema":N}.
+// No member's name can stand within a string, where quotes are escaped.
 func cut(doc []byte) (head []byte, end own, err error) {
-	at := bytes.LastIndex(doc, []byte(`,"valid_until":"`))
-	if at < 0 {
-		at = bytes.LastIndex(doc, []byte(`,"epoch":"`))
-	}
+	at := bytes.LastIndex(doc, []byte(`,"epoch":"`))
 	if at < 0 || doc[0] != '{' {
-		return nil, end, errors.New("it is not the JSON of an entitlement")
+		return nil, end, errNoEntitlement
 	}
-	tail := append([]byte{'{'}, doc[at+1:]...)
-	if err := json.Unmarshal(tail, &end); err != nil {
-		return nil, end, fmt.Errorf("it is not the JSON of an entitlement: %w", err)
+	head = doc[:at]
+	epoch, rest, _ := bytes.Cut(doc[at+len(`,"epoch":`):], []byte(`,"position":`))
+	position, rest, _ := bytes.Cut(rest, []byte(`,"as_of":"`))
+	_, schema, _ := bytes.Cut(rest, []byte(`"`))
+	end.Epoch = epoch
+	end.Position, err = strconv.ParseUint(string(position), 10, 64)
+	if err != nil || len(epoch) <= len(`""`) || string(schema) != schemaEnd {
+		return nil, end, errNoEntitlement
 	}
-	if end.Schema != Schema || len(end.Epoch) <= len(`""`) {
-		return nil, end, fmt.Errorf("an entitlement of schema %d, in the store %s, is not for publishing", end.Schema, end.Epoch)
+	if from := bytes.LastIndex(head[max(0, at-mostUntil):], []byte(untilBegin)); from >= 0 {
+		from += max(0, at-mostUntil)
+		end.ValidUntil, err = time.Parse(time.RFC3339, string(bytes.TrimSuffix(head[from+len(untilBegin):], []byte{'"'})))
+		head = head[:from]
 	}
-	return doc[:at], end, nil
+	return head, end, err
 }
+
+// schemaEnd is how an entitlement that can be published ends, behind as_of.
+var schemaEnd = fmt.Sprintf(`,"schema":%d}`, Schema)
+
+// untilBegin begins the member before epoch, if it is there, of mostUntil bytes
+// at most.
+const (
+	untilBegin = `,"valid_until":"`
+	mostUntil  = 60
+)
 
 // Entry is what a published value says.
 type Entry struct {

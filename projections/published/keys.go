@@ -4,7 +4,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/hex"
 	"fmt"
 )
 
@@ -35,7 +34,7 @@ func ParseKey(text string) ([]byte, error) {
 const (
 	macBegin = `,"mac":"`
 	macEnd   = `"}`
-	macBytes = len(macBegin) + 2*sha256.Size + len(macEnd)
+	macBytes = len(macBegin) + (sha256.Size+2)/3*4 + len(macEnd)
 )
 
 // sign ends a value whose members are complete, and which lacks the closing
@@ -54,7 +53,7 @@ func endOf(key []byte, name string, signed []byte) []byte {
 	mac.Write([]byte{'\n'})
 	mac.Write(signed)
 	end := append(make([]byte, 0, macBytes), macBegin...)
-	end = hex.AppendEncode(end, mac.Sum(nil))
+	end = base64.StdEncoding.AppendEncode(end, mac.Sum(nil))
 	return append(end, macEnd...)
 }
 

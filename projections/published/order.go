@@ -19,45 +19,45 @@ type Order struct {
 	At time.Time
 }
 
-// The digits of an order.
+// The digits of an order, to the base of 36: with a to z for 10 to 35, text is
+// ordered as numbers are, and is short.
 const (
-	foundedDigits  = 13
-	positionDigits = 20
-	atDigits       = 16
+	foundedDigits  = 9
+	positionDigits = 13
+	atDigits       = 11
 	orderDigits    = foundedDigits + positionDigits + atDigits
+	base           = 36
+	digits         = "0123456789abcdefghijklmnopqrstuvwxyz"
 )
 
-// String writes the order as its 49 digits. Times before 1970 count as 1970,
-// those after 2286 as 2286.
+// String writes the order as its 33 digits. Times before 1970 count as 1970.
 func (o Order) String() string { return string(o.append(make([]byte, 0, orderDigits))) }
 
 func (o Order) append(to []byte) []byte {
-	to = appendDigits(to, clamp(o.Founded.UnixMilli(), 1e13-1), foundedDigits)
+	to = appendDigits(to, uint64(max(o.Founded.UnixMilli(), 0)), foundedDigits)
 	to = appendDigits(to, o.Position, positionDigits)
-	return appendDigits(to, clamp(o.At.UnixMicro(), 1e16-1), atDigits)
+	return appendDigits(to, uint64(max(o.At.UnixMicro(), 0)), atDigits)
 }
 
-func clamp(n, most int64) uint64 { return uint64(max(0, min(n, most))) }
-
-// appendDigits writes n with leading zeros.
+// appendDigits writes n with leading zeros. The years up to 5000 have room.
 func appendDigits(to []byte, n uint64, width int) []byte {
 	at := len(to)
-	to = append(to, "00000000000000000000"[:width]...)
-	for i := at + width - 1; n > 0; i-- {
-		to[i] = byte('0' + n%10)
-		n /= 10
+	to = append(to, "0000000000000"[:width]...)
+	for i := at + width - 1; i >= at; i-- {
+		to[i] = digits[n%base]
+		n /= base
 	}
 	return to
 }
 
 // ParseOrder reads what String wrote.
 func ParseOrder(text string) (Order, error) {
-	if len(text) != orderDigits || strings.Trim(text, "0123456789") != "" {
-		return Order{}, fmt.Errorf("an order wants %d digits", orderDigits)
+	if len(text) != orderDigits || strings.Trim(text, digits) != "" {
+		return Order{}, fmt.Errorf("an order wants %d digits to the base of %d", orderDigits, base)
 	}
-	founded, _ := strconv.ParseInt(text[:foundedDigits], 10, 64)
-	position, err := strconv.ParseUint(text[foundedDigits:foundedDigits+positionDigits], 10, 64)
-	at, _ := strconv.ParseInt(text[foundedDigits+positionDigits:], 10, 64)
+	founded, _ := strconv.ParseInt(text[:foundedDigits], base, 64)
+	position, err := strconv.ParseUint(text[foundedDigits:foundedDigits+positionDigits], base, 64)
+	at, _ := strconv.ParseInt(text[foundedDigits+positionDigits:], base, 64)
 	return Order{Founded: time.UnixMilli(founded).UTC(), Position: position, At: time.UnixMicro(at).UTC()}, err
 }
 

@@ -9,31 +9,35 @@
 // an entitlement as the API answers it, of which these are the last, always in
 // this order and without space between them:
 //
-//	…,"valid_until":"T","as_of":"T","schema":1,"order":"49 digits","mac":"64 hex digits"}
+//	…,"valid_until":"T","as_of":"T","schema":1,"order":"33 digits","mac":"44 characters"}
 //
 // valid_until is when the entry lapses: whoever reads it at that moment or later
 // knows nothing. as_of is when the publisher found it to be true. T is a time in
-// UTC, as RFC 3339 writes it, with up to six digits for the fraction of a second.
+// UTC, as RFC 3339 writes it, to the second, rounded down.
 //
 // # The order of entries
 //
 // Of two entries of one account, the one with the greater order is the newer.
-// The 49 digits are 13 for when the store was founded (Unix milliseconds), 20
-// for the position up to which the log had been folded when the entry was
-// evaluated, and 16 for as_of (Unix microseconds). The position in the order is
-// not that of the member "position": what an account rests on can become less,
-// as when its subscription moves to another account, and then "position", which
-// is the highest of what is left, goes back. What has been folded never does.
+// Its digits are to the base of 36, 0 to 9 and a to z, so that orders compare as
+// text does, byte by byte: 9 for when the store was founded (Unix milliseconds),
+// 13 for the position up to which the log had been folded when the entry was
+// evaluated, and 11 for the moment that was evaluated (Unix microseconds).
+//
+// The position in the order is not that of the member "position": what an account
+// rests on can become less, as when its subscription moves to another account,
+// and then "position", which is the highest of what is left, goes back. What has
+// been folded never does.
 //
 // # The mac
 //
 // An entry is signed where the publisher has a key. Then the last member is
-// "mac": the HMAC-SHA256, in lower-case hexadecimal, of the key's name in Redis,
-// a line feed, and all bytes of the value that come before the 74 bytes
+// "mac": the HMAC-SHA256, in base64 with the usual alphabet and padding, of the
+// key's name in Redis, a line feed, and all bytes of the value that come before
+// the 54 bytes
 //
-//	,"mac":"64 hex digits"}
+//	,"mac":"44 characters"}
 //
-// No value has to be parsed or written again to check it: cut off the last 74
+// No value has to be parsed or written again to check it: cut off the last 54
 // bytes, and compute.
 package published
 

@@ -3,7 +3,6 @@ package redis
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"strings"
 
@@ -75,12 +74,4 @@ func firstWords(err error) string {
 		text = text[:mostWords] + "…"
 	}
 	return text
-}
-
-// failures sums up what went wrong with some of many.
-func failures(doing string, failed, all int, last error) error {
-	if failed == 0 {
-		return nil
-	}
-	return fmt.Errorf("%s: %d of %d failed, the last: %w", doing, failed, all, last)
 }

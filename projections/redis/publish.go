@@ -2,7 +2,6 @@ package redis
 
 import (
 	"context"
-	"errors"
 
 	"github.com/daybookhq/daybook/projections"
 	"github.com/daybookhq/daybook/projections/published"
@@ -29,24 +28,18 @@ type request struct {
 // Publish implements projections.Outlet.
 func (o *Outlet) Publish(ctx context.Context, entries []projections.Publication) ([]projections.Outcome, error) {
 	results := make([]projections.Outcome, len(entries))
-	requests := make([]*request, 0, len(entries))
-	var invalid error
-	for i := range entries {
-		e := &entries[i]
-		sealed, err := published.Seal(e.Account, e.Doc, o.order(uint64(e.Position), e.AsOf), o.opts.Lease, o.opts.Keys)
-		if err != nil {
-			results[i], invalid = projections.OutcomeInvalid, err
-			continue
-		}
-		requests = append(requests, o.publication(i, &sealed))
-	}
-	return results, errors.Join(invalid, o.settle(ctx, "publish entitlements", publishScript, requests, results))
+	return results, o.settle(ctx, &task{doing: "publish entitlements", script: publishScript, results: results,
+		prepare: func(i int) (*request, error) { return o.publication(&entries[i]) }})
 }
 
-func (o *Outlet) publication(place int, s *published.Sealed) *request {
-	return &request{place: place, content: s.Value[:s.Content], forged: 7, call: call{key: s.Key, args: []any{
+func (o *Outlet) publication(p *projections.Publication) (*request, error) {
+	s, err := published.Seal(p.Account, p.Doc, o.order(uint64(p.Position), p.AsOf), o.opts.Lease, o.opts.Keys)
+	if err != nil {
+		return nil, err
+	}
+	return &request{content: s.Value[:s.Content], forged: 7, call: call{key: s.Key, args: []any{
 		s.Value, s.Content, s.Order.String(), published.Schema, s.ValidUntil.UnixMilli(), s.Order.At.UnixMilli(),
-		projections.MaxSkew.Milliseconds(), "", o.judging()}}}
+		projections.MaxSkew.Milliseconds(), "", o.judging()}}}, nil
 }
 
 // judging is whether scripts are to give back what was there. Without keys
@@ -61,10 +54,11 @@ func (o *Outlet) judging() string {
 // Withdraw implements projections.Outlet.
 func (o *Outlet) Withdraw(ctx context.Context, entries []projections.Withdrawal) ([]projections.Outcome, error) {
 	results := make([]projections.Outcome, len(entries))
-	requests := make([]*request, len(entries))
-	for i, e := range entries {
-		requests[i] = &request{place: i, forged: 2, call: call{key: published.Key(e.Account), args: []any{
-			o.order(uint64(e.Position), e.AsOf).String(), published.Schema, "", o.judging()}}}
-	}
-	return results, o.settle(ctx, "withdraw entitlements", withdrawScript, requests, results)
+	return results, o.settle(ctx, &task{doing: "withdraw entitlements", script: withdrawScript, results: results,
+		prepare: func(i int) (*request, error) { return o.withdrawal(&entries[i]), nil }})
+}
+
+func (o *Outlet) withdrawal(w *projections.Withdrawal) *request {
+	return &request{forged: 2, call: call{key: published.Key(w.Account), args: []any{
+		o.order(uint64(w.Position), w.AsOf).String(), published.Schema, "", o.judging()}}}
 }

@@ -57,7 +57,7 @@ func TestTimeAtTheSamePosition(t *testing.T) {
 	renewal := first
 	renewal.AsOf = first.AsOf.Add(10 * time.Second)
 	want(t, "renewed", publish(t, o, renewal), projections.OutcomeRenewed)
-	if e, err := read(t, c, "team"); err != nil || !e.ValidUntil.Equal(renewal.AsOf.Add(lease).Truncate(time.Microsecond)) {
+	if e, err := read(t, c, "team"); err != nil || !e.ValidUntil.Equal(renewal.AsOf.Add(lease).Truncate(time.Second)) {
 		t.Errorf("valid until %v, %v", e.ValidUntil, err)
 	}
 	want(t, "an earlier renewal, late", publish(t, o, first), projections.OutcomeOlder)
@@ -149,13 +149,13 @@ func TestFault08NoEntryOutlivesItsEnd(t *testing.T) {
 	p := publication(t, "team", "basic", 1)
 	publish(t, o, p)
 	ends, err := c.PExpireTime(t.Context(), "entitlement:team").Result()
-	if want := p.AsOf.Add(2 * time.Second).UnixMilli(); err != nil || ends.Milliseconds() != want {
+	if want := p.AsOf.Add(2 * time.Second).Truncate(time.Second).UnixMilli(); err != nil || ends.Milliseconds() != want {
 		t.Errorf("it expires at %d, %v: want %d", ends.Milliseconds(), err, want)
 	}
 	// A renewal moves the end.
-	p.AsOf = p.AsOf.Add(100 * time.Millisecond)
+	p.AsOf = p.AsOf.Add(time.Second)
 	want(t, "renewed", publish(t, o, p), projections.OutcomeRenewed)
-	if later, _ := c.PExpireTime(t.Context(), "entitlement:team").Result(); later-ends != 100*time.Millisecond {
+	if later, _ := c.PExpireTime(t.Context(), "entitlement:team").Result(); later-ends != time.Second {
 		t.Errorf("renewed by %v", later-ends)
 	}
 	until(t, "the entry is gone", func() bool {
@@ -226,7 +226,7 @@ func TestWhatElseMayBeThere(t *testing.T) {
 	c.Set(ctx, "entitlement:text", "hello", 0)
 	c.Set(ctx, "entitlement:empty", "", 0)
 	c.Set(ctx, "entitlement:other json", `{"account":"other json","schema":1}`, 0)
-	c.Set(ctx, "entitlement:short order", entry("short order", "premium", `"order":"1`, `"order":"`), 0)
+	c.Set(ctx, "entitlement:short order", entry("short order", "premium", `"order":"0`, `"order":"`), 0)
 	c.Set(ctx, "entitlement:newer schema", entry("newer schema", "premium", `"schema":1`, `"schema":2`), 0)
 	c.Set(ctx, "entitlement:older schema", entry("older schema", "premium", `"schema":1`, `"schema":0`), 0)
 	c.Set(ctx, "entitlement:older schema, newer", entry("older schema, newer", "premium", `"schema":1`, `"schema":0`), 0)

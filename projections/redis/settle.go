@@ -3,6 +3,8 @@ package redis
 import (
 	"context"
 	"errors"
+	"fmt"
+	"sync"
 	"sync/atomic"
 
 	client "github.com/redis/go-redis/v9"
@@ -39,28 +41,85 @@ func (c chunks) learn(err error) {
 	}
 }
 
-// settle runs a script for every request, batch by batch, and puts down what
-// became of each. It goes on behind a batch that failed in part, and ends with
-// one that failed as a whole.
-func (o *Outlet) settle(ctx context.Context, doing string, script *client.Script, requests []*request, results []projections.Outcome) error {
-	failed, all := 0, len(requests)
-	var last error
-	for len(requests) > 0 {
-		batch := requests[:min(o.chunks.next(), len(requests))]
-		requests = requests[len(batch):]
-		err := o.batch(ctx, script, batch)
-		o.chunks.learn(err)
-		for _, r := range batch {
-			if results[r.place] = outcomes[r.outcome()]; results[r.place] == projections.OutcomeFailed {
-				failed, last = failed+1, r.err
+// inFlight is how many batches are on their way at once: one is prepared while
+// the server works on another.
+const inFlight = 2
+
+// task is what is to be settled: n requests, which prepare makes.
+type task struct {
+	doing   string
+	script  *client.Script
+	prepare func(i int) (*request, error)
+	results []projections.Outcome
+
+	mu     sync.Mutex
+	next   int
+	failed int
+	last   error // of what failed
+	ended  bool  // a batch failed as a whole: the rest is not tried
+}
+
+// settle makes every request, batch by batch, and puts down what became of each.
+// It goes on behind a batch that failed in part, and ends with one that failed as
+// a whole.
+func (o *Outlet) settle(ctx context.Context, t *task) error {
+	var workers sync.WaitGroup
+	for range min(inFlight, 1+len(t.results)/firstChunk) {
+		workers.Go(func() {
+			for {
+				from, to := t.take(o.chunks.next())
+				if from == to {
+					return
+				}
+				o.settleSome(ctx, t, from, to)
 			}
-		}
+		})
+	}
+	workers.Wait()
+	t.failed += len(t.results) - t.next
+	if t.failed == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s: %d of %d failed, the last: %w", t.doing, t.failed, len(t.results), t.last)
+}
+
+// take returns the bounds of the next batch, which is empty when there is none.
+func (t *task) take(size int) (from, to int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if from = t.next; !t.ended {
+		t.next = min(from+size, len(t.results))
+	}
+	return from, t.next
+}
+
+func (o *Outlet) settleSome(ctx context.Context, t *task, from, to int) {
+	batch := make([]*request, 0, to-from)
+	var invalid error
+	for i := from; i < to; i++ {
+		r, err := t.prepare(i)
 		if err != nil {
-			failed, last = failed+len(requests), err
-			break
+			t.results[i], invalid = projections.OutcomeInvalid, err
+			continue
+		}
+		r.place = i
+		batch = append(batch, r)
+	}
+	err := o.batch(ctx, t.script, batch)
+	o.chunks.learn(err)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if invalid != nil {
+		t.failed, t.last = t.failed+to-from-len(batch), invalid
+	}
+	for _, r := range batch {
+		if t.results[r.place] = outcomes[r.outcome()]; t.results[r.place] == projections.OutcomeFailed {
+			t.failed, t.last = t.failed+1, r.err
 		}
 	}
-	return failures(doing, failed, all, last)
+	if err != nil {
+		t.ended, t.last = true, err
+	}
 }
 
 // outcome is the script's word, empty if it did not run.
@@ -74,6 +133,9 @@ func (r *request) outcome() string {
 // batch runs a script for some, and once more for those that met something
 // forged. The error is that of a batch none of whose requests came through.
 func (o *Outlet) batch(ctx context.Context, script *client.Script, batch []*request) error {
+	if len(batch) == 0 {
+		return nil
+	}
 	if err := o.runAll(ctx, script, batch); err != nil {
 		return err
 	}

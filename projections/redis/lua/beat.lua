@@ -20,9 +20,9 @@ local _, order = ending(old)
 if not order then return write('replaced', old) end
 
 -- A heartbeat that is silent, or from the future, defends nothing.
-local silence = now - tonumber(string.sub(order, 34, 46))
+local silence = now - tonumber(string.sub(order, 23, 33), 36) / 1000
 local alive = silence <= tonumber(ARGV[5]) and silence >= -tonumber(ARGV[4])
-local same = string.sub(order, 1, 13) == string.sub(ARGV[2], 1, 13)
+local same = string.sub(order, 1, 9) == string.sub(ARGV[2], 1, 9)
 if not same then
   if alive then return {'occupied', now, old} end
   return write('taken_over', old)

@@ -1,23 +1,19 @@
 -- What our values end with is fixed, so that neither JSON nor numbers have to be
--- decoded: ,"schema":N,"order":"49 digits"} or, signed, …,"mac":"64 hex digits"}.
+-- decoded: ,"schema":N,"order":"33 digits"} or, signed, …,"mac":"44 characters"}.
 -- Within a JSON string, quotes are escaped: nothing there looks like it.
 local function ending(value)
-  local tail = string.sub(value, -200)
-  local schema, order = string.match(tail, ',"schema":(%d+),"order":"(%d+)"}$')
-  if not schema then
-    schema, order = string.match(tail, ',"schema":(%d+),"order":"(%d+)","mac":"%x+"}$')
-  end
-  if schema and #order == 49 and #schema <= 6 then
+  local schema, order, rest = string.match(string.sub(value, -120), ',"schema":(%d+),"order":"([%da-z]+)"(.*)$')
+  if schema and #order == 33 and #schema <= 6 and (rest == '}' or string.find(rest, '^,"mac":"[%w+/=]+"}$')) then
     return tonumber(schema), order
   end
 end
 
 -- compare returns below, at or above zero, as order a is older, equal or newer.
--- Seven digits at a time are exact numbers; as text, the server's locale decides.
+-- Nine digits at a time are exact numbers; as text, the server's locale decides.
 local function compare(a, b)
-  for i = 1, 49, 7 do
-    local x, y = tonumber(string.sub(a, i, i + 6)), tonumber(string.sub(b, i, i + 6))
-    if x ~= y then return x - y end
+  for i = 1, 33, 9 do
+    local x, y = string.sub(a, i, i + 8), string.sub(b, i, i + 8)
+    if x ~= y then return tonumber(x, 36) - tonumber(y, 36) end
   end
   return 0
 end
