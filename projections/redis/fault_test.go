@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -76,11 +74,7 @@ func TestTheRightsOfThePublisher(t *testing.T) {
 // rights are the commands that docs/REDIS.md gives to the publisher.
 func rights(t *testing.T) []any {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "REDIS.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, line, found := strings.Cut(string(text), "ACL SETUSER daybook on >secret ~entitlement:* ~daybook:* ")
+	_, line, found := strings.Cut(guide(t), "ACL SETUSER daybook on >secret ~entitlement:* ~daybook:* ")
 	line, _, _ = strings.Cut(line, "\n")
 	if !found {
 		t.Fatal("docs/REDIS.md does not say which rights the publisher needs")

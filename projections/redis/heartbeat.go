@@ -50,7 +50,7 @@ func (o *Outlet) Beat(ctx context.Context, position eventstore.Position, now tim
 
 func (o *Outlet) beat(ctx context.Context, position eventstore.Position, now time.Time) (beat projections.Beat, reason string, err error) {
 	h := published.Heartbeat{Position: uint64(position), At: now, Epoch: o.opts.Epoch, FoundedAt: o.opts.FoundedAt}
-	value, err := h.Seal(o.opts.Keys)
+	value, err := h.Seal(*o.keys.Load())
 	if err != nil {
 		return beat, "", err
 	}
@@ -60,7 +60,7 @@ func (o *Outlet) beat(ctx context.Context, position eventstore.Position, now tim
 		return beat, "", err
 	}
 	there := c.text(2)
-	if word := c.word(); (word == "behind" || word == "occupied") && o.opts.Keys.Verify(published.HeartbeatKey, there) != nil {
+	if word := c.word(); (word == "behind" || word == "occupied") && o.keys.Load().Verify(published.HeartbeatKey, there) != nil {
 		c.args[5] = there // nobody has to give way to what is forged
 		if err := o.runBeat(ctx, c); err != nil {
 			return beat, "", err

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	client "github.com/redis/go-redis/v9"
@@ -24,7 +25,7 @@ type Options struct {
 	// Lease is for how long an entry holds unless it is renewed. Default: 5 min.
 	Lease time.Duration
 	// Keys sign entries: the first signs, all verify. Without any, entries are
-	// not signed, and what anybody writes to Redis is believed.
+	// not signed, and what anybody writes to Redis is believed. SetKeys rolls them.
 	Keys published.Keys
 	// ConnectTimeout bounds the making of a connection. Default: 5 s.
 	ConnectTimeout time.Duration
@@ -60,6 +61,7 @@ type Outlet struct {
 	opts   Options
 	client client.UniversalClient
 	guard  *guard
+	keys   atomic.Pointer[published.Keys]
 	chunks chunks
 
 	mu sync.Mutex
@@ -83,8 +85,14 @@ func Open(url string, opts Options) (*Outlet, error) {
 		return nil, fmt.Errorf("the URL of Redis: %w", err)
 	}
 	silence()
-	return &Outlet{opts: opts, client: connect(), guard: newGuard(opts.Now), chunks: newChunks()}, nil
+	o := &Outlet{opts: opts, client: connect(), guard: newGuard(opts.Now), chunks: newChunks()}
+	o.SetKeys(opts.Keys)
+	return o, nil
 }
+
+// SetKeys lets others sign and verify from the next call on. Publish everything
+// again then: what the new keys do not verify counts as forged, and is replaced.
+func (o *Outlet) SetKeys(keys published.Keys) { o.keys.Store(&keys) }
 
 // silence turns off the client's own log, which would go to the standard error:
 // what it says comes back as errors too.

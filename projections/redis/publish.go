@@ -33,7 +33,7 @@ func (o *Outlet) Publish(ctx context.Context, entries []projections.Publication)
 }
 
 func (o *Outlet) publication(p *projections.Publication) (*request, error) {
-	s, err := published.Seal(p.Account, p.Doc, o.order(uint64(p.Position), p.AsOf), o.opts.Lease, o.opts.Keys)
+	s, err := published.Seal(p.Account, p.Doc, o.order(uint64(p.Position), p.AsOf), o.opts.Lease, *o.keys.Load())
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +45,7 @@ func (o *Outlet) publication(p *projections.Publication) (*request, error) {
 // judging is whether scripts are to give back what was there. Without keys
 // nobody could tell whether it was ours.
 func (o *Outlet) judging() string {
-	if len(o.opts.Keys) > 0 {
+	if len(*o.keys.Load()) > 0 {
 		return "1"
 	}
 	return ""

@@ -295,15 +295,30 @@ func TestForgedEntriesAreReplaced(t *testing.T) {
 	c.Set(ctx, "entitlement:longer", strings.Replace(value, e.ValidUntil.Format("15:04:05"), e.ValidUntil.Add(time.Hour).Format("15:04:05"), 1), 0)
 	p.AsOf = p.AsOf.Add(time.Millisecond)
 	want(t, "longer", publish(t, o, p), projections.OutcomeReplaced)
-	// What a key signed that only verifies now is ours, and is signed anew.
-	c.Set(ctx, "entitlement:rotated", forgeAt(t, "rotated", "basic", 1, founded, published.Keys{keyB}), 0)
-	want(t, "rotated", publish(t, o, publication(t, "rotated", "basic", 2)), projections.OutcomeRenewed)
-	if got := tier(t, c, "rotated", keyA); got != "basic" {
-		t.Errorf("rotated: readers see %s", got)
-	}
 }
 
-func forgeAt(t testing.TB, account, tier string, position uint64, founded time.Time, keys published.Keys) []byte {
+// TestKeysAreRolled: while both are known, what the old key signed is renewed;
+// once it is taken away, it counts as forged.
+func TestKeysAreRolled(t *testing.T) {
+	s, c := server(t)
+	o := open(t, s.URL(), signed(keyA))
+	beat(t, o, 1)
+	publish(t, o, publication(t, "team", "basic", 1))
+	o.SetKeys(published.Keys{keyB, keyA})
+	want(t, "both known", publish(t, o, publication(t, "team", "basic", 1)), projections.OutcomeRenewed)
+	republish(t, "both known", beat(t, o, 1), false)
+	if got := tier(t, c, "team", keyB); got != "basic" {
+		t.Errorf("readers of the new key see %s", got)
+	}
+	if _, err := read(t, c, "team", keyA); !errors.Is(err, published.ErrForged) {
+		t.Errorf("readers of the old key: %v", err)
+	}
+	c.Set(t.Context(), "entitlement:late", sealedAt(t, "late", "premium", 1, founded, published.Keys{keyA}), 0)
+	o.SetKeys(published.Keys{keyB})
+	want(t, "the old key is gone", publish(t, o, publication(t, "late", "basic", 1)), projections.OutcomeReplaced)
+}
+
+func sealedAt(t testing.TB, account, tier string, position uint64, founded time.Time, keys published.Keys) []byte {
 	t.Helper()
 	sealed, err := published.Seal(account, doc(t, account, tier), published.Order{Founded: founded, Position: position, At: time.Now()}, lease, keys)
 	if err != nil {
@@ -403,10 +418,10 @@ func TestWithdraw(t *testing.T) {
 	want(t, "a list", withdraw(o, "list", 10), projections.OutcomeWrongType)
 	c.Set(t.Context(), "entitlement:text", "hello", 0)
 	want(t, "text", withdraw(o, "text", 10), projections.OutcomeWithdrawn)
-	c.Set(t.Context(), "entitlement:next", strings.Replace(string(forgeAt(t, "next", "basic", 1, founded, nil)), `"schema":1`, `"schema":2`, 1), 0)
+	c.Set(t.Context(), "entitlement:next", strings.Replace(string(sealedAt(t, "next", "basic", 1, founded, nil)), `"schema":1`, `"schema":2`, 1), 0)
 	want(t, "a newer schema", withdraw(o, "next", 10), projections.OutcomeNewerSchema)
 	want(t, "a newer schema that nobody signed", withdraw(keyed, "next", 10), projections.OutcomeWithdrawn)
-	c.Set(t.Context(), "entitlement:forged", forgeAt(t, "forged", "enterprise", 1<<60, founded, nil), 0)
+	c.Set(t.Context(), "entitlement:forged", sealedAt(t, "forged", "enterprise", 1<<60, founded, nil), 0)
 	want(t, "forged", withdraw(keyed, "forged", 10), projections.OutcomeWithdrawn)
 	publish(t, keyed, publication(t, "signed", "basic", 10))
 	want(t, "signed by us, and newer", withdraw(keyed, "signed", 9), projections.OutcomeOlder)

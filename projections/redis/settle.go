@@ -167,7 +167,7 @@ func (o *Outlet) forgedBy(r *request) bool {
 	if outcomes[r.word()] == projections.OutcomeRenewed {
 		there = append(append(make([]byte, 0, len(r.content)+len(there)), r.content...), there...)
 	}
-	return o.opts.Keys.Verify(r.key, there) != nil
+	return o.keys.Load().Verify(r.key, there) != nil
 }
 
 // runAll is one round trip for some requests, to each server that has some of

@@ -25,9 +25,11 @@ func (p *parser) redis(c *Config) {
 	}
 }
 
-// notYet refuses a setting whose silence would mislead: somebody would take
+// refuse refuses a setting whose silence would mislead: somebody would take
 // entitlements for published.
-const notYet = "this version publishes no entitlements yet: unset it"
+func (p *parser) refuse(name string) {
+	p.faults = append(p.faults, Fault{Name: name, Problem: "this version publishes no entitlements yet: unset it"})
+}
 
 func (p *parser) redisURL(c *Config) {
 	c.RedisURL = p.get(nameRedisURL)
@@ -37,7 +39,7 @@ func (p *parser) redisURL(c *Config) {
 			p.fault(nameRedisURL, "%v", err)
 			return
 		}
-		p.fault(nameRedisURL, notYet)
+		p.refuse(nameRedisURL)
 	case given:
 		p.fault(nameRedisURL, "holds no URL")
 	}
@@ -60,7 +62,7 @@ func (p *parser) entitlementKeys(c *Config) {
 		p.fault(nameEntitlementKey, "holds no key")
 		return
 	}
-	p.fault(nameEntitlementKey, notYet)
+	p.refuse(nameEntitlementKey)
 }
 
 // duration reads a time span with its unit, within bounds.
