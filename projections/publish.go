@@ -14,7 +14,7 @@ import (
 var (
 	// ErrOutletAway: no answer, or none in time. Every other cause that is not
 	// told apart counts as this one.
-	ErrOutletAway = errors.New("it does not answer")
+	ErrOutletAway = errors.New("it cannot be used at present")
 	// ErrOutletResting: it failed so often that nobody asks it for a moment.
 	ErrOutletResting = errors.New("it has failed repeatedly and is left alone for a moment")
 	// ErrOutletDenied: it refuses who we say we are, or what we want to do.
@@ -159,12 +159,16 @@ type Outlet interface {
 type Elector interface {
 	// Lead campaigns until ctx ends. Whenever this process leads, it calls work,
 	// whose context ends with the leadership, and campaigns again when work has
-	// returned. Only ctx's end ends it.
+	// returned. Only ctx's end ends it. Where no election can be held, since the
+	// server is away, everybody leads until one can: the work is not left undone.
 	Lead(ctx context.Context, work func(ctx context.Context, term Term) error) error
 }
 
 // Term is one leadership.
 type Term interface {
+	// Elected reports whether others were asked to leave the work to us; false
+	// where nobody could be asked.
+	Elected() bool
 	// Held reports whether the leadership is certain at this moment, by this
 	// process's own clock. Ask before every step: a process that was stopped and
 	// goes on finds out here first.

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -18,14 +19,14 @@ import (
 // leader, which begins with the name that it gave itself.
 const LeaderKey = "daybook:leader"
 
-// The times of an election. A lease that nobody renews is free after term; who
-// leads renews it three times as often, and who does not asks as often as that.
-// The leader counts from when it began to ask, so that it stops before the lease
-// ends at the server, by margin more.
+// The times of an election. A lease that nobody renews is free after the term.
+// Who leads renews it every third of that, and who does not asks as often. The
+// leader counts from when it began to ask, and stops a fourth of the term early,
+// so that it has stopped when the lease ends at the server.
 const (
 	defaultTerm = 6 * time.Second
-	margin      = 4 // a fourth of the term
-	renewals    = 3
+	parts       = 3
+	early       = 4
 )
 
 // Election elects one of the processes that share a server, by a lease on
@@ -33,6 +34,8 @@ const (
 // twice for a moment when a server fails over: nothing may rest on it.
 type Election struct {
 	outlet *Outlet
+	// guard is the election's own: what fails in publishing says nothing here.
+	guard  *guard
 	name   string
 	term   time.Duration
 	report func(error)
@@ -47,20 +50,27 @@ func NewElection(outlet *Outlet, name string, term time.Duration, report func(er
 	if term <= 0 {
 		term = defaultTerm
 	}
-	return &Election{outlet: outlet, name: name, term: term, report: report}
+	return &Election{outlet: outlet, guard: newGuard(outlet.opts.Now), name: name, term: term, report: report}
 }
 
 // Lead implements projections.Elector.
 func (e *Election) Lead(ctx context.Context, work func(context.Context, projections.Term) error) error {
+	answered := time.Now() // when the server last did
 	for ctx.Err() == nil {
 		t, err := e.campaign(ctx)
-		if err != nil && ctx.Err() == nil {
+		switch {
+		case err == nil:
+			answered = time.Now()
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case time.Since(answered) > e.term:
+			e.report(fmt.Errorf("elect a leader, and work without one: %w", err))
+			t = e.standIn(ctx, work)
+		default:
 			e.report(fmt.Errorf("elect a leader: %w", err))
 		}
 		if t != nil {
-			if err := e.serve(ctx, t, work); err != nil && ctx.Err() == nil {
-				e.report(fmt.Errorf("work as the leader: %w", err))
-			}
+			e.told(ctx, e.serve(ctx, t, work))
 		}
 		if err := sleep(ctx, e.pause()); err != nil {
 			return err
@@ -69,9 +79,48 @@ func (e *Election) Lead(ctx context.Context, work func(context.Context, projecti
 	return ctx.Err()
 }
 
+// told reports an error of the work, unless the end of ctx explains it.
+func (e *Election) told(ctx context.Context, err error) {
+	if err != nil && ctx.Err() == nil {
+		e.report(fmt.Errorf("work as the leader: %w", err))
+	}
+}
+
+// standIn works without an election until one can be held, and returns the term
+// if that is won.
+func (e *Election) standIn(ctx context.Context, work func(context.Context, projections.Term) error) (won *term) {
+	working, stop := context.WithCancel(ctx)
+	defer stop()
+	var asking sync.WaitGroup
+	asking.Go(func() {
+		defer stop()
+		for sleep(working, e.pause()) == nil {
+			if t, err := e.campaign(working); err == nil {
+				won = t
+				return
+			}
+		}
+	})
+	e.told(working, work(working, unelected{working}))
+	stop()
+	asking.Wait()
+	return won
+}
+
+// unelected is the term of whoever works because nobody could be asked.
+type unelected struct{ ctx context.Context }
+
+func (unelected) Elected() bool { return false }
+func (u unelected) Held() bool  { return u.ctx.Err() == nil }
+
+// do makes one call to the server, within the time that it may take.
+func (e *Election) do(ctx context.Context, fn func(context.Context) error) error {
+	return e.outlet.within(ctx, e.guard, fn)
+}
+
 // pause is a third of the term, give or take a tenth of that.
 func (e *Election) pause() time.Duration {
-	third := e.term / renewals
+	third := e.term / parts
 	return third - third/10 + rand.N(third/5+1)
 }
 
@@ -80,9 +129,9 @@ func (e *Election) campaign(ctx context.Context) (*term, error) {
 	token := e.name + "/" + uuid.NewString()
 	asked := time.Now()
 	var won bool
-	err := e.outlet.do(ctx, func(ctx context.Context) error {
+	err := e.do(ctx, func(ctx context.Context) error {
 		err := e.outlet.client.SetArgs(ctx, LeaderKey, token, client.SetArgs{Mode: "NX", TTL: e.term}).Err()
-		if err == client.Nil { //nolint:errorlint // the client returns it as it is
+		if errors.Is(err, client.Nil) {
 			return nil
 		}
 		won = err == nil
@@ -136,7 +185,7 @@ func (e *Election) keep(ctx context.Context, t *term) {
 func (e *Election) renew(ctx context.Context, t *term) (held bool, err error) {
 	ctx, cancel := context.WithDeadline(ctx, t.deadline())
 	defer cancel()
-	err = e.outlet.do(ctx, func(ctx context.Context) error {
+	err = e.do(ctx, func(ctx context.Context) error {
 		n, err := renewScript.Run(ctx, e.outlet.client, []string{LeaderKey}, t.token, e.term.Milliseconds()).Int()
 		held = n == 1
 		return err
@@ -150,8 +199,10 @@ func (e *Election) release(ctx context.Context, t *term) {
 	if !t.Held() {
 		return
 	}
+	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), t.deadline())
+	defer cancel()
 	t.lose()
-	err := e.outlet.do(context.WithoutCancel(ctx), func(ctx context.Context) error {
+	err := e.do(ctx, func(ctx context.Context) error {
 		return releaseScript.Run(ctx, e.outlet.client, []string{LeaderKey}, t.token).Err()
 	})
 	if err != nil {
@@ -174,7 +225,7 @@ type term struct {
 func (t *term) extend(asked time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.until = asked.Add(t.length - t.length/margin)
+	t.until = asked.Add(t.length - t.length/early)
 }
 
 func (t *term) lose() {
@@ -188,6 +239,9 @@ func (t *term) deadline() time.Time {
 	defer t.mu.Unlock()
 	return t.until
 }
+
+// Elected implements projections.Term.
+func (t *term) Elected() bool { return true }
 
 // Held implements projections.Term.
 func (t *term) Held() bool {

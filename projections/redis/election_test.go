@@ -47,7 +47,11 @@ func elector(url string) {
 	}()
 	election := redis.NewElection(o, fmt.Sprint("process ", os.Getpid()), term, func(error) {})
 	_ = election.Lead(context.Background(), func(ctx context.Context, lead projections.Term) error {
-		fmt.Println("leads")
+		if lead.Elected() {
+			fmt.Println("leads")
+		} else {
+			fmt.Println("stands in")
+		}
 		for {
 			select {
 			case <-asked:
@@ -169,8 +173,50 @@ func TestACutOffLeaderResigns(t *testing.T) {
 			first.says("resigns")
 			second := newCandidate(t, s.URL())
 			second.says("leads")
-			second.signal(syscall.SIGTERM)
+			second.signal(syscall.SIGKILL)
 		})
+	}
+}
+
+// The work is not left undone for want of a server: everybody does it, until one
+// is elected again.
+func TestWithoutAServerEverybodyLeads(t *testing.T) {
+	s, _ := server(t)
+	p := redistest.NewProxy(t, s)
+	first, second := newCandidate(t, p.URL()), newCandidate(t, p.URL())
+	leader, other := first, second
+	select {
+	case line := <-first.lines:
+		first.lines <- line
+	case line := <-second.lines:
+		second.lines <- line
+		leader, other = second, first
+	}
+	leader.says("leads")
+	p.Cut()
+	leader.says("resigns")
+	leader.says("stands in")
+	other.says("stands in")
+	leader.ask()
+	leader.says("held true")
+	p.Join()
+	leader.says("resigns")
+	other.says("resigns")
+	select {
+	case line := <-first.lines:
+		if line != "leads" {
+			t.Errorf("it says %q", line)
+		}
+		first.ask()
+		first.says("held true")
+	case line := <-second.lines:
+		if line != "leads" {
+			t.Errorf("it says %q", line)
+		}
+		second.ask()
+		second.says("held true")
+	case <-time.After(20 * time.Second):
+		t.Fatal("nobody leads")
 	}
 }
 
@@ -205,7 +251,7 @@ func TestOneLeadsAtATime(t *testing.T) {
 					defer mu.Unlock()
 					leading--
 				}()
-				if !lead.Held() {
+				if !lead.Held() || !lead.Elected() {
 					t.Error("it leads, and does not hold the lease")
 				}
 				return nil

@@ -22,7 +22,6 @@ var kinds = []struct {
 	{"Protocol error: unauthenticated", projections.ErrOutletDenied},
 	{"READONLY", projections.ErrOutletReadOnly},
 	{"OOM", projections.ErrOutletFull},
-	{"MISCONF", projections.ErrOutletReadOnly},
 }
 
 // fault is an error of a server in words for the operator.

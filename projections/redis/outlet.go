@@ -106,7 +106,11 @@ func (o *Outlet) Health() projections.OutletHealth { return o.guard.health() }
 
 // do makes one call to the server, within the time that it may take.
 func (o *Outlet) do(ctx context.Context, fn func(context.Context) error) error {
-	return o.guard.do(ctx, func(ctx context.Context) error {
+	return o.within(ctx, o.guard, fn)
+}
+
+func (o *Outlet) within(ctx context.Context, g *guard, fn func(context.Context) error) error {
+	return g.do(ctx, func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, o.opts.allow())
 		defer cancel()
 		return fn(ctx)
