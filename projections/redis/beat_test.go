@@ -140,6 +140,10 @@ func TestSkewIsTold(t *testing.T) {
 		t.Errorf("skew %v", b.Skew)
 	}
 	republish(t, "once the clocks agree", b, true)
+	if _, err := o.Beat(t.Context(), 7, time.Now().Add(time.Hour)); err != nil {
+		t.Error(err)
+	}
+	republish(t, "when they agree again, after entries may have lapsed", beat(t, o, 7), true)
 }
 
 // What is published before anything was folded is as good as any other.
