@@ -72,6 +72,8 @@ type changes struct {
 	failed        []Failure
 	repaired      []string
 	parked        []Parked
+	// evaluated are the entitlements that were written, or dropped.
+	evaluated []EntitlementRow
 	// due is the earliest moment at which time changes what was written.
 	due time.Time
 }
@@ -263,18 +265,19 @@ func (a *applier) write(ctx context.Context, c *changes, upTo eventstore.Positio
 	now := a.opts.Now()
 	next := Checkpoint{Position: upTo, Epoch: a.opts.Epoch, Schema: Schema, Filter: Prefixes, At: now.UTC()}
 	err := a.model.Update(ctx, func(tx Tx) error {
-		c.due = time.Time{}
+		c.due, c.evaluated = time.Time{}, nil
 		affected, err := c.writeRows(tx, a.marks, a.forgetPlace, now)
 		if err != nil {
 			return err
 		}
 		written := c.truths()
 		for _, account := range affected.sorted() {
-			until, err := a.evaluate(tx, account, written, now)
+			row, err := a.evaluate(tx, account, written, now)
 			if err != nil {
 				return err
 			}
-			c.dueAt(until)
+			c.evaluated = append(c.evaluated, row)
+			c.dueAt(row.Until)
 		}
 		return tx.SetCheckpoint(next)
 	})

@@ -26,7 +26,9 @@ type Options struct {
 	// be noted in their streams. It may be called again for the same end: after
 	// an error, after a crash, after a rebuild. Nil tells nobody.
 	OnDue func(ctx context.Context, account string, subscriptions []string, now time.Time) error
-	Log   logrus.FieldLogger
+	// Feed is told of every entitlement that changed; nil tells nobody.
+	Feed *Feed
+	Log  logrus.FieldLogger
 
 	// BatchEvents bounds the events of one transaction; 0 means 4000.
 	BatchEvents int
@@ -75,6 +77,9 @@ type Runner struct {
 	status   Status
 	troubles map[string]string // by what was being done
 	folded   bool              // the model is one of this log
+	followed bool              // it was up with the log since it was loaded
+	contents uint64            // counts the models there have been
+	drift    *DriftCheck       // what the last check found
 	current  time.Time         // when the model was last up with the log
 	armed    time.Time         // what the watch over due times waits for
 	progress chan struct{}     // closed, and replaced, when the position changes
