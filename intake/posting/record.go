@@ -26,15 +26,14 @@ type checkpointed struct {
 	Position eventstore.Position `json:"position"`
 }
 
-// start finds where to go on: where this process stopped, else the checkpoint.
-// A checkpoint of another store's epoch counts positions that mean nothing here.
+// start finds where to go on: where this process stopped, or at the checkpoint
+// if others have got further meanwhile. A checkpoint of another store's epoch
+// counts positions that mean nothing here.
 func (p *Poster) start(ctx context.Context) (eventstore.Position, error) {
-	if at := p.Progress().Position; at > 0 {
-		return at, nil
-	}
+	own := p.Progress().Position
 	for e, err := range p.Store.ReadStream(ctx, CheckpointStream, eventstore.LastRevision, eventstore.Backwards, 1) {
 		if errors.Is(err, eventstore.ErrStreamNotFound) {
-			return 0, nil
+			break
 		}
 		if err != nil {
 			return 0, fmt.Errorf("read the posting checkpoint: %w", err)
@@ -44,10 +43,10 @@ func (p *Poster) start(ctx context.Context) (eventstore.Position, error) {
 			return 0, fmt.Errorf("read the posting checkpoint: %w", err)
 		}
 		if c.Epoch == p.Epoch {
-			return c.Position, nil
+			return max(own, c.Position), nil
 		}
 	}
-	return 0, nil
+	return own, nil
 }
 
 // checkpoint writes how far posting is, at most every few seconds. A write that
