@@ -57,7 +57,8 @@ type Config struct {
 	// RedisURL is where entitlements are published, empty for nowhere.
 	RedisURL                                 string
 	RedisConnectTimeout, RedisCommandTimeout time.Duration
-	// EntitlementTTL is how long a published entitlement holds unless it is renewed.
+	// EntitlementTTL is for how long an answer may be kept, and how long a
+	// published entitlement holds unless it is renewed.
 	EntitlementTTL time.Duration
 	// EntitlementKeys sign published entitlements: the first signs, all verify.
 	EntitlementKeys published.Keys
@@ -97,8 +98,8 @@ func Load(in Input) (*Config, error) {
 
 // Reload reads everything again: the files that hold secrets and keys, and the
 // catalog. The environment and the flags of a process cannot change, so nothing
-// but WebhookSecrets, APIKeys, EntitlementKeys and Catalog should differ. With an error, the old
-// configuration should stay in force.
+// but WebhookSecrets, APIKeys, EntitlementKeys and Catalog should differ. With an
+// error, the old configuration should stay in force.
 func (c *Config) Reload() (*Config, error) { return Load(c.input) }
 
 // Fault is one thing that is wrong with the configuration.

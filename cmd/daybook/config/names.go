@@ -84,7 +84,7 @@ var variables = []variable{
 	{name: nameRedisCommand, fallback: "500ms", example: "500ms",
 		usage: "how long an answer of Redis may take, 10ms to 10s"},
 	{name: nameEntitlementTTL, fallback: "5m", example: "5m",
-		usage: "how long a published entitlement holds unless it is renewed, 60s to 24h"},
+		usage: "for how long an entitlement may be kept, and holds in Redis unless it is renewed, 60s to 24h"},
 	{name: nameEntitlementKey, secret: true, example: exampleKey,
 		usage: "keys that sign published entitlements, 32 or more bytes in base64, comma-separated: the first signs, all verify"},
 }

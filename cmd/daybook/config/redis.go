@@ -16,19 +16,16 @@ func (p *parser) redis(c *Config) {
 	p.redisURL(c)
 	p.entitlementKeys(c)
 	if c.RedisURL != "" {
+		if !p.explicit[nameEntitlementKey] {
+			p.warnings = append(p.warnings, nameEntitlementKey+" is not set: entitlements in Redis are not signed, and whoever can write there can forge them")
+		}
 		return
 	}
-	for _, name := range []string{nameRedisConnect, nameRedisCommand, nameEntitlementTTL} {
+	for _, name := range []string{nameRedisConnect, nameRedisCommand, nameEntitlementKey} {
 		if p.explicit[name] {
 			p.warnings = append(p.warnings, name+" is set, but has no effect without "+nameRedisURL)
 		}
 	}
-}
-
-// refuse refuses a setting whose silence would mislead: somebody would take
-// entitlements for published.
-func (p *parser) refuse(name string) {
-	p.faults = append(p.faults, Fault{Name: name, Problem: "this version publishes no entitlements yet: unset it"})
 }
 
 func (p *parser) redisURL(c *Config) {
@@ -37,17 +34,15 @@ func (p *parser) redisURL(c *Config) {
 	case c.RedisURL != "":
 		if err := redis.Validate(c.RedisURL); err != nil {
 			p.fault(nameRedisURL, "%v", err)
-			return
 		}
-		p.refuse(nameRedisURL)
 	case given:
 		p.fault(nameRedisURL, "holds no URL")
 	}
 }
 
 func (p *parser) entitlementKeys(c *Config) {
-	faults := len(p.faults)
-	for i, text := range list(p.get(nameEntitlementKey)) {
+	entries := list(p.get(nameEntitlementKey))
+	for i, text := range entries {
 		key, err := published.ParseKey(text)
 		if err != nil {
 			p.fault(nameEntitlementKey, "entry %d: %v", i+1, err)
@@ -55,14 +50,9 @@ func (p *parser) entitlementKeys(c *Config) {
 		}
 		c.EntitlementKeys = append(c.EntitlementKeys, key)
 	}
-	if !p.explicit[nameEntitlementKey] || p.unread[nameEntitlementKey] || len(p.faults) > faults {
-		return
-	}
-	if len(c.EntitlementKeys) == 0 {
+	if p.explicit[nameEntitlementKey] && !p.unread[nameEntitlementKey] && len(entries) == 0 {
 		p.fault(nameEntitlementKey, "holds no key")
-		return
 	}
-	p.refuse(nameEntitlementKey)
 }
 
 // duration reads a time span with its unit, within bounds.
