@@ -6,6 +6,7 @@ import (
 	"flag"
 	"io"
 	"net/http"
+	"os"
 	"os/signal"
 	"syscall"
 	"time"
@@ -48,16 +49,37 @@ func ceilingHandler(secret string) http.Handler {
 	return router
 }
 
+// bareReader answers every question for an entitlement with the same bytes. It is
+// frozen, too.
+func bareReader(answer []byte) http.Handler {
+	router := mux.NewRouter()
+	router.HandleFunc("/v1/entitlements/{account}", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(answer)
+	}).Methods(http.MethodGet)
+	router.HandleFunc("/readyz", func(http.ResponseWriter, *http.Request) {})
+	return router
+}
+
 // serveCeiling is the child process that serves the frozen handler.
 func serveCeiling(args []string) error {
 	fs := flag.NewFlagSet("ceiling", flag.ContinueOnError)
 	addr := fs.String("addr", "127.0.0.1:0", "address")
+	answer := fs.String("answer", "", "a file that every question for an entitlement is answered with")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	server := &http.Server{Addr: *addr, Handler: ceilingHandler(devSecret), ReadHeaderTimeout: 10 * time.Second}
+	handler := ceilingHandler(devSecret)
+	if *answer != "" {
+		content, err := os.ReadFile(*answer)
+		if err != nil {
+			return err
+		}
+		handler = bareReader(content)
+	}
+	server := &http.Server{Addr: *addr, Handler: handler, ReadHeaderTimeout: 10 * time.Second}
 	failed := make(chan error, 1)
 	go func() { failed <- server.ListenAndServe() }()
 	select {

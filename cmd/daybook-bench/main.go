@@ -35,6 +35,7 @@ type options struct {
 	pacedRate, pacedSeconds     int
 	visibleRate, visibleSeconds int
 	history, historyAccounts    int
+	reads, renewSeconds         int
 }
 
 // part is one measurement that can be run alone.
@@ -49,6 +50,8 @@ var parts = []part{
 	{"paced", "latency at a steady rate", measurePaced},
 	{"visible", "time from webhook to entitlement", measureVisible},
 	{"history", "rebuild of a long history, and opening it", measureHistory},
+	{"reads", "entitlements read through the API, as a ratio of a bare handler", measureReads},
+	{"redis", "entitlements in Redis: visible, published, renewed; needs redis-server", measureRedis},
 }
 
 // bench is one run.
@@ -127,6 +130,8 @@ func parseFlags(args []string) (o options, chosen []part, strict bool, err error
 	fs.IntVar(&o.visibleSeconds, "visible-seconds", 10, "how long visible runs")
 	fs.IntVar(&o.history, "history", 1000000, "domain events of history")
 	fs.IntVar(&o.historyAccounts, "history-accounts", 100000, "accounts of history")
+	fs.IntVar(&o.reads, "reads", 30000, "requests in a round of reads")
+	fs.IntVar(&o.renewSeconds, "renew-seconds", 30, "how long redis watches what renewing costs")
 	if err := fs.Parse(args); err != nil {
 		return o, nil, false, err
 	}
@@ -137,7 +142,7 @@ func parseFlags(args []string) (o options, chosen []part, strict bool, err error
 		}
 		chosen = append(chosen, parts[i])
 	}
-	for _, n := range []int{o.connections, o.events, o.rounds, o.accounts, o.pacedRate, o.pacedSeconds, o.visibleRate, o.visibleSeconds, o.history, o.historyAccounts} {
+	for _, n := range []int{o.connections, o.events, o.rounds, o.accounts, o.pacedRate, o.pacedSeconds, o.visibleRate, o.visibleSeconds, o.history, o.historyAccounts, o.reads, o.renewSeconds} {
 		if n < 1 {
 			return o, nil, false, errors.New("sizes begin at 1")
 		}
