@@ -17,9 +17,10 @@ const (
 	// beatEvery is how often the heartbeat is written, and the outlet found to
 	// have been emptied.
 	beatEvery = time.Second
-	// headEvery is how often the store is asked for its head, and headWithin how
-	// long that may take.
+	// headEvery is how often the store is asked for its head, or as often as
+	// headOf parts a lease, and headWithin how long that may take.
 	headEvery  = time.Second
+	headOf     = 16
 	headWithin = 5 * time.Second
 	// lastPublishPause bounds the pause behind a failure: lost keys should be
 	// back within seconds once the outlet is, and the outlet is left alone by
@@ -273,7 +274,7 @@ func (p *Publisher) well() {
 func (p *Publisher) watchHead(ctx context.Context) error {
 	for {
 		p.readHead(ctx)
-		if err := sleep(ctx, headEvery); err != nil {
+		if err := sleep(ctx, min(headEvery, p.opts.Lease/headOf)); err != nil {
 			return err
 		}
 	}
