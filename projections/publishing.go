@@ -175,8 +175,8 @@ func (w *publishing) startRound(now time.Time) {
 // renew publishes one page of what is due, and returns how long it takes until
 // there is more.
 func (w *publishing) renew(ctx context.Context, now time.Time) (idle time.Duration, err error) {
-	i, at, any := w.renewals.next()
-	if !any {
+	i, at, found := w.renewals.next()
+	if !found {
 		return time.Hour, nil
 	}
 	if wait := at.Sub(now); wait > 0 && !w.renewals.spans[i].owed {

@@ -50,7 +50,7 @@ func (r *renewals) owes() bool {
 
 // next is the span to go over first, and when; what is owed comes before what is
 // due. False if there is none.
-func (r *renewals) next() (i int, at time.Time, any bool) {
+func (r *renewals) next() (i int, at time.Time, found bool) {
 	for k := range r.spans {
 		s, best := &r.spans[k], &r.spans[i]
 		if s.owed != best.owed {

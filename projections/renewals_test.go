@@ -45,8 +45,8 @@ func (w *walked) pageOf(after string, limit int) (rows []EntitlementRow) {
 // until does all that is due up to a moment.
 func (w *walked) until(end time.Time) {
 	for {
-		i, at, any := w.next()
-		if !any || at.After(end) && !w.spans[i].owed {
+		i, at, found := w.next()
+		if !found || at.After(end) && !w.spans[i].owed {
 			w.now = end
 			return
 		}
