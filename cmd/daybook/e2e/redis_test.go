@@ -25,7 +25,7 @@ import (
 var entitlementKey = bytes.Repeat([]byte{7}, 32)
 
 // publishing is a development server that publishes to a Redis.
-func publishing(dir string, redis *redistest.Server, env ...string) launch {
+func publishing(dir string, redis interface{ URL() string }, env ...string) launch {
 	l := development(dir)
 	l.env = append([]string{"REDIS_URL=" + redis.URL(), "DAYBOOK_ENTITLEMENT_KEY=" + base64.StdEncoding.EncodeToString(entitlementKey)}, env...)
 	return l
@@ -364,6 +364,38 @@ func TestALeaderThatWasPausedOverwritesNothing(t *testing.T) {
 	p.awaitTier("acme", "starter")
 	p.wantPostedOnce(other, "sub_p", "SubscriptionStarted", "SubscriptionCanceled")
 	paused.stop()
+	other.stop()
+}
+
+// TestALeaderThatIsCutOffIsReplaced: it is cut off from Redis alone, and goes on
+// taking webhooks in; the other publishes what comes of them.
+func TestALeaderThatIsCutOffIsReplaced(t *testing.T) {
+	t.Parallel()
+	p := &pair{t: t, redis: redistest.Start(t)}
+	store := esdbtest.Start(t)
+	proxy := redistest.NewProxy(t, p.redis)
+	cutOff := start(t, publishing(clusterDir(t, store.URL(), "daybook."), proxy, "REDIS_COMMAND_TIMEOUT=500ms", "REDIS_CONNECT_TIMEOUT=500ms"))
+	p.leader(cutOff)
+	other := start(t, publishing(clusterDir(t, store.URL(), "daybook."), p.redis))
+	when := quietTime()
+	other.mustDeliver(subscriptionEvent("evt_c1", "customer.subscription.created", "sub_c", "acme", "active", when, ""), "recorded")
+	p.awaitTier("acme", "basic")
+	proxy.Break(redistest.Silent)
+	since := time.Now()
+	cutOff.mustDeliver(subscriptionEvent("evt_c2", "customer.subscription.deleted", "sub_c", "acme", "canceled", when.Add(time.Hour), ""), "recorded")
+	p.awaitTier("acme", "starter")
+	if took := time.Since(since); took > takeOver {
+		t.Errorf("the other took over after %s", took)
+	}
+	eventually(t, "the one that is cut off tells so", func() bool { return cutOff.publisher().LastError != "" })
+	proxy.Mend()
+	eventually(t, "one leads", func() bool {
+		a, b := cutOff.publisher(), other.publisher()
+		return a.Elected != b.Elected && a.Leading != b.Leading
+	})
+	p.awaitTier("acme", "starter")
+	p.wantPostedOnce(other, "sub_c", "SubscriptionStarted", "SubscriptionCanceled")
+	cutOff.stop()
 	other.stop()
 }
 
