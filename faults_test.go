@@ -165,7 +165,7 @@ func TestEveryFaultNamesItsTests(t *testing.T) {
 func TestFault26TestsRunAndMockNothing(t *testing.T) {
 	store, model := module+"/eventstore/sqlite", module+"/projections/sqlite"
 	wanted := map[string][]string{"intake": {store}, "intake/posting": {store}, "decisions": {store},
-		"projections": {store, model}, "api": {store, model}}
+		"projections": {store, model}, "api": {store, model}, "projections/redis": {module + "/projections/redis/redistest"}}
 	imported := map[string]bool{}
 	for _, f := range testFiles(t) {
 		if !loaded(t, f.path) {

@@ -24,7 +24,7 @@ const module = "github.com/daybookhq/daybook"
 var (
 	stripe   = []string{"github.com/stripe/stripe-go/..."}
 	drivers  = []string{"modernc.org/sqlite/...", "database/sql", "github.com/EventStore/...", "github.com/redis/..."}
-	adapters = []string{"./eventstore/sqlite/...", "./eventstore/esdb/...", "./projections/sqlite/..."}
+	adapters = []string{"./eventstore/sqlite/...", "./eventstore/esdb/...", "./projections/sqlite/...", "./projections/redis/..."}
 	loggers  = []string{"github.com/sirupsen/logrus/...", "log/..."}
 	outside  = []string{"context", "os/...", "io/...", "net/...", "log/...", "sync/...", "syscall/...", "math/rand/...", "crypto/rand", "runtime/...", "unsafe"}
 )
@@ -73,6 +73,12 @@ var rooms = []room{
 		why: "a read model is folded from the domain streams alone"},
 	{name: "projections/sqlite", owns: []string{"./projections/sqlite"}, never: join(stripe, []string{"./eventstore/sqlite/...", "./eventstore/esdb/...", "./intake/...", "./api/...", "./cmd/..."}),
 		why: "adapters never import each other"},
+	{name: "projections/published", owns: []string{"./projections/published"}, noClock: true, neverItself: outside,
+		never: join(drivers, adapters, stripe, loggers[:1], []string{"./eventstore/...", "./intake/...", "./api/...", "./cmd/..."}),
+		why:   "whoever has a value checks it, without a Redis and without the rest of us"},
+	{name: "projections/redis", owns: []string{"./projections/redis", "./projections/redis/redistest"},
+		never: join(stripe, []string{"./eventstore/sqlite/...", "./eventstore/esdb/...", "./projections/sqlite/...", "./intake/...", "./decisions/...", "./api/...", "./cmd/..."}),
+		why:   "adapters never import each other"},
 	{name: "api", owns: []string{"./api", "./api/client"}, never: join(drivers, adapters, []string{"./cmd/..."}),
 		why: "routes answer from interfaces; main decides what is behind them"},
 	{name: "deploy", owns: []string{"./deploy"}, onlyStandard: true,
@@ -94,6 +100,8 @@ var exclusive = []struct {
 	{what: []string{"modernc.org/sqlite/...", "database/sql"}, allowed: []string{"./eventstore/sqlite", "./projections/sqlite"},
 		why: "a driver belongs to its adapter"},
 	{what: []string{"github.com/EventStore/..."}, allowed: []string{"./eventstore/esdb", "./eventstore/esdb/esdbtest"},
+		why: "a driver belongs to its adapter"},
+	{what: []string{"github.com/redis/..."}, allowed: []string{"./projections/redis", "./projections/redis/redistest"},
 		why: "a driver belongs to its adapter"},
 	{what: []string{"./cmd/daybook", "./cmd/daybook-bench"}, allowed: nil,
 		why: "a command is imported by nobody"},
@@ -265,15 +273,16 @@ func TestTheCheckerFinds(t *testing.T) {
 		p    pkg
 		want string
 	}{
-		"a room that does not exist": {pkg{ImportPath: ours("helpers")}, "has no room"},
-		"I/O in the domain":          {pkg{ImportPath: ours("aggregate"), Imports: []string{"net/http"}}, "imports net/http"},
-		"a library in the domain":    {pkg{ImportPath: ours("aggregate"), Imports: []string{"github.com/google/uuid"}}, "imports github.com/google/uuid"},
-		"another room in the domain": {pkg{ImportPath: ours("aggregate"), Imports: []string{ours("eventstore")}}, "imports " + ours("eventstore")},
-		"a driver by a detour":       {pkg{ImportPath: ours("api"), Deps: []string{"modernc.org/sqlite/lib"}}, "reaches modernc.org/sqlite/lib"},
-		"adapters that meet":         {pkg{ImportPath: ours("projections/sqlite"), Deps: []string{ours("eventstore/sqlite")}}, "reaches " + ours("eventstore/sqlite")},
-		"Stripe in the read model":   {pkg{ImportPath: ours("projections"), Imports: []string{"github.com/stripe/stripe-go/v76"}}, "Stripe lives in one place"},
-		"a command imported":         {pkg{ImportPath: ours("api"), Imports: []string{ours("cmd/daybook")}}, "imported by nobody"},
-		"a driver in the wiring":     {pkg{ImportPath: ours("cmd/daybook"), Imports: []string{"database/sql"}}, "belongs to its adapter"},
+		"a room that does not exist":  {pkg{ImportPath: ours("helpers")}, "has no room"},
+		"I/O in the domain":           {pkg{ImportPath: ours("aggregate"), Imports: []string{"net/http"}}, "imports net/http"},
+		"a library in the domain":     {pkg{ImportPath: ours("aggregate"), Imports: []string{"github.com/google/uuid"}}, "imports github.com/google/uuid"},
+		"another room in the domain":  {pkg{ImportPath: ours("aggregate"), Imports: []string{ours("eventstore")}}, "imports " + ours("eventstore")},
+		"a driver by a detour":        {pkg{ImportPath: ours("api"), Deps: []string{"modernc.org/sqlite/lib"}}, "reaches modernc.org/sqlite/lib"},
+		"adapters that meet":          {pkg{ImportPath: ours("projections/sqlite"), Deps: []string{ours("eventstore/sqlite")}}, "reaches " + ours("eventstore/sqlite")},
+		"Stripe in the read model":    {pkg{ImportPath: ours("projections"), Imports: []string{"github.com/stripe/stripe-go/v76"}}, "Stripe lives in one place"},
+		"a driver beside its adapter": {pkg{ImportPath: ours("projections/published"), Imports: []string{"github.com/redis/go-redis/v9"}}, "belongs to its adapter"},
+		"a command imported":          {pkg{ImportPath: ours("api"), Imports: []string{ours("cmd/daybook")}}, "imported by nobody"},
+		"a driver in the wiring":      {pkg{ImportPath: ours("cmd/daybook"), Imports: []string{"database/sql"}}, "belongs to its adapter"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -112,6 +112,7 @@ func (v *evaluation) restOn(s *candidate) {
 	if !s.clocked {
 		v.validUntil(s.access.GraceUntil)
 		v.validUntil(s.CancelAt)
+		v.until = earlier(v.until, s.CancelAt, v.now) // from then on ValidUntil is another
 	}
 	if !s.access.Granted {
 		return

@@ -70,6 +70,12 @@ type Config struct {
 	Decider Decider
 	// Catalog returns the catalog in force.
 	Catalog func() *aggregate.Catalog
+	// Publisher tells how the publishing of entitlements is doing; nil where there
+	// is none.
+	Publisher func() projections.PublisherStatus
+	// Drift tells what the last comparison of the read model with one folded anew
+	// found, nil if there was none yet.
+	Drift func() *projections.DriftCheck
 	// Progress lists those who follow the log, for the status.
 	Progress []Follower
 	// Keys are the API keys; without any, all but the open routes answer 401.

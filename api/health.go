@@ -42,6 +42,9 @@ type Progress struct {
 	// LagSeconds is how old the oldest event is that it has not done, 0 if it
 	// has done all.
 	LagSeconds float64 `json:"lag_seconds"`
+	// Standby says that another process does this work, and that this one would
+	// take over. Position is then where it did so last.
+	Standby bool `json:"standby,omitempty"`
 	// Error is why it does not go on, empty if it does.
 	Error string `json:"error,omitempty"`
 }
@@ -53,13 +56,17 @@ type Status struct {
 	StartedAt time.Time   `json:"started_at"`
 	Store     StoreStatus `json:"store"`
 	// Model tells how far the read model is, as it stands on disk.
-	Model     projections.Checkpoint      `json:"model"`
-	Followers []Progress                  `json:"followers"`
-	Webhooks  WebhookCounts               `json:"webhooks"`
-	Counts    map[string]int64            `json:"counts"`
-	Failures  []projections.Failure       `json:"failures"`
-	Parked    []projections.Parked        `json:"parked"`
-	Unmapped  []projections.UnmappedPrice `json:"unmapped"`
+	Model     projections.Checkpoint `json:"model"`
+	Followers []Progress             `json:"followers"`
+	// Publisher is missing where entitlements are not published, Drift while the
+	// read model was not compared with one folded anew.
+	Publisher *projections.PublisherStatus `json:"publisher,omitempty"`
+	Drift     *projections.DriftCheck      `json:"drift,omitempty"`
+	Webhooks  WebhookCounts                `json:"webhooks"`
+	Counts    map[string]int64             `json:"counts"`
+	Failures  []projections.Failure        `json:"failures"`
+	Parked    []projections.Parked         `json:"parked"`
+	Unmapped  []projections.UnmappedPrice  `json:"unmapped"`
 }
 
 // StoreStatus tells how the event store is.
@@ -96,6 +103,13 @@ func (s *Server) statusNow(ctx context.Context) (Status, error) {
 	}
 	for _, f := range s.Progress {
 		st.Followers = append(st.Followers, f.Progress())
+	}
+	if s.Publisher != nil {
+		published := s.Publisher()
+		st.Publisher = &published
+	}
+	if s.Drift != nil {
+		st.Drift = s.Drift()
 	}
 	return st, s.modelStatus(ctx, &st)
 }

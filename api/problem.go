@@ -123,10 +123,15 @@ func writeJSONStatus(w http.ResponseWriter, status int, value any) error {
 	if err := enc.Encode(value); err != nil {
 		return err
 	}
+	writeDocument(w, status, buf.Bytes())
+	return nil
+}
+
+// writeDocument sends what is JSON already.
+func writeDocument(w http.ResponseWriter, status int, document []byte) {
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
-	h.Set("Content-Length", strconv.Itoa(buf.Len()))
+	h.Set("Content-Length", strconv.Itoa(len(document)))
 	w.WriteHeader(status)
-	_, _ = w.Write(buf.Bytes())
-	return nil
+	_, _ = w.Write(document) // whoever has gone away misses it
 }

@@ -83,6 +83,8 @@ type changes struct {
 	failed        []Failure
 	repaired      []string
 	parked        []Parked
+	// evaluated are the entitlements that were written, or dropped.
+	evaluated []EntitlementRow
 	// due is the earliest moment at which time changes what was written.
 	due time.Time
 }
@@ -272,7 +274,7 @@ func (a *applier) write(ctx context.Context, c *changes, upTo eventstore.Positio
 	now := a.opts.Now()
 	next := Checkpoint{Position: upTo, Epoch: a.opts.Epoch, Schema: Schema, Filter: Prefixes, At: now.UTC()}
 	err := a.model.Update(ctx, func(tx Tx) error {
-		c.due = time.Time{}
+		c.due, c.evaluated = time.Time{}, nil
 		affected, err := c.writeRows(&rejoin{tx: tx, marks: a.marks, charges: a.charges, affected: affected{}, due: c.dueAt,
 			forget: a.forgetPlace, facts: func(payment string) (*aggregate.FactSet, error) { return a.factsOf(ctx, c, payment, upTo) }}, now)
 		if err != nil {
@@ -280,11 +282,12 @@ func (a *applier) write(ctx context.Context, c *changes, upTo eventstore.Positio
 		}
 		written := c.truths()
 		for _, account := range affected.sorted() {
-			until, err := a.evaluate(tx, account, written, now)
+			row, err := a.evaluate(tx, account, written, now)
 			if err != nil {
 				return err
 			}
-			c.dueAt(until)
+			c.evaluated = append(c.evaluated, row)
+			c.dueAt(row.Until)
 		}
 		return tx.SetCheckpoint(next)
 	})

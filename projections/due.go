@@ -76,24 +76,45 @@ func (r *Runner) settleDues(ctx context.Context, now time.Time) (time.Time, erro
 	for {
 		var more bool
 		var next time.Time
-		err := r.update(ctx, func(tx Tx) error {
+		err := r.evaluateIn(ctx, func(tx Tx) (rows []EntitlementRow, err error) {
 			accounts, err := tx.Lapsed(now, pageOfDues)
 			if err != nil {
-				return err
+				return nil, err
 			}
 			for _, account := range accounts {
-				if _, err := r.live.evaluate(tx, account, nil, now); err != nil {
-					return err
+				row, err := r.live.evaluate(tx, account, nil, now)
+				if err != nil {
+					return nil, err
 				}
+				rows = append(rows, row)
 			}
 			more = len(accounts) == pageOfDues
 			next, err = tx.NextDue(now)
-			return err
+			return rows, err
 		})
 		if err != nil || !more {
 			return next, err
 		}
 	}
+}
+
+// evaluateIn runs one transaction between the batches of events, and feeds on
+// the entitlements that it wrote.
+func (r *Runner) evaluateIn(ctx context.Context, fn func(Tx) ([]EntitlementRow, error)) error {
+	r.writing.Lock()
+	defer r.writing.Unlock()
+	if !r.loaded {
+		return errNotLoaded
+	}
+	var rows []EntitlementRow
+	err := r.opts.Model.Update(ctx, func(tx Tx) (err error) {
+		rows, err = fn(tx)
+		return err
+	})
+	if err == nil {
+		r.opts.Feed.put(rows, r.live.checkpoint.Position)
+	}
+	return err
 }
 
 // update runs one transaction between the batches of events.

@@ -17,21 +17,22 @@ type evaluator struct {
 	marks *marks
 }
 
-// evaluate writes an account's entitlement at now, and returns when time will
-// change it. Truths in known, by id, were just written.
-func (v *evaluator) evaluate(tx Tx, account string, known map[string]aggregate.SubscriptionTruth, now time.Time) (time.Time, error) {
+// evaluate writes an account's entitlement at now, and returns it; without a Doc
+// if there is none any more. Truths in known, by id, were just written.
+func (v *evaluator) evaluate(tx Tx, account string, known map[string]aggregate.SubscriptionTruth, now time.Time) (EntitlementRow, error) {
+	gone := EntitlementRow{Account: account}
 	h, err := holdingOf(screened{tx, v.marks}, account, known, true)
 	if err != nil {
-		return time.Time{}, err
+		return gone, err
 	}
 	if !h.entitles() {
-		return time.Time{}, tx.DropEntitlement(account)
+		return gone, tx.DropEntitlement(account)
 	}
 	row, err := v.row(account, h, now)
 	if err != nil {
-		return time.Time{}, err
+		return gone, err
 	}
-	return row.Until, tx.PutEntitlement(row)
+	return row, tx.PutEntitlement(row)
 }
 
 func (v *evaluator) row(account string, h *holding, now time.Time) (EntitlementRow, error) {

@@ -34,6 +34,7 @@ func (r *Runner) follow(ctx context.Context) error {
 		got, err := c.take(ctx, gathering)
 		if errors.Is(err, eventstore.ErrPositionBeyondEnd) {
 			r.opts.Log.Warn("projection: the model is ahead of the log, and is folded anew")
+			r.replaced(true)
 			return r.refold(ctx)
 		}
 		if err != nil {
@@ -100,6 +101,15 @@ func (r *Runner) load(ctx context.Context) error {
 	return nil
 }
 
+// replaced notes that the model's content is another one; lost, that it is not
+// up with the log any more.
+func (r *Runner) replaced(lost bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.contents++
+	r.followed = r.followed && !lost
+}
+
 func (r *Runner) checkpoint() Checkpoint {
 	r.writing.Lock()
 	defer r.writing.Unlock()
@@ -115,6 +125,7 @@ func (r *Runner) afterDamage(ctx context.Context, err error) error {
 	r.writing.Lock()
 	defer r.writing.Unlock()
 	r.loaded = false
+	r.replaced(true)
 	return errors.Join(err, r.opts.Model.Discard(ctx))
 }
 
@@ -210,6 +221,7 @@ func (r *Runner) flush(ctx context.Context, batch []eventstore.RecordedEvent, up
 			return err
 		}
 		r.stored = now
+		r.opts.Feed.put(c.evaluated, upTo)
 		r.ringAt(c.due)
 		r.reportParked(c.parked)
 	}
@@ -230,8 +242,9 @@ func (r *Runner) moved(caughtUp bool) {
 	defer r.mu.Unlock()
 	s := &r.status
 	s.Parked = len(r.live.parked)
+	r.opts.Feed.reached(r.live.checkpoint.Position)
 	if caughtUp {
-		r.current = r.opts.Now()
+		r.current, r.followed = r.opts.Now(), true
 		delete(r.troubles, following)
 	}
 	s.Head = max(s.Head, r.live.checkpoint.Position)
@@ -259,6 +272,24 @@ func (r *Runner) WaitFor(ctx context.Context, position eventstore.Position) erro
 			return ctx.Err()
 		}
 	}
+}
+
+// Standing is what may be told of a model's content.
+type Standing struct {
+	// Position is a place up to which the log is in it; it may have more.
+	Position eventstore.Position
+	// Current says that it is one of this log, and was up with it.
+	Current bool
+	// Content changes whenever the whole content is replaced. What was read of a
+	// model between two Standings of different Content is of nobody knows which.
+	Content uint64
+}
+
+// Standing tells what may be told of the model's content. It answers at once.
+func (r *Runner) Standing() Standing {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return Standing{Position: r.status.Position, Current: r.folded && r.followed, Content: r.contents}
 }
 
 // Status tells how the runner is doing. It asks the store for the log's end;

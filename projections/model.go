@@ -13,7 +13,7 @@ import (
 
 // Schema is the version of the read model's content and of the projectors that
 // make it. A model of another schema is rebuilt.
-const Schema = 4
+const Schema = 5
 
 // Checkpoint tells how far a model has been folded, and by what.
 type Checkpoint struct {
@@ -112,6 +112,9 @@ type Reader interface {
 	// account.
 	SubscriptionDocs(ctx context.Context, after string, limit int) ([]SubscriptionDoc, error)
 	EntitlementDocs(ctx context.Context, after string, limit int) ([]EntitlementRow, error)
+	// EntitlementsOf returns the entitlements of accounts as they are stored, in
+	// no order, those left out that have none.
+	EntitlementsOf(ctx context.Context, accounts []string) ([]EntitlementRow, error)
 	// Account returns an account with all that belongs to it, and whether anything
 	// is known of it.
 	Account(ctx context.Context, account string) (AccountRecord, bool, error)

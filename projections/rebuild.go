@@ -29,6 +29,9 @@ type RebuildOptions struct {
 	// one. More than one is for stores in which any number up to the head can
 	// stand for a position.
 	Readers int
+	// Folders is how many streams are folded at the same time; 0 means as many
+	// as there are processors.
+	Folders int
 }
 
 // Source is what a rebuild folds.
@@ -211,7 +214,7 @@ func (b *rebuild) foldParts(ctx context.Context) error {
 	group.Go(func() error {
 		defer close(loads)
 		folders, ctx := errgroup.WithContext(ctx)
-		folders.SetLimit(runtime.GOMAXPROCS(0))
+		folders.SetLimit(cmp.Or(b.Folders, runtime.GOMAXPROCS(0)))
 		for i := range b.parts.parts {
 			folders.Go(func() error { return b.foldPart(ctx, i, loads) })
 		}

@@ -30,6 +30,8 @@ type RebuildPlan struct {
 	Compare bool
 	// Keep leaves the model as it is: a dry run.
 	Keep bool
+	// Gentle leaves most processors to others.
+	Gentle bool
 	// Progress hears how much of the work is done; it may be nil.
 	Progress func(done, total uint64)
 }
@@ -78,6 +80,9 @@ func (r *Runner) rebuildOnce(ctx context.Context, plan RebuildPlan) (result Rebu
 		Store: r.opts.Store, Epoch: r.opts.Epoch, Livemode: r.opts.Livemode, Now: r.opts.Now,
 		RebuildOptions: r.opts.Rebuild,
 	}
+	if plan.Gentle {
+		source.Readers, source.Folders = 1, 1
+	}
 	if _, err := Rebuild(ctx, source, beside, plan.Progress); err != nil {
 		return result, err
 	}
@@ -116,6 +121,7 @@ func (r *Runner) settle(ctx context.Context, plan RebuildPlan, rebuilt *applier)
 	if err := r.opts.Model.Adopt(ctx, rebuilt.model); err != nil {
 		return result, err
 	}
+	r.replaced(false)
 	r.stored = r.opts.Now()
 	if err := r.live.load(ctx); err != nil {
 		r.loaded = false
@@ -124,6 +130,7 @@ func (r *Runner) settle(ctx context.Context, plan RebuildPlan, rebuilt *applier)
 	r.moved(false)
 	r.ring()
 	r.opts.OnCatalog(0) // there may be more of them than the old model had
+	r.opts.Feed.replaced()
 	return result, nil
 }
 

@@ -30,7 +30,9 @@ type Options struct {
 	// revision at least, by this node or another. It must not wait. Nil tells
 	// nobody.
 	OnCatalog func(eventstore.Revision)
-	Log       logrus.FieldLogger
+	// Feed is told of every entitlement that changed; nil tells nobody.
+	Feed *Feed
+	Log  logrus.FieldLogger
 
 	// BatchEvents bounds the events of one transaction; 0 means 4000.
 	BatchEvents int
@@ -79,6 +81,9 @@ type Runner struct {
 	status   Status
 	troubles map[string]string // by what was being done
 	folded   bool              // the model is one of this log
+	followed bool              // it was up with the log since it was loaded
+	contents uint64            // counts the models there have been
+	drift    *DriftCheck       // what the last check found
 	current  time.Time         // when the model was last up with the log
 	armed    time.Time         // what the watch over due times waits for
 	progress chan struct{}     // closed, and replaced, when the position changes
@@ -121,32 +126,9 @@ const (
 	telling   = "tell of the end of grace"
 )
 
-// The pauses between attempts.
-const (
-	firstPause = 100 * time.Millisecond
-	lastPause  = 10 * time.Second
-)
-
 // persist runs work again and again until ctx ends.
 func (r *Runner) persist(ctx context.Context, doing string, work func(context.Context) error) error {
-	pause := firstPause
-	for {
-		started := r.opts.Now()
-		err := work(ctx)
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if r.opts.Now().Sub(started) > lastPause {
-			pause = firstPause
-		}
-		if err != nil {
-			r.trouble(doing, err, pause)
-			if err := sleep(ctx, pause); err != nil {
-				return err
-			}
-			pause = min(2*pause, lastPause)
-		}
-	}
+	return Persist(ctx, func(err error, pause time.Duration) { r.trouble(doing, err, pause) }, work)
 }
 
 func (r *Runner) trouble(doing string, err error, pause time.Duration) {

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"io"
 	"net/http"
+	"os"
 	"os/signal"
 	"syscall"
 	"time"
@@ -48,16 +49,37 @@ func ceilingHandler(secret string) http.Handler {
 	return router
 }
 
+// bareReader answers every question for an entitlement with the same bytes. It is
+// frozen, too.
+func bareReader(answer []byte) http.Handler {
+	router := mux.NewRouter()
+	router.HandleFunc("/v1/entitlements/{account}", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(answer)
+	}).Methods(http.MethodGet)
+	router.HandleFunc("/readyz", func(http.ResponseWriter, *http.Request) {})
+	return router
+}
+
 // serveCeiling is the child process that serves the frozen handler.
 func serveCeiling(args []string) error {
 	fs := flag.NewFlagSet("ceiling", flag.ContinueOnError)
 	addr := fs.String("addr", "127.0.0.1:0", "address")
+	answer := fs.String("answer", "", "a file that every question for an entitlement is answered with")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	return serveUntil(ctx, *addr, ceilingHandler(devSecret))
+	handler := ceilingHandler(devSecret)
+	if *answer != "" {
+		content, err := os.ReadFile(*answer)
+		if err != nil {
+			return err
+		}
+		handler = bareReader(content)
+	}
+	return serveUntil(ctx, *addr, handler)
 }
 
 func serveUntil(ctx context.Context, addr string, handler http.Handler) error {

@@ -40,12 +40,12 @@ type child struct {
 }
 
 // startCeiling starts this binary as the ceiling.
-func (b *bench) startCeiling(ctx context.Context) (*child, error) {
+func (b *bench) startCeiling(ctx context.Context, args ...string) (*child, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	return start(ctx, self, "ceiling")
+	return start(ctx, self, append([]string{"ceiling"}, args...)...)
 }
 
 // startDaybook serves a data dir.
@@ -80,7 +80,11 @@ func start(ctx context.Context, binary string, args ...string) (*child, error) {
 func cleanEnviron() []string {
 	var environ []string
 	for _, entry := range os.Environ() {
-		if !strings.HasPrefix(entry, "DAYBOOK_") && !strings.HasPrefix(entry, "STRIPE_") && !strings.HasPrefix(entry, "EVENTSTORE_") {
+		ours := false
+		for _, prefix := range []string{"DAYBOOK_", "STRIPE_", "REDIS_", "EVENTSTORE_"} {
+			ours = ours || strings.HasPrefix(entry, prefix)
+		}
+		if !ours {
 			environ = append(environ, entry)
 		}
 	}

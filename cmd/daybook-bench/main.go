@@ -36,6 +36,7 @@ type options struct {
 	visibleRate, visibleSeconds int
 	clusterRate, clusterSeconds int
 	history, historyAccounts    int
+	reads, renewSeconds         int
 }
 
 // part is one measurement that can be run alone.
@@ -51,6 +52,8 @@ var parts = []part{
 	{"visible", "time from webhook to entitlement", measureVisible},
 	{"cluster", "posting on a cluster's protocol", measureCluster},
 	{"history", "rebuild of a long history, and opening it", measureHistory},
+	{"reads", "entitlements read through the API, as a ratio of a bare handler", measureReads},
+	{"redis", "entitlements in Redis: visible, published, renewed; needs redis-server", measureRedis},
 }
 
 // bench is one run.
@@ -136,6 +139,8 @@ func parseFlags(args []string) (o options, chosen []part, strict bool, err error
 	fs.IntVar(&o.clusterSeconds, "cluster-seconds", 10, "how long cluster runs")
 	fs.IntVar(&o.history, "history", 1000000, "domain events of history")
 	fs.IntVar(&o.historyAccounts, "history-accounts", 100000, "accounts of history")
+	fs.IntVar(&o.reads, "reads", 30000, "requests in a round of reads")
+	fs.IntVar(&o.renewSeconds, "renew-seconds", 30, "how long redis watches what renewing costs")
 	if err := fs.Parse(args); err != nil {
 		return o, nil, false, err
 	}
@@ -146,7 +151,8 @@ func parseFlags(args []string) (o options, chosen []part, strict bool, err error
 		}
 		chosen = append(chosen, parts[i])
 	}
-	for _, n := range []int{o.connections, o.events, o.rounds, o.accounts, o.pacedRate, o.pacedSeconds, o.visibleRate, o.visibleSeconds, o.clusterRate, o.clusterSeconds, o.history, o.historyAccounts} {
+	for _, n := range []int{o.connections, o.events, o.rounds, o.accounts, o.pacedRate, o.pacedSeconds, o.visibleRate, o.visibleSeconds,
+		o.clusterRate, o.clusterSeconds, o.history, o.historyAccounts, o.reads, o.renewSeconds} {
 		if n < 1 {
 			return o, nil, false, errors.New("sizes begin at 1")
 		}

@@ -126,7 +126,7 @@ func measureVisible(ctx context.Context, b *bench) error {
 		return err
 	}
 	defer server.kill()
-	w := &watch{server: server, maker: maker, failed: make(chan error, 1)}
+	w := &watch{known: server.knows, maker: maker, failed: make(chan error, 1)}
 	before := server.cpu()
 	o, err := load{addr: server.addr, connections: b.connections, rate: b.visibleRate,
 		sent: func(i int, due time.Time) { w.start(ctx, i, due) }}.run(ctx, maker.requests(total, time.Now()))
@@ -150,7 +150,8 @@ func measureVisible(ctx context.Context, b *bench) error {
 
 // watch follows sampled accounts until they are known.
 type watch struct {
-	server *child
+	// known reports whether an account is, and with which tier.
+	known  func(ctx context.Context, account string) (known bool, tier string, err error)
 	maker  *eventMaker
 	group  sync.WaitGroup
 	failed chan error // the first failure
@@ -181,18 +182,14 @@ func (w *watch) start(ctx context.Context, i int, due time.Time) {
 
 func (w *watch) untilKnown(ctx context.Context, account string, due time.Time) (time.Duration, error) {
 	for {
-		var entitlement struct {
-			Known bool   `json:"known"`
-			Tier  string `json:"tier"`
-		}
-		code, err := w.server.get(ctx, "/v1/entitlements/"+account, &entitlement)
+		known, tier, err := w.known(ctx, account)
 		took := time.Since(due)
 		switch {
-		case err != nil || code != http.StatusOK:
-			return 0, fmt.Errorf("entitlement of %s: %d %w", account, code, err)
-		case entitlement.Known && entitlement.Tier != "basic":
-			return 0, fmt.Errorf("entitlement of %s: tier %q, want basic", account, entitlement.Tier)
-		case entitlement.Known:
+		case err != nil:
+			return 0, fmt.Errorf("entitlement of %s: %w", account, err)
+		case known && tier != "basic":
+			return 0, fmt.Errorf("entitlement of %s: tier %q, want basic", account, tier)
+		case known:
 			return took, nil
 		case took > giveUpAfter:
 			return 0, fmt.Errorf("%s is not known after %s", account, giveUpAfter)
@@ -201,6 +198,19 @@ func (w *watch) untilKnown(ctx context.Context, account string, due time.Time) (
 			return 0, err
 		}
 	}
+}
+
+// knows asks the API.
+func (c *child) knows(ctx context.Context, account string) (known bool, tier string, err error) {
+	var entitlement struct {
+		Known bool   `json:"known"`
+		Tier  string `json:"tier"`
+	}
+	code, err := c.get(ctx, "/v1/entitlements/"+account, &entitlement)
+	if err == nil && code != http.StatusOK {
+		err = fmt.Errorf("answered %d", code)
+	}
+	return entitlement.Known, entitlement.Tier, err
 }
 
 // wait returns the times of all that were watched.

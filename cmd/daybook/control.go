@@ -141,7 +141,7 @@ func callControl(ctx context.Context, cfg *config.Config, log *logrus.Logger, ro
 	working, stop := context.WithCancel(ctx)
 	defer stop()
 	group, groupCtx := errgroup.WithContext(working)
-	group.Go(func() error { return n.run(groupCtx, true) })
+	group.Go(func() error { return n.run(groupCtx, n.poster.Run) })
 	group.Go(func() error {
 		return serveHTTP(groupCtx, endpoint{server: n.controlServer(groupCtx), listener: control})
 	})

@@ -50,6 +50,8 @@ type node struct {
 	decisions *decisions.Book
 	answers   *projections.Answers
 	probe     *api.Probe
+	// redis is what publishes entitlements, nil if nothing does.
+	redis *redisNode
 }
 
 // openNode opens the data dir, founding the store if it is new. The configured
@@ -86,8 +88,7 @@ func openNode(ctx context.Context, cfg *config.Config, log logrus.FieldLogger) (
 	if n.model, err = modelsqlite.Open(ctx, modelPath(cfg.DataDir)); err != nil {
 		return nil, err
 	}
-	n.assemble()
-	return n, nil
+	return n, n.assemble()
 }
 
 // adopt puts a configuration's catalog in force.
@@ -100,7 +101,8 @@ func (n *node) adopt(ctx context.Context, cfg *config.Config) error {
 }
 
 // assemble connects the rooms.
-func (n *node) assemble() {
+func (n *node) assemble() (err error) {
+	feed := n.newFeed()
 	n.verifier = intake.NewVerifier(n.cfg.WebhookSecrets, systemClock)
 	n.journal = intake.NewJournal(n.store, systemClock)
 	n.poster = posting.New(posting.Config{
@@ -111,12 +113,14 @@ func (n *node) assemble() {
 	})
 	n.runner = projections.NewRunner(projections.Options{
 		Store: n.store, Model: n.model, Epoch: n.about.Epoch, Livemode: n.cfg.Livemode,
-		Now: systemClock, OnDue: n.noteGraceEnd, OnCatalog: n.catalogs.look, Log: n.log,
+		Now: systemClock, OnDue: n.noteGraceEnd, OnCatalog: n.catalogs.look, Feed: feed, Log: n.log,
 		Rebuild: projections.RebuildOptions{Dir: n.cfg.DataDir, Readers: rebuildReaders(n.cfg)},
 	})
 	n.decisions = decisions.NewBook(decisions.Config{Store: n.store, Catalogs: n.catalogs.History, Now: systemClock, AwaitModel: n.runner.WaitFor})
 	n.answers = projections.NewAnswers(n.model, n.about.Epoch, n.cfg.Livemode)
 	n.probe = api.NewProbe(n.store, systemClock)
+	n.redis, err = n.newRedis(feed)
+	return err
 }
 
 // mapPrices records what posting first matched prices to.
@@ -139,12 +143,12 @@ func (n *node) noteGraceEnd(ctx context.Context, _ string, subscriptions []strin
 	return errors.Join(all...)
 }
 
-// run works until ctx ends, and returns when everything has stopped. Without
-// posting, webhooks are only recorded.
-func (n *node) run(ctx context.Context, postToo bool) error {
+// run works until ctx ends, and returns when everything has stopped. Work that
+// others may do as well is handed in.
+func (n *node) run(ctx context.Context, shared ...func(context.Context) error) error {
 	group, ctx := errgroup.WithContext(ctx)
-	if postToo {
-		group.Go(func() error { return n.poster.Run(ctx) })
+	for _, work := range shared {
+		group.Go(func() error { return work(ctx) })
 	}
 	group.Go(func() error { return ignoreEnd(ctx, n.runner.Run(ctx)) })
 	group.Go(func() error { n.catalogs.follow(ctx, n.log); return nil })
@@ -197,6 +201,9 @@ func lastOf(ctx context.Context, store eventstore.Reader, prefixes ...string) (e
 }
 
 func (n *node) close() {
+	if n.redis != nil {
+		_ = n.redis.outlet.Close() // what was not acknowledged is published again
+	}
 	if n.model != nil {
 		if err := n.model.Close(); err != nil {
 			n.log.WithError(err).Warn("closing the read model")

@@ -14,6 +14,8 @@ type rebuilt struct {
 	Compared    bool                     `json:"compared"`
 	Replaced    bool                     `json:"replaced"`
 	Differences []projections.Difference `json:"differences"`
+	// Published tells what came of it in Redis, empty where nothing is published.
+	Published string `json:"published,omitempty"`
 }
 
 func rebuildCommand() *cobra.Command {
@@ -22,7 +24,8 @@ func rebuildCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "rebuild", Short: "Fold the read model anew from history, while serving", Args: noArgs,
 		Long: "Folds the whole history from zero beside the read model, compares the two, and replaces it.\n" +
-			"With --dry-run the model stays as it is. Exits 1 if there was a difference.",
+			"A server that publishes entitlements then publishes all of them again, and removes what\n" +
+			"is of no account. With --dry-run everything stays as it is. Exits 1 if there was a difference.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkOutput(output); err != nil {
 				return err
@@ -79,6 +82,9 @@ func (r rebuilt) print(cmd *cobra.Command) {
 	default:
 		cmd.Printf("rebuilt up to position %d: %s\n", r.Position, counted(len(r.Differences), "difference"))
 	}
+	if r.Published != "" {
+		cmd.Println(r.Published)
+	}
 	if !r.Replaced {
 		cmd.Println("dry run: the model was left as it is")
 	}
@@ -98,6 +104,10 @@ func (n *node) rebuild(r *http.Request, tell func(done, total int64)) (any, erro
 	if differences == nil {
 		differences = []projections.Difference{}
 	}
-	return rebuilt{Position: uint64(result.Checkpoint.Position), Compared: result.Compared,
-		Replaced: !dryRun, Differences: differences}, nil
+	done := rebuilt{Position: uint64(result.Checkpoint.Position), Compared: result.Compared,
+		Replaced: !dryRun, Differences: differences}
+	if !dryRun {
+		done.Published = n.republish(r.Context())
+	}
+	return done, nil
 }

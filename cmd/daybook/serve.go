@@ -140,7 +140,7 @@ func (n *node) serveOn(ctx context.Context, public endpoint, server *api.Server,
 	working, stopWorking := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWorking()
 	group, groupCtx := errgroup.WithContext(ctx)
-	group.Go(func() error { return n.run(working, o.posting) })
+	group.Go(func() error { return n.run(working, n.sharedWork(o.posting)...) })
 	group.Go(func() error {
 		defer stopWorking()
 		n.awaitModel(groupCtx)
@@ -175,8 +175,9 @@ func (n *node) newAPI() (*api.Server, error) {
 	return api.New(api.Config{
 		Epoch: n.about.Epoch, Verifier: n.verifier, Journal: n.journal, Store: n.store, Health: n.probe, Model: n.model,
 		Entitlements: n.answers, Decider: n.decisions, Catalog: func() *aggregate.Catalog { return n.catalogs.Current() },
-		Progress: []api.Follower{postingProgress{n}, projectionProgress{n}},
-		Keys:     n.cfg.APIKeys, MaxWebhookBytes: n.cfg.WebhookMaxBytes, Version: version, StoreKind: storeKind(n.cfg),
+		Progress:  []api.Follower{postingProgress{n}, projectionProgress{n}},
+		Publisher: n.publisherStatus(), Drift: n.runner.Drift, EntitlementLease: n.cfg.EntitlementTTL,
+		Keys: n.cfg.APIKeys, MaxWebhookBytes: n.cfg.WebhookMaxBytes, Version: version, StoreKind: storeKind(n.cfg),
 		Clock: systemClock, Log: n.log,
 	})
 }
@@ -185,6 +186,9 @@ type postingProgress struct{ *node }
 
 func (p postingProgress) Progress() api.Progress {
 	g := p.poster.Progress()
+	if !p.posts() {
+		return api.Progress{Name: "posting", Position: g.Position, Standby: true}
+	}
 	return api.Progress{Name: "posting", Position: g.Position, CaughtUp: g.BehindSince.IsZero(),
 		LagSeconds: g.Lag(systemClock()).Seconds(), Error: g.LastError}
 }
@@ -276,5 +280,6 @@ func (n *node) reload(ctx context.Context, server *api.Server) error {
 	}
 	n.verifier.SetSecrets(next.WebhookSecrets)
 	server.SetKeys(next.APIKeys)
+	n.signWith(next.EntitlementKeys)
 	return nil
 }

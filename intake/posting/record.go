@@ -26,12 +26,11 @@ type checkpointed struct {
 	Position eventstore.Position `json:"position"`
 }
 
-// start finds where to go on: where this process stopped, else the checkpoint.
+// start finds where to go on: where this process stopped, or at the checkpoint
+// if others have got further meanwhile.
 func (p *Poster) start(ctx context.Context) (eventstore.Position, error) {
-	if at := p.Progress().Position; at > 0 {
-		return at, nil
-	}
-	return Checkpoint(ctx, p.Store, p.Epoch)
+	at, err := Checkpoint(ctx, p.Store, p.Epoch)
+	return max(at, p.Progress().Position), err
 }
 
 // Checkpoint returns the place in the log up to which everything is posted, 0 if

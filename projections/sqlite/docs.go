@@ -29,21 +29,45 @@ func (m *Model) SubscriptionDocs(ctx context.Context, after string, limit int) (
 // EntitlementDocs implements projections.Reader.
 func (m *Model) EntitlementDocs(ctx context.Context, after string, limit int) ([]projections.EntitlementRow, error) {
 	docs := make([]projections.EntitlementRow, 0, limit)
-	err := m.page(ctx, `SELECT account, until, doc FROM entitlements WHERE account > ? ORDER BY account LIMIT ?`, after, limit,
-		func(row []driver.Value) (ok bool) {
-			account, isAccount := row[0].(string)
-			until, isUntil := row[1].(int64)
-			doc, isDoc := row[2].([]byte)
-			docs = append(docs, projections.EntitlementRow{Account: account, Until: moment(until), Doc: doc})
-			return isAccount && isUntil && isDoc
-		})
+	err := m.page(ctx, `SELECT account, until, doc FROM entitlements WHERE account > ? ORDER BY account LIMIT ?`, after, limit, entitlementsInto(&docs))
 	return docs, wrap("go through the entitlements", err)
+}
+
+// EntitlementsOf implements projections.Reader.
+func (m *Model) EntitlementsOf(ctx context.Context, accounts []string) ([]projections.EntitlementRow, error) {
+	list, err := encode("a list of accounts", accounts)
+	if err != nil {
+		return nil, err
+	}
+	docs := make([]projections.EntitlementRow, 0, len(accounts))
+	err = m.raw(ctx, func(conn any) error {
+		return eachRaw(ctx, conn, `SELECT account, until, doc FROM entitlements WHERE account IN (SELECT value FROM json_each(?))`,
+			[]driver.NamedValue{{Ordinal: 1, Value: string(list)}}, entitlementsInto(&docs))
+	})
+	return docs, wrap("read the entitlements of accounts", err)
+}
+
+func entitlementsInto(docs *[]projections.EntitlementRow) func(row []driver.Value) bool {
+	return func(row []driver.Value) bool {
+		account, isAccount := row[0].(string)
+		until, isUntil := row[1].(int64)
+		doc, isDoc := row[2].([]byte)
+		*docs = append(*docs, projections.EntitlementRow{Account: account, Until: moment(until), Doc: doc})
+		return isAccount && isUntil && isDoc
+	}
 }
 
 // page runs a query for a page of a whole table. It takes the rows from the
 // driver itself: the conversions of database/sql would double what they cost.
 // Each reports whether the columns have the types that they should.
 func (m *Model) page(ctx context.Context, query, after string, limit int, each func(row []driver.Value) bool) error {
+	return m.raw(ctx, func(conn any) error {
+		return eachRaw(ctx, conn, query, []driver.NamedValue{{Ordinal: 1, Value: after}, {Ordinal: 2, Value: int64(limit)}}, each)
+	})
+}
+
+// raw calls fn with the driver's own connection.
+func (m *Model) raw(ctx context.Context, fn func(conn any) error) error {
 	return m.use(func(f *file) error {
 		conn, err := f.read.Conn(ctx)
 		if err != nil {
@@ -51,7 +75,7 @@ func (m *Model) page(ctx context.Context, query, after string, limit int, each f
 		}
 		var failed error // stays ours: database/sql would take some for its own
 		err = conn.Raw(func(conn any) error {
-			failed = eachRaw(ctx, conn, query, []driver.NamedValue{{Ordinal: 1, Value: after}, {Ordinal: 2, Value: int64(limit)}}, each)
+			failed = fn(conn)
 			return nil
 		})
 		return errors.Join(failed, err, conn.Close())

@@ -6,12 +6,14 @@ package config
 
 import (
 	"strings"
+	"time"
 
 	"github.com/sirupsen/logrus"
 	"github.com/spf13/pflag"
 
 	"github.com/daybookhq/daybook/aggregate"
 	"github.com/daybookhq/daybook/api"
+	"github.com/daybookhq/daybook/projections/published"
 )
 
 // What --dev adds. Both are public, so they are refused anywhere else.
@@ -52,7 +54,15 @@ type Config struct {
 	// embedded store. StreamPrefix is put before the names of streams there.
 	EventStoreURL string
 	StreamPrefix  string
-	Dev           bool
+	// RedisURL is where entitlements are published, empty for nowhere.
+	RedisURL                                 string
+	RedisConnectTimeout, RedisCommandTimeout time.Duration
+	// EntitlementTTL is for how long an answer may be kept, and how long a
+	// published entitlement holds unless it is renewed.
+	EntitlementTTL time.Duration
+	// EntitlementKeys sign published entitlements: the first signs, all verify.
+	EntitlementKeys published.Keys
+	Dev             bool
 	// Warnings name what is allowed but probably not meant.
 	Warnings []string
 
@@ -76,10 +86,10 @@ type Input struct {
 // else.
 func Load(in Input) (*Config, error) {
 	values := collect(in)
-	c := &Config{input: in, Warnings: values.warnings}
+	c := &Config{input: in}
 	p := &parser{values: values, input: in}
 	p.parse(c)
-	c.settings = p.report(c)
+	c.settings, c.Warnings = p.report(c), values.warnings
 	if len(p.faults) > 0 {
 		return c, p.faults
 	}
@@ -88,8 +98,8 @@ func Load(in Input) (*Config, error) {
 
 // Reload reads everything again: the files that hold secrets and keys, and the
 // catalog. The environment and the flags of a process cannot change, so nothing
-// but WebhookSecrets, APIKeys and Catalog can differ. With an error, the old
-// configuration should stay in force.
+// but WebhookSecrets, APIKeys, EntitlementKeys and Catalog should differ. With an
+// error, the old configuration should stay in force.
 func (c *Config) Reload() (*Config, error) { return Load(c.input) }
 
 // Fault is one thing that is wrong with the configuration.

@@ -125,12 +125,14 @@ func TestEveryFaultAtOnce(t *testing.T) {
 		"DAYBOOK_ADDR=nonsense", "DAYBOOK_DATA_DIR=" + catalog, "DAYBOOK_CATALOG=" + catalog,
 		"DAYBOOK_ACCOUNT_KEYS=a,a", "DAYBOOK_API_KEYS=bad", "DAYBOOK_LIVEMODE=false",
 		"DAYBOOK_CONNECT_ACCOUNTS=acc_1", "DAYBOOK_WEBHOOK_MAX_BYTES=1MB", "DAYBOOK_LOG_LEVEL=loud",
-		"DAYBOOK_LOG_FORMAT=xml", "STRIPE_WEBHOOK_SECRETS=sk_live_secret", "REDIS_URL=redis://localhost",
+		"DAYBOOK_LOG_FORMAT=xml", "STRIPE_WEBHOOK_SECRETS=sk_live_secret", "REDIS_URL=localhost:6379",
+		"REDIS_CONNECT_TIMEOUT=5", "REDIS_COMMAND_TIMEOUT=1ms", "DAYBOOK_ENTITLEMENT_TTL=never", "DAYBOOK_ENTITLEMENT_KEY=short",
 	}))
 	for _, want := range []string{
 		"DAYBOOK_ADDR", "DAYBOOK_DATA_DIR", "DAYBOOK_CATALOG", "DAYBOOK_ACCOUNT_KEYS", "DAYBOOK_API_KEYS",
 		"DAYBOOK_LIVEMODE", "DAYBOOK_CONNECT_ACCOUNTS", "DAYBOOK_WEBHOOK_MAX_BYTES", "DAYBOOK_LOG_LEVEL",
 		"DAYBOOK_LOG_FORMAT", "STRIPE_WEBHOOK_SECRETS", "REDIS_URL",
+		"REDIS_CONNECT_TIMEOUT", "REDIS_COMMAND_TIMEOUT", "DAYBOOK_ENTITLEMENT_TTL", "DAYBOOK_ENTITLEMENT_KEY",
 	} {
 		if !slices.Contains(names, want) {
 			t.Errorf("no fault of %s in %q", want, names)
@@ -156,25 +158,31 @@ func TestRefused(t *testing.T) {
 		args    []string
 		want    string
 	}{
-		"no secret":             {nil, nil, "STRIPE_WEBHOOK_SECRETS"},
-		"blank secret":          {[]string{"STRIPE_WEBHOOK_SECRETS= , "}, nil, "STRIPE_WEBHOOK_SECRETS"},
-		"secret file missing":   {[]string{"STRIPE_WEBHOOK_SECRETS_FILE=/nowhere/at/all"}, nil, "STRIPE_WEBHOOK_SECRETS_FILE"},
-		"value and file":        {[]string{ok, "STRIPE_WEBHOOK_SECRETS_FILE=" + secrets}, nil, "STRIPE_WEBHOOK_SECRETS"},
-		"public secret":         {[]string{"STRIPE_WEBHOOK_SECRETS=" + config.DevSecret}, nil, "STRIPE_WEBHOOK_SECRETS"},
-		"public key":            {[]string{ok, devHash}, nil, "DAYBOOK_API_KEYS"},
-		"port":                  {[]string{ok, "DAYBOOK_ADDR=127.0.0.1:65536"}, nil, "DAYBOOK_ADDR"},
-		"mistyped IP":           {[]string{ok, "DAYBOOK_ADDR=127.0.0.256:80"}, nil, "DAYBOOK_ADDR"},
-		"catalog missing":       {[]string{ok, "DAYBOOK_CATALOG=/nowhere.yaml"}, nil, "DAYBOOK_CATALOG"},
-		"catalog of two":        {[]string{ok, "DAYBOOK_CATALOG=" + file}, nil, "DAYBOOK_CATALOG"},
-		"body above the store":  {[]string{ok, "DAYBOOK_WEBHOOK_MAX_BYTES=1048577"}, nil, "DAYBOOK_WEBHOOK_MAX_BYTES"},
-		"dev in live mode":      {[]string{"DAYBOOK_LIVEMODE=live"}, []string{"--dev"}, "--dev"},
-		"dev on every address":  {nil, []string{"--dev", "--addr", ":8080"}, "--dev"},
-		"unsupported":           {[]string{ok, "REDIS_URL=redis://x"}, nil, "REDIS_URL"},
-		"store of another kind": {[]string{ok, "EVENTSTORE_URL=kurrentdb://node:2113"}, nil, "EVENTSTORE_URL"},
-		"prefix without store":  {[]string{ok, "EVENTSTORE_STREAM_PREFIX=a."}, nil, "EVENTSTORE_STREAM_PREFIX"},
-		"prefix without end":    {[]string{ok, "EVENTSTORE_URL=esdb://node:2113", "EVENTSTORE_STREAM_PREFIX=team"}, nil, "EVENTSTORE_STREAM_PREFIX"},
-		"prefix of the server":  {[]string{ok, "EVENTSTORE_URL=esdb://node:2113", "EVENTSTORE_STREAM_PREFIX=$ce."}, nil, "EVENTSTORE_STREAM_PREFIX"},
-		"unsupported by a file": {[]string{ok, "DAYBOOK_PAYLOAD_KEYS_FILE=/x"}, nil, "DAYBOOK_PAYLOAD_KEYS_FILE"},
+		"no secret":              {nil, nil, "STRIPE_WEBHOOK_SECRETS"},
+		"blank secret":           {[]string{"STRIPE_WEBHOOK_SECRETS= , "}, nil, "STRIPE_WEBHOOK_SECRETS"},
+		"secret file missing":    {[]string{"STRIPE_WEBHOOK_SECRETS_FILE=/nowhere/at/all"}, nil, "STRIPE_WEBHOOK_SECRETS_FILE"},
+		"value and file":         {[]string{ok, "STRIPE_WEBHOOK_SECRETS_FILE=" + secrets}, nil, "STRIPE_WEBHOOK_SECRETS"},
+		"public secret":          {[]string{"STRIPE_WEBHOOK_SECRETS=" + config.DevSecret}, nil, "STRIPE_WEBHOOK_SECRETS"},
+		"public key":             {[]string{ok, devHash}, nil, "DAYBOOK_API_KEYS"},
+		"port":                   {[]string{ok, "DAYBOOK_ADDR=127.0.0.1:65536"}, nil, "DAYBOOK_ADDR"},
+		"mistyped IP":            {[]string{ok, "DAYBOOK_ADDR=127.0.0.256:80"}, nil, "DAYBOOK_ADDR"},
+		"catalog missing":        {[]string{ok, "DAYBOOK_CATALOG=/nowhere.yaml"}, nil, "DAYBOOK_CATALOG"},
+		"catalog of two":         {[]string{ok, "DAYBOOK_CATALOG=" + file}, nil, "DAYBOOK_CATALOG"},
+		"body above the store":   {[]string{ok, "DAYBOOK_WEBHOOK_MAX_BYTES=1048577"}, nil, "DAYBOOK_WEBHOOK_MAX_BYTES"},
+		"dev in live mode":       {[]string{"DAYBOOK_LIVEMODE=live"}, []string{"--dev"}, "--dev"},
+		"dev on every address":   {nil, []string{"--dev", "--addr", ":8080"}, "--dev"},
+		"store of another kind":  {[]string{ok, "EVENTSTORE_URL=kurrentdb://node:2113"}, nil, "EVENTSTORE_URL"},
+		"prefix without store":   {[]string{ok, "EVENTSTORE_STREAM_PREFIX=a."}, nil, "EVENTSTORE_STREAM_PREFIX"},
+		"prefix without end":     {[]string{ok, "EVENTSTORE_URL=esdb://node:2113", "EVENTSTORE_STREAM_PREFIX=team"}, nil, "EVENTSTORE_STREAM_PREFIX"},
+		"prefix of the server":   {[]string{ok, "EVENTSTORE_URL=esdb://node:2113", "EVENTSTORE_STREAM_PREFIX=$ce."}, nil, "EVENTSTORE_STREAM_PREFIX"},
+		"Redis of another kind":  {[]string{ok, "REDIS_URL=memcached://x"}, nil, "REDIS_URL"},
+		"Redis timeout":          {[]string{ok, "REDIS_CONNECT_TIMEOUT=31s"}, nil, "REDIS_CONNECT_TIMEOUT"},
+		"no unit":                {[]string{ok, "REDIS_COMMAND_TIMEOUT=500"}, nil, "REDIS_COMMAND_TIMEOUT"},
+		"lease too short":        {[]string{ok, "DAYBOOK_ENTITLEMENT_TTL=59s"}, nil, "DAYBOOK_ENTITLEMENT_TTL"},
+		"lease too long":         {[]string{ok, "DAYBOOK_ENTITLEMENT_TTL=25h"}, nil, "DAYBOOK_ENTITLEMENT_TTL"},
+		"key too short":          {[]string{ok, "DAYBOOK_ENTITLEMENT_KEY=c2hvcnQ="}, nil, "DAYBOOK_ENTITLEMENT_KEY"},
+		"a key of two too short": {[]string{ok, "DAYBOOK_ENTITLEMENT_KEY=" + strings.Repeat("QUJD", 11) + ",c2hvcnQ="}, nil, "DAYBOOK_ENTITLEMENT_KEY"},
+		"unsupported by a file":  {[]string{ok, "DAYBOOK_PAYLOAD_KEYS_FILE=/x"}, nil, "DAYBOOK_PAYLOAD_KEYS_FILE"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -13,12 +13,12 @@ import (
 // The tests named TestFaultNN… each fail on the fault of that number in
 // docs/FAULTS.md. Those here are of what operators set.
 
-// TestFault03WhatIsNotUsedIsRefused: a setting that names a Redis or a sealing
-// key is no setting to be kept in silence while nothing uses it; nor is a
+// TestFault03WhatIsNotUsedIsRefused: a setting that names a sealing key is no
+// setting to be kept in silence while nothing uses it; nor is a Redis or a
 // replicated store that cannot be used, or the prefix of one that is not named.
 func TestFault03WhatIsNotUsedIsRefused(t *testing.T) {
 	for name, value := range map[string]string{
-		"REDIS_URL": "rediss://cache:6379", "DAYBOOK_PAYLOAD_KEYS": "k1",
+		"REDIS_URL": "memcached://cache:6379", "DAYBOOK_PAYLOAD_KEYS": "k1",
 		"EVENTSTORE_URL": "kurrentdb://app:secret@store:2113", "EVENTSTORE_STREAM_PREFIX": "ours.",
 	} {
 		names, text := faultsOf(t, input(t, []string{"STRIPE_WEBHOOK_SECRETS=" + secret, name + "=" + value}))

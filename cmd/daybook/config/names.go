@@ -21,6 +21,11 @@ const (
 	nameWebhookSecrets  = "STRIPE_WEBHOOK_SECRETS"
 	nameEventStoreURL   = "EVENTSTORE_URL"
 	nameStreamPrefix    = "EVENTSTORE_STREAM_PREFIX"
+	nameRedisURL        = "REDIS_URL"
+	nameRedisConnect    = "REDIS_CONNECT_TIMEOUT"
+	nameRedisCommand    = "REDIS_COMMAND_TIMEOUT"
+	nameEntitlementTTL  = "DAYBOOK_ENTITLEMENT_TTL"
+	nameEntitlementKey  = "DAYBOOK_ENTITLEMENT_KEY"
 
 	devFlag    = "dev"
 	fileSuffix = "_FILE"
@@ -72,22 +77,31 @@ var variables = []variable{
 		usage: "connection string of an EventStoreDB or KurrentDB cluster; without one, the embedded store"},
 	{name: nameStreamPrefix, example: "daybook.",
 		usage: "what the names of our streams begin with on a cluster that is shared"},
+	{name: nameRedisURL, secret: true, example: "rediss://user:password@redis.example:6379/0",
+		usage: "Redis that entitlements are published to; addr= parameters name a cluster's nodes, master_name= a sentinel's master"},
+	{name: nameRedisConnect, fallback: "5s", example: "5s",
+		usage: "how long a connection to Redis may take, 100ms to 30s"},
+	{name: nameRedisCommand, fallback: "500ms", example: "500ms",
+		usage: "how long an answer of Redis may take, 10ms to 10s"},
+	{name: nameEntitlementTTL, fallback: "5m", example: "5m",
+		usage: "for how long an entitlement may be kept, and holds in Redis unless it is renewed, 60s to 24h"},
+	{name: nameEntitlementKey, secret: true, example: exampleKey,
+		usage: "keys that sign published entitlements, 32 or more bytes in base64, comma-separated: the first signs, all verify"},
 }
 
 const exampleHash = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 
+// exampleKey is one that nobody would use: 32 zero bytes.
+const exampleKey = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+
 // unsupported are variables with a meaning that this build does not have, and
-// that must not be ignored: somebody would take events for replicated,
-// entitlements for published or payloads for sealed.
-var unsupported = []string{
-	"REDIS_URL", "DAYBOOK_ENTITLEMENT_KEY", "DAYBOOK_PAYLOAD_KEYS",
-}
+// that must not be ignored: somebody would take payloads for sealed.
+var unsupported = []string{"DAYBOOK_PAYLOAD_KEYS"}
 
 // withoutEffect are variables of capabilities that this build does not have
 // either. Setting one does no harm, so it is only named.
 var withoutEffect = []string{
-	"REDIS_CONNECT_TIMEOUT", "REDIS_COMMAND_TIMEOUT", "STRIPE_API_KEY", "STRIPE_API_BASE",
-	"DAYBOOK_ENTITLEMENT_TTL", "DAYBOOK_TRUSTED_PROXIES", "DAYBOOK_REDIRECT_HOSTS", "DAYBOOK_METRICS_ADDR",
+	"STRIPE_API_KEY", "STRIPE_API_BASE", "DAYBOOK_TRUSTED_PROXIES", "DAYBOOK_REDIRECT_HOSTS", "DAYBOOK_METRICS_ADDR",
 }
 
 // AddFlags defines a flag for every setting. Their values are read by Load.

@@ -59,6 +59,7 @@ func (p *parser) parse(c *Config) {
 	p.logging(c)
 	p.webhookSecrets(c)
 	p.eventStore(c)
+	p.redis(c)
 }
 
 func (p *parser) address(c *Config) {

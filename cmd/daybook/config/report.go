@@ -11,6 +11,7 @@ import (
 
 	"github.com/daybookhq/daybook/eventstore/esdb"
 	"github.com/daybookhq/daybook/intake"
+	"github.com/daybookhq/daybook/projections/redis"
 )
 
 // Setting is one value that is in force, fit to be shown to anybody.
@@ -43,6 +44,10 @@ func (p *parser) report(c *Config) []Setting {
 			s = withDev(s, c.Dev, DevAPIKey+" (every scope)")
 		case v.name == nameEventStoreURL && s.Value != "":
 			s.Value = maskURL(s.Value)
+		case v.name == nameRedisURL && s.Value != "":
+			s.Value = maskRedisURL(s.Value)
+		case v.name == nameEntitlementKey:
+			s.Value = maskSecrets(list(s.Value))
 		case v.name == nameLivemode && c.Dev && !p.explicit[v.name]:
 			s.Value, s.Source = "test", "--"+devFlag
 		case v.name == nameCatalog && s.Value == "":
@@ -105,6 +110,14 @@ func maskURL(url string) string {
 		rest = "***@" + rest[at+1:]
 	}
 	return scheme + "://" + rest
+}
+
+// maskRedisURL keeps the hosts of a URL that is right.
+func maskRedisURL(url string) string {
+	if redis.Validate(url) != nil {
+		return fingerprint(url)
+	}
+	return redis.Hosts(url)
 }
 
 // fingerprint identifies a secret without telling it. A signing secret's is the

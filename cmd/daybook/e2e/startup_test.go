@@ -63,10 +63,11 @@ func TestEveryFaultOfTheConfigurationIsListed(t *testing.T) {
 	s := spawn(t, launch{dir: file, args: []string{"--addr", "nowhere"}, env: []string{
 		"DAYBOOK_CATALOG=" + file, "DAYBOOK_LIVEMODE=perhaps", "DAYBOOK_API_KEYS=ops:everything:12",
 		"DAYBOOK_CONNECT_ACCOUNTS=me", "DAYBOOK_WEBHOOK_MAX_BYTES=lots", "DAYBOOK_LOG_LEVEL=loud", "DAYBOOK_LOG_FORMAT=xml",
-		"STRIPE_WEBHOOK_SECRETS=" + secret, "REDIS_URL=redis://localhost"}})
+		"STRIPE_WEBHOOK_SECRETS=" + secret, "REDIS_URL=localhost:6379",
+		"REDIS_CONNECT_TIMEOUT=5", "DAYBOOK_ENTITLEMENT_TTL=1s", "DAYBOOK_ENTITLEMENT_KEY=short"}})
 	refused(t, s, 2, "DAYBOOK_ADDR: ", "DAYBOOK_DATA_DIR: ", "DAYBOOK_CATALOG: ", "DAYBOOK_LIVEMODE: ", "DAYBOOK_API_KEYS: ",
 		"DAYBOOK_CONNECT_ACCOUNTS: ", "DAYBOOK_WEBHOOK_MAX_BYTES: ", "DAYBOOK_LOG_LEVEL: ", "DAYBOOK_LOG_FORMAT: ",
-		"STRIPE_WEBHOOK_SECRETS: ", "REDIS_URL: ")
+		"STRIPE_WEBHOOK_SECRETS: ", "REDIS_URL: ", "REDIS_CONNECT_TIMEOUT: ", "DAYBOOK_ENTITLEMENT_TTL: ", "DAYBOOK_ENTITLEMENT_KEY: ")
 	if strings.Contains(s.log.String(), secret) {
 		t.Errorf("a secret is told:\n%s", s.log)
 	}
