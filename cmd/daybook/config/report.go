@@ -11,6 +11,7 @@ import (
 
 	"github.com/daybookhq/daybook/eventstore/esdb"
 	"github.com/daybookhq/daybook/intake"
+	"github.com/daybookhq/daybook/intake/stripeapi"
 )
 
 // Setting is one value that is in force, fit to be shown to anybody.
@@ -43,6 +44,8 @@ func (p *parser) report(c *Config) []Setting {
 			s = withDev(s, c.Dev, DevAPIKey+" (every scope)")
 		case v.name == nameEventStoreURL && s.Value != "":
 			s.Value = maskURL(s.Value)
+		case v.name == nameStripeKey && s.Value != "":
+			s.Value = maskStripeKey(s.Value)
 		case v.name == nameLivemode && c.Dev && !p.explicit[v.name]:
 			s.Value, s.Source = "test", "--"+devFlag
 		case v.name == nameCatalog && s.Value == "":
@@ -105,6 +108,14 @@ func maskURL(url string) string {
 		rest = "***@" + rest[at+1:]
 	}
 	return scheme + "://" + rest
+}
+
+// maskStripeKey keeps what tells the kind and the mode of a well-formed key.
+func maskStripeKey(key string) string {
+	if len(key) < 8 || stripeapi.CheckKey(key, true) != nil && stripeapi.CheckKey(key, false) != nil {
+		return fingerprint(key)
+	}
+	return key[:8] + "*** (" + fingerprint(key) + ")"
 }
 
 // fingerprint identifies a secret without telling it. A signing secret's is the
