@@ -7,7 +7,7 @@ func (w *walk) takeInvoice(f held) {
 	inv := w.invoices.take(f)
 	w.flagMoney(f.Invoice.Currency, f.Invoice.AmountDue, f.Invoice.AmountPaid)
 	if last := w.invoices.latest(); inv.withdrawn() && (last == nil || compareInvoices(inv, last) > 0) {
-		w.fellBackAt = f.OccurredAt
+		w.fellBackAt = f.sinceWhen(f.Invoice.VoidedAt)
 	}
 	if f.paysInvoice() {
 		w.paymentPending, w.checkoutFailed = false, false
@@ -126,9 +126,13 @@ func (w *walk) learnOfOwed(f held, last *invoice) {
 
 // overdueSince is the earlier of the first failed attempt and a due date that
 // has come by the time of f, with the Stripe event that told; zero if neither
-// is so.
+// is so. An attempt of which no more is known than that there was one was made
+// when the invoice was finalised.
 func (inv *invoice) overdueSince(f held) (time.Time, string) {
 	due := inv.dueDate
+	if inv.failedAt.IsZero() && inv.triedInVain && due.IsZero() {
+		return inv.finalizedAt, f.Key.StripeEventID
+	}
 	if due.IsZero() || due.After(f.OccurredAt) || !inv.failedAt.IsZero() && !due.Before(inv.failedAt) {
 		return inv.failedAt, inv.failedBy
 	}

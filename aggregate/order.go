@@ -11,8 +11,9 @@ import (
 // of the set of facts alone:
 //
 //   - by Stripe's time;
-//   - within one second, by what must come first: an object's creation before
-//     what happens to it, and that before its end; what happens to an invoice
+//   - within one second, by what must come first: what Stripe was asked for, which
+//     need not cover any of that second; an object's creation before what happens
+//     to it, and that before its end; what happens to an invoice
 //     before the subscription's change that follows from it (placeInSecond);
 //   - among a subscription's changes in one second, the chain that
 //     previous_attributes tells: a change's old values are its predecessor's
@@ -92,6 +93,10 @@ const placeOfChange = 40
 // and contested; of a refund, its failure is the last word.
 func placeInSecond(t FactType) int {
 	switch t {
+	case CheckoutObserved, InvoiceObserved:
+		return -2
+	case SubscriptionObserved, CustomerObserved:
+		return -1
 	case SubscriptionStarted, CustomerCreated, CreditNoteIssued:
 		return 0
 	case CheckoutCompleted:
