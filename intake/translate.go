@@ -13,10 +13,17 @@ import (
 	"github.com/daybookhq/daybook/eventstore"
 )
 
-// Posted reports whether events of a Stripe type are posted.
-func Posted(eventType string) bool {
-	_, posted := translations[eventType]
-	return posted
+// Posted reports whether the journal's entries of a type are posted: events of a
+// Stripe type, or observations of a kind of object.
+func Posted(entryType string) bool {
+	_, observed := observations[entryType]
+	return observed || Told(entryType)
+}
+
+// Told reports whether events of a Stripe type state facts.
+func Told(eventType string) bool {
+	_, told := translations[eventType]
+	return told
 }
 
 // Translator turns Stripe events into facts. It has no state: one event gives
