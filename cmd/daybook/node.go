@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -18,6 +19,7 @@ import (
 	"github.com/daybookhq/daybook/eventstore"
 	"github.com/daybookhq/daybook/intake"
 	"github.com/daybookhq/daybook/intake/posting"
+	"github.com/daybookhq/daybook/intake/reconcile"
 	"github.com/daybookhq/daybook/projections"
 	modelsqlite "github.com/daybookhq/daybook/projections/sqlite"
 )
@@ -50,6 +52,10 @@ type node struct {
 	decisions *decisions.Book
 	answers   *projections.Answers
 	probe     *api.Probe
+	// reconciler asks Stripe's API; without a key it refuses to.
+	reconciler *reconcile.Reconciler
+	// posts says that recorded events are being posted.
+	posts atomic.Bool
 }
 
 // openNode opens the data dir, founding the store if it is new. The configured
@@ -87,7 +93,7 @@ func openNode(ctx context.Context, cfg *config.Config, log logrus.FieldLogger) (
 		return nil, err
 	}
 	n.assemble()
-	return n, nil
+	return n, n.reconciler.Load(ctx)
 }
 
 // adopt puts a configuration's catalog in force.
@@ -117,6 +123,7 @@ func (n *node) assemble() {
 	n.decisions = decisions.NewBook(decisions.Config{Store: n.store, Catalogs: n.catalogs.History, Now: systemClock, AwaitModel: n.runner.WaitFor})
 	n.answers = projections.NewAnswers(n.model, n.about.Epoch, n.cfg.Livemode)
 	n.probe = api.NewProbe(n.store, systemClock)
+	n.reconciler = n.newReconciler()
 }
 
 // mapPrices records what posting first matched prices to.
@@ -143,6 +150,7 @@ func (n *node) noteGraceEnd(ctx context.Context, _ string, subscriptions []strin
 // posting, webhooks are only recorded.
 func (n *node) run(ctx context.Context, postToo bool) error {
 	group, ctx := errgroup.WithContext(ctx)
+	n.posts.Store(postToo)
 	if postToo {
 		group.Go(func() error { return n.poster.Run(ctx) })
 	}

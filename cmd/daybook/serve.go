@@ -150,6 +150,9 @@ func (n *node) serveOn(ctx context.Context, public endpoint, server *api.Server,
 			endpoint{server: n.controlServer(groupCtx), listener: control})
 	})
 	group.Go(func() error { n.reloadOnHangup(groupCtx, server); return nil })
+	if o.posting {
+		group.Go(func() error { n.reconciler.Run(groupCtx); return nil })
+	}
 	if o.demo {
 		group.Go(func() error { return n.demonstrate(groupCtx, "http://"+public.listener.Addr().String(), o.out) })
 	}
@@ -174,8 +177,9 @@ func (n *node) newAPI() (*api.Server, error) {
 	return api.New(api.Config{
 		Verifier: n.verifier, Journal: n.journal, Store: n.store, Health: n.probe, Model: n.model,
 		Entitlements: n.answers, Decider: n.decisions, Catalog: func() *aggregate.Catalog { return n.catalogs.Current() },
-		Progress: []api.Follower{postingProgress{n}, projectionProgress{n}},
-		Keys:     n.cfg.APIKeys, MaxWebhookBytes: n.cfg.WebhookMaxBytes, Version: version, StoreKind: storeKind(n.cfg),
+		Progress:       []api.Follower{postingProgress{n}, projectionProgress{n}},
+		Reconciliation: n.reconciler.Status,
+		Keys:           n.cfg.APIKeys, MaxWebhookBytes: n.cfg.WebhookMaxBytes, Version: version, StoreKind: storeKind(n.cfg),
 		Clock: systemClock, Log: n.log,
 	})
 }

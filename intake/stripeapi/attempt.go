@@ -111,7 +111,7 @@ func (c *Client) ask(ctx context.Context, q request) ([]byte, time.Time, error) 
 // attempt asks once.
 func (c *Client) attempt(ctx context.Context, q request) ([]byte, time.Time, *Error) {
 	seen := &attempt{}
-	params := &stripe.Params{Context: context.WithValue(ctx, attemptKey{}, seen)}
+	params := &stripe.Params{Context: context.WithValue(ctx, attemptKey{}, seen), Headers: http.Header{"Stripe-Version": {Version}}}
 	if q.idempotencyKey != "" {
 		params.IdempotencyKey = stripe.String(q.idempotencyKey)
 	}

@@ -1,6 +1,7 @@
 package stripeapi
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -37,6 +38,8 @@ type Listing struct {
 	Where map[string]string
 	// After is where an earlier listing stopped; zero begins at the newest.
 	After Place
+	// Limit is the size of a page, 0 for the most that Stripe gives.
+	Limit int
 }
 
 // Page is one page of a list.
@@ -46,6 +49,8 @@ type Page struct {
 	Next Place
 	// Last says that nothing follows.
 	Last bool
+	// AskedAt is the second of the question, by Stripe's clock.
+	AskedAt time.Time
 }
 
 // List pages through a list, the newest object first. What is created meanwhile
@@ -84,6 +89,7 @@ func (c *Client) page(ctx context.Context, l Listing) (Page, error) {
 	if err != nil {
 		return Page{}, err
 	}
+	page := Page{AskedAt: askedAt, Next: l.After}
 	var list struct {
 		Object  string            `json:"object"`
 		Data    []json.RawMessage `json:"data"`
@@ -92,7 +98,7 @@ func (c *Client) page(ctx context.Context, l Listing) (Page, error) {
 	if err := json.Unmarshal(body, &list); err != nil || list.Object != "list" {
 		return Page{}, &Error{Kind: Unreadable, Doing: l.listing()}
 	}
-	page := Page{Last: !list.HasMore || len(list.Data) == 0, Next: l.After}
+	page.Last = !list.HasMore || len(list.Data) == 0
 	for _, raw := range list.Data {
 		object, err := c.object(raw, askedAt, l.listing())
 		if err != nil {
@@ -106,7 +112,7 @@ func (c *Client) page(ctx context.Context, l Listing) (Page, error) {
 
 func (l *Listing) form() *form.Values {
 	f := &form.Values{}
-	f.Add("limit", strconv.Itoa(pageSize))
+	f.Add("limit", strconv.Itoa(cmp.Or(l.Limit, pageSize)))
 	for name, value := range l.Where {
 		f.Add(name, value)
 	}
@@ -134,39 +140,20 @@ func (c *Client) Fetch(ctx context.Context, r Resource, id string) (Object, erro
 }
 
 // Check asks for one object of each resource, and so finds out whether the key
-// may list them and is of the right mode, before anything is begun. The error
-// joins an *Error for each that may not.
-func (c *Client) Check(ctx context.Context, resources ...Resource) error {
+// may list them and is of the right mode, before anything is begun. It returns
+// the present second by Stripe's clock. The error joins an *Error for each
+// resource that may not be listed.
+func (c *Client) Check(ctx context.Context, resources ...Resource) (now time.Time, err error) {
 	var faults []error
 	for _, r := range resources {
-		f := &form.Values{}
-		f.Add("limit", "1")
-		body, askedAt, err := c.ask(ctx, request{method: http.MethodGet, path: r.Path, form: f, doing: r.listing()})
-		if err == nil {
-			err = c.checkOne(body, askedAt, r)
-		}
+		page, err := c.page(ctx, Listing{Resource: r, Limit: 1})
 		if err != nil {
 			faults = append(faults, err)
 		}
 		if err != nil && !IsKind(err, Forbidden) {
 			break // what is wrong with one is wrong with all
 		}
+		now = page.AskedAt
 	}
-	return errors.Join(faults...)
-}
-
-func (c *Client) checkOne(body []byte, askedAt time.Time, r Resource) error {
-	var list struct {
-		Object string            `json:"object"`
-		Data   []json.RawMessage `json:"data"`
-	}
-	if err := json.Unmarshal(body, &list); err != nil || list.Object != "list" {
-		return &Error{Kind: Unreadable, Doing: r.listing()}
-	}
-	for _, raw := range list.Data {
-		if _, err := c.object(raw, askedAt, r.listing()); err != nil {
-			return err
-		}
-	}
-	return nil
+	return now, errors.Join(faults...)
 }

@@ -23,6 +23,10 @@ import (
 // DefaultBase is Stripe itself.
 const DefaultBase = stripe.APIURL
 
+// Version is the API version in which answers are rendered: the newest whose
+// shapes are known here, so that nothing is left out that a webhook may tell.
+const Version = "2026-09-30.endive"
+
 // The bounds of asking.
 const (
 	// Stripe allows 100 requests a second in live mode and 25 in test mode, for

@@ -186,7 +186,7 @@ func TestFaultsThatStayAreToldInASentence(t *testing.T) {
 				r.Put("/v1/subscriptions", []byte(`{"id": "sub_live", "object": "subscription", "created": 1700000100, "livemode": true}`))
 			}
 			r.Fail(test.faults...)
-			err := r.client.Check(t.Context(), stripeapi.Subscriptions)
+			_, err := r.client.Check(t.Context(), stripeapi.Subscriptions)
 			if !stripeapi.IsKind(err, test.kind) || !strings.Contains(err.Error(), test.says) {
 				t.Errorf("%v", err)
 			}
@@ -200,7 +200,7 @@ func TestFaultsThatStayAreToldInASentence(t *testing.T) {
 func TestACheckNamesEveryPermissionThatLacks(t *testing.T) {
 	r := newRig(t, "rk_test_few")
 	r.Allow("rk_test_few", "/v1/invoices", "/v1/customers")
-	err := r.client.Check(t.Context(), stripeapi.Subscriptions, stripeapi.Customers, stripeapi.Invoices, stripeapi.Events)
+	_, err := r.client.Check(t.Context(), stripeapi.Subscriptions, stripeapi.Customers, stripeapi.Invoices, stripeapi.Events)
 	for _, want := range []string{"list customers", "rak_customer_read", "list invoices", "rak_invoice_read"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: want %q", err, want)

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"strings"
+
+	"github.com/daybookhq/daybook/aggregate"
+	"github.com/daybookhq/daybook/cmd/daybook/config"
+	"github.com/daybookhq/daybook/intake"
+	"github.com/daybookhq/daybook/intake/reconcile"
+	"github.com/daybookhq/daybook/intake/stripeapi"
+	"github.com/daybookhq/daybook/projections"
+)
+
+// newStripe returns a client of Stripe's API, nil where no key is configured.
+func newStripe(cfg *config.Config) *stripeapi.Client {
+	if cfg.StripeKey == "" {
+		return nil
+	}
+	return stripeapi.New(stripeapi.Config{Key: cfg.StripeKey, Base: cfg.StripeBase, Livemode: cfg.Livemode})
+}
+
+func (n *node) newReconciler() *reconcile.Reconciler {
+	return reconcile.New(reconcile.Config{
+		API: newStripe(n.cfg), Store: n.store, Journal: n.journal,
+		Translator: &intake.Translator{AccountKeys: n.cfg.AccountKeys},
+		Catalogs:   n.catalogs.History, Ours: ourSubscriptions{n.model}, Livemode: n.cfg.Livemode,
+		Settle: n.settlePosted, Now: systemClock, Log: n.log,
+	})
+}
+
+// settlePosted is settle where recorded events are posted; else there is nothing
+// to wait for.
+func (n *node) settlePosted(ctx context.Context) error {
+	if !n.posts.Load() {
+		return nil
+	}
+	return n.settle(ctx)
+}
+
+// ourSubscriptions reads from the read model what is to be compared.
+type ourSubscriptions struct{ model projections.Reader }
+
+// Doubtful implements reconcile.Ours.
+func (o ourSubscriptions) Doubtful(ctx context.Context) ([]string, error) {
+	filters := []projections.SubscriptionFilter{{Status: aggregate.PastDue}}
+	for _, flag := range reconcile.Doubts {
+		filters = append(filters, projections.SubscriptionFilter{Flag: flag})
+	}
+	return o.list(ctx, filters)
+}
+
+// Live implements reconcile.Ours.
+func (o ourSubscriptions) Live(ctx context.Context) ([]string, error) {
+	var filters []projections.SubscriptionFilter
+	for _, status := range []aggregate.Status{aggregate.PastDue, aggregate.Active, aggregate.Trialing, aggregate.Unpaid, aggregate.Paused, aggregate.Incomplete} {
+		filters = append(filters, projections.SubscriptionFilter{Status: status})
+	}
+	return o.list(ctx, append(filters, projections.SubscriptionFilter{Flag: aggregate.FlagNoSnapshot}))
+}
+
+// comparedAtOnce is the size of a page of the read model.
+const comparedAtOnce = 1000
+
+// list returns the ids that any of the filters chooses, each once. Those of
+// connected accounts belong to another key.
+func (o ourSubscriptions) list(ctx context.Context, filters []projections.SubscriptionFilter) ([]string, error) {
+	var ids []string
+	seen := map[string]bool{}
+	for _, f := range filters {
+		for f.Limit = comparedAtOnce; ; {
+			page, err := o.model.Subscriptions(ctx, f)
+			if err != nil {
+				return nil, err
+			}
+			for _, s := range page {
+				if !seen[s.ID] && !connected(s.Customer) {
+					seen[s.ID] = true
+					ids = append(ids, s.ID)
+				}
+				f.After = s.ID
+			}
+			if len(page) < f.Limit {
+				break
+			}
+		}
+	}
+	return ids, nil
+}
+
+// connected reports the name of a customer of a connected account.
+func connected(customer string) bool { return strings.HasPrefix(customer, "acct_") }

@@ -1,0 +1,158 @@
+// Package reconcile makes the record complete by asking Stripe: it backfills
+// what was there before Daybook, finds the events that no webhook brought, and
+// compares what is true here with what Stripe answers.
+//
+// Whatever it brings in goes the way of every webhook: into the journal, raw, and
+// from there to posting. Nothing is written to a domain stream here. Order and
+// repetition make no difference, so all of it may be interrupted, repeated, and
+// run beside webhooks.
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/daybookhq/daybook/aggregate"
+	"github.com/daybookhq/daybook/eventstore"
+	"github.com/daybookhq/daybook/intake"
+	"github.com/daybookhq/daybook/intake/stripeapi"
+)
+
+// The bounds and habits of reconciling.
+const (
+	// Every is how often a server sweeps; Overlap is how much of what was swept
+	// before it sweeps again, for events that Stripe listed late.
+	Every   = time.Hour
+	Overlap = 2 * time.Hour
+	// headLag is how far behind the present a sweep ends: Stripe's list is
+	// complete after about a minute.
+	headLag = time.Minute
+	// Kept is for how long Stripe lists events, and cliff when it is time to fear
+	// for those not looked at.
+	Kept  = 30 * 24 * time.Hour
+	cliff = 20 * 24 * time.Hour
+	// recent is how old the invoices are that are looked at although nobody owes
+	// them.
+	recent = 90 * 24 * time.Hour
+	// stillTrying is how long a webhook may be on its way before it counts as
+	// missed, if Stripe says that it is still being tried.
+	stillTrying = time.Hour
+	// parallel bounds the objects in hand at once.
+	parallel = 32
+	// retryEvery is how long a server waits after a sweep that failed.
+	retryEvery = 5 * time.Minute
+)
+
+// Ours tells of the subscriptions that the read model knows.
+type Ours interface {
+	// Doubtful lists those to look at first: whose order is ambiguous, that are
+	// past due, or overdue.
+	Doubtful(ctx context.Context) ([]string, error)
+	// Live lists those whose status is not terminal.
+	Live(ctx context.Context) ([]string, error)
+}
+
+// Config is what reconciling needs.
+type Config struct {
+	// API is nil where no key is configured: then every work is refused with
+	// ErrNoKey.
+	API        *stripeapi.Client
+	Store      eventstore.Store
+	Journal    *intake.Journal
+	Translator *intake.Translator
+	// Catalogs returns the history of catalogs in force.
+	Catalogs func() aggregate.Catalogs
+	Ours     Ours
+	Livemode bool
+	// Settle returns once everything recorded is posted and in the read model.
+	Settle func(ctx context.Context) error
+	Now    func() time.Time
+	Log    logrus.FieldLogger
+}
+
+// ErrNoKey says that Stripe cannot be asked.
+var ErrNoKey = errors.New("STRIPE_API_KEY is not set: without a key Stripe cannot be asked; a restricted key that may read customers, subscriptions, invoices, checkout sessions and events is enough")
+
+// Reconciler asks. Its methods may be called from many goroutines; one piece of
+// work is done at a time.
+type Reconciler struct {
+	Config
+	turn chan struct{} // has a token while nobody works
+
+	mu    sync.Mutex
+	state state
+	last  lastRun
+}
+
+// lastRun is how the latest sweep of this process went.
+type lastRun struct {
+	at     time.Time
+	err    error
+	report *Report
+}
+
+// New returns a Reconciler; Load makes it know what was done before.
+func New(c Config) *Reconciler {
+	r := &Reconciler{Config: c, turn: make(chan struct{}, 1)}
+	r.turn <- struct{}{}
+	return r
+}
+
+// begin waits for its turn and knows the present state.
+func (r *Reconciler) begin(ctx context.Context) (end func(), err error) {
+	if r.API == nil {
+		return nil, ErrNoKey
+	}
+	select {
+	case <-r.turn:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	end = func() { r.turn <- struct{}{} }
+	if err := r.Load(ctx); err != nil {
+		end()
+		return nil, err
+	}
+	return end, nil
+}
+
+// Run sweeps every hour until ctx ends: at once, if the last sweep is longer ago.
+// Without a key it returns.
+func (r *Reconciler) Run(ctx context.Context) {
+	if r.API == nil {
+		return
+	}
+	if err := r.Load(ctx); err != nil {
+		r.Log.WithError(err).Warn("reconciling does not know what was done before")
+	}
+	wait := r.current().SweptAt.Add(Every).Sub(r.Now())
+	for pause(ctx, wait) {
+		wait = Every
+		report, err := r.Reconcile(ctx, Plan{})
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			r.Log.WithError(err).Error("the record could not be compared with Stripe")
+			wait = retryEvery
+		default:
+			report.log(r.Log)
+		}
+	}
+}
+
+// pause waits, and reports false if ctx ended first.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(max(d, 0))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
