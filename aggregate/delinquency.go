@@ -25,7 +25,8 @@ func (w *walk) owed(inv *invoice) bool {
 // before is the snapshot that was the present one until then.
 //
 // It opens at the earliest of the latest non-void invoice's first failed
-// attempt or due date, and the first past_due snapshot. It closes when the
+// attempt or due date, and the first past_due snapshot. Of an attempt that only
+// an answer of Stripe's told, the status must say that it failed. It closes when the
 // status leaves past_due, or when that invoice is paid or given up; paying an
 // older one does not close it, and neither retries nor further invoices
 // restart it.
@@ -46,7 +47,7 @@ func (w *walk) settleDelinquency(f held, before *SubscriptionSnapshot) {
 		w.closeIfSettled(f, last)
 		w.learnOfOwed(f, last)
 	case !w.wasGood || !good(w.snapshot.Status) && !isOwing:
-	case w.owed(last) && last.overdue(f.OccurredAt), isOwing && !wasOwing:
+	case w.owed(last) && (last.overdue(f.OccurredAt) || isOwing && last.triedInVain), isOwing && !wasOwing:
 		w.openAt(f, last)
 	}
 }

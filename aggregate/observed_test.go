@@ -106,6 +106,25 @@ func TestAnInvoiceThatWasPaidLongAgoSettlesNoLaterDebt(t *testing.T) {
 	wantInEveryOrder(t, &s, func(truth aggregate.SubscriptionTruth) bool { return truth.Delinquency == nil })
 }
 
+// TestADebtToWhichAVoidLeadsBackIsFoundInAnyOrderOfAnswers: the invoice before
+// the void one is owed, and one that was paid long before is not the one that
+// counts, though its answer may come first.
+func TestADebtToWhichAVoidLeadsBackIsFoundInAnyOrderOfAnswers(t *testing.T) {
+	var s story
+	s.changed(at(60*day), aggregate.PastDue, "price_basic").LatestInvoice = "in_3"
+	s.invoice(aggregate.InvoiceVoided, at(61*day), "in_3", at(60*day))
+	s.observed(at(70*day), aggregate.PastDue, "price_basic").LatestInvoice = "in_3"
+	old := s.observedInvoice(at(70*day), "in_1", "paid", day0)
+	old.PaidAt = at(2 * time.Hour)
+	s.observedInvoice(at(70*day), "in_2", "open", at(30*day)).AttemptCount = 4
+	for _, order := range permutations([]string{"a", "b", "c"}) {
+		for i, name := range order {
+			s.facts[2+i].Key.StripeEventID = name
+		}
+		wantAnchor(t, s.truth(), at(30*day+time.Hour))
+	}
+}
+
 func TestAnUnpaidSessionIsPendingOnlyUntilAnInvoiceIsPaid(t *testing.T) {
 	var s story
 	s.observed(at(day), aggregate.Active, "price_basic")
