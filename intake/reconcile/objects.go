@@ -26,12 +26,16 @@ type run struct {
 	seen map[string]bool
 }
 
-// takePage takes in the objects of a page.
+// takePage takes in the objects of a page; of subscriptions, those that were not
+// seen yet.
 func (r *run) takePage(ctx context.Context, objects []stripeapi.Object) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(parallel)
 	for _, o := range objects {
 		if o.Kind == stripeapi.Subscriptions.Kind {
+			if r.seen[o.ID] {
+				continue
+			}
 			r.seen[o.ID] = true
 		}
 		group.Go(func() error { return r.take(ctx, o) })

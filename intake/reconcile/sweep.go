@@ -131,7 +131,7 @@ func (r *run) fetchAll(ctx context.Context, ids []string) error {
 			continue
 		}
 		if err == nil {
-			err = r.takePage(ctx, []stripeapi.Object{o})
+			err = r.take(ctx, o)
 		}
 		if err != nil {
 			return err

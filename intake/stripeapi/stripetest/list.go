@@ -10,10 +10,15 @@ import (
 )
 
 // list answers with one page, newest first.
-func (s *Server) list(w http.ResponseWriter, r *http.Request, all []object) {
-	query := r.URL.Query()
-	listed := slices.DeleteFunc(slices.Clone(all), func(o object) bool { return !s.shows(r.URL.Path, o, query) })
-	slices.SortFunc(listed, func(a, b object) int {
+func (s *Server) list(w http.ResponseWriter, r *http.Request) {
+	query, all := r.URL.Query(), s.lists[r.URL.Path]
+	var listed []*object
+	for _, o := range all {
+		if s.shows(r.URL.Path, o, query) {
+			listed = append(listed, o)
+		}
+	}
+	slices.SortFunc(listed, func(a, b *object) int {
 		return cmp.Or(cmp.Compare(b.created, a.created), cmp.Compare(b.made, a.made))
 	})
 	limit := 10
@@ -27,13 +32,12 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request, all []object) {
 	if id := query.Get("starting_after"); id != "" {
 		// The cursor must be an object that is still there, though it need not be
 		// one that the filters show.
-		cursor := slices.IndexFunc(all, func(o object) bool { return o.id == id && !s.expired(r.URL.Path, o) })
-		if cursor < 0 {
+		behind := all[id]
+		if behind == nil || s.expired(r.URL.Path, behind) {
 			refuse(w, http.StatusBadRequest, "resource_missing", "starting_after", "No such object: '"+id+"'")
 			return
 		}
-		behind := all[cursor]
-		listed = slices.DeleteFunc(listed, func(o object) bool {
+		listed = slices.DeleteFunc(listed, func(o *object) bool {
 			return o.created > behind.created || o.created == behind.created && o.made >= behind.made
 		})
 	}
@@ -41,7 +45,7 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request, all []object) {
 	writePage(w, r.URL.Path, listed[:min(limit, len(listed))], more)
 }
 
-func writePage(w http.ResponseWriter, path string, page []object, more bool) {
+func writePage(w http.ResponseWriter, path string, page []*object, more bool) {
 	var out bytes.Buffer
 	out.WriteString(`{"object": "list", "url": "` + path + `", "has_more": ` + strconv.FormatBool(more) + `, "data": [`)
 	for i, o := range page {
@@ -55,7 +59,7 @@ func writePage(w http.ResponseWriter, path string, page []object, more bool) {
 }
 
 // shows reports whether a list with such parameters shows an object.
-func (s *Server) shows(path string, o object, query url.Values) bool {
+func (s *Server) shows(path string, o *object, query url.Values) bool {
 	bounds := map[string]func(bound int64) bool{
 		"created[gte]": func(b int64) bool { return o.created >= b },
 		"created[gt]":  func(b int64) bool { return o.created > b },
@@ -77,7 +81,7 @@ func (s *Server) shows(path string, o object, query url.Values) bool {
 
 // showsStatus knows that subscriptions are listed without the canceled ones,
 // unless these are asked for.
-func (s *Server) showsStatus(path string, o object, want string) bool {
+func (s *Server) showsStatus(path string, o *object, want string) bool {
 	status := text(o.fields["status"])
 	switch {
 	case want == "all" && path == "/v1/subscriptions":
@@ -101,11 +105,11 @@ func text(v any) string {
 }
 
 // expired reports an event that is no longer listed.
-func (s *Server) expired(path string, o object) bool {
+func (s *Server) expired(path string, o *object) bool {
 	return path == "/v1/events" && o.created < s.Now().Add(-EventsKept).Unix()
 }
 
 // early reports an event that is not listed yet.
-func (s *Server) early(path string, o object) bool {
+func (s *Server) early(path string, o *object) bool {
 	return path == "/v1/events" && o.created > s.Now().Add(-s.Lag).Unix()
 }

@@ -56,8 +56,8 @@ type Server struct {
 
 	mu       sync.Mutex
 	made     int
-	lists    map[string][]object // by path
-	keys     map[string][]string // paths that a key may not read, by key
+	lists    map[string]map[string]*object // by path and id
+	keys     map[string][]string           // paths that a key may not read, by key
 	faults   []Fault
 	requests []string
 	hung     chan struct{}
@@ -65,7 +65,7 @@ type Server struct {
 
 // New starts a server that knows one key, which may read everything.
 func New(key string) *Server {
-	s := &Server{Now: time.Now, lists: map[string][]object{}, keys: map[string][]string{key: nil}, hung: make(chan struct{})}
+	s := &Server{Now: time.Now, lists: map[string]map[string]*object{}, keys: map[string][]string{key: nil}, hung: make(chan struct{})}
 	s.http = httptest.NewServer(s)
 	s.URL = s.http.URL
 	return s
@@ -102,21 +102,21 @@ func (s *Server) Put(path string, raw []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.made++
-	o := object{id: id, created: int64(created), fields: fields, raw: slices.Clone(raw), made: s.made}
-	list := s.lists[path]
-	if i := slices.IndexFunc(list, func(o object) bool { return o.id == id }); i >= 0 {
-		o.made = list[i].made
-		list[i] = o
-		return
+	o := &object{id: id, created: int64(created), fields: fields, raw: slices.Clone(raw), made: s.made}
+	if s.lists[path] == nil {
+		s.lists[path] = map[string]*object{}
 	}
-	s.lists[path] = append(list, o)
+	if before := s.lists[path][id]; before != nil {
+		o.made = before.made
+	}
+	s.lists[path][id] = o
 }
 
 // Remove takes an object out of the list of a path.
 func (s *Server) Remove(path, id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.lists[path] = slices.DeleteFunc(s.lists[path], func(o object) bool { return o.id == id })
+	delete(s.lists[path], id)
 }
 
 // Requests lists what was asked so far, as path?query.
@@ -131,6 +131,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if s.Before != nil {
 		s.Before(r)
 	}
+	w.Header().Set("Date", s.Now().UTC().Format(http.TimeFormat))
 	fault, failing := s.note(r)
 	switch {
 	case failing && fault.Hang:
@@ -195,17 +196,15 @@ func (s *Server) authorized(w http.ResponseWriter, r *http.Request) bool {
 func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if list, is := s.lists[r.URL.Path]; is || strings.Count(r.URL.Path, "/") == 2 || r.URL.Path == "/v1/checkout/sessions" {
-		s.list(w, r, list)
+	if _, is := s.lists[r.URL.Path]; is || strings.Count(r.URL.Path, "/") == 2 || r.URL.Path == "/v1/checkout/sessions" {
+		s.list(w, r)
 		return
 	}
 	slash := strings.LastIndex(r.URL.Path, "/")
 	path, id := r.URL.Path[:slash], r.URL.Path[slash+1:]
-	for _, o := range s.lists[path] {
-		if o.id == id {
-			write(w, http.StatusOK, o.raw)
-			return
-		}
+	if o := s.lists[path][id]; o != nil {
+		write(w, http.StatusOK, o.raw)
+		return
 	}
 	refuse(w, http.StatusNotFound, "resource_missing", "id", "No such object: '"+id+"'")
 }
