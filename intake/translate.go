@@ -3,6 +3,8 @@ package intake
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,6 +26,13 @@ func Posted(entryType string) bool {
 func Told(eventType string) bool {
 	_, told := translations[eventType]
 	return told
+}
+
+// ToldTypes lists the types of Stripe event that state facts: those, and no
+// others, an endpoint should be sent. Test clocks exist in test mode alone.
+func ToldTypes(livemode bool) []string {
+	types := slices.Sorted(maps.Keys(translations))
+	return slices.DeleteFunc(types, func(t string) bool { return livemode && strings.HasPrefix(t, "test_helpers.") })
 }
 
 // Translator turns Stripe events into facts. It has no state: one event gives
