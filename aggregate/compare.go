@@ -21,7 +21,11 @@ var bookkeeping = []string{"position", "last_occurred_at", "sources"}
 // Differences lists what would be true otherwise if a fact were taken in: what
 // Stripe says and we do not know. It changes nothing.
 func (s *Subscription) Differences(f Fact, c Catalogs) []Difference {
-	return differences(claimed(s.Derive(c)), claimed(s.with([]Fact{f}).Derive(c)))
+	stripe := s.with([]Fact{f}).Derive(c)
+	if f.Subscription != nil {
+		stripe.Status = f.Subscription.Status // though ours is terminal, and stays so
+	}
+	return differences(claimed(s.Derive(c)), claimed(stripe))
 }
 
 // claimed leaves of a link who has it, and by what right.

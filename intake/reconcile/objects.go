@@ -19,9 +19,7 @@ type run struct {
 	report *Report
 	// everything records each object once, not only one that differs.
 	everything bool
-	// rehearsed records nothing.
-	rehearsed bool
-	tell      func(done, total int64)
+	tell       func(done, total int64)
 	// seen holds the subscriptions that Stripe answered with.
 	seen map[string]bool
 }
@@ -64,16 +62,15 @@ func (r *run) take(ctx context.Context, o stripeapi.Object) error {
 }
 
 func (r *run) takeFact(ctx context.Context, o intake.Observation, stated intake.StreamFact) error {
-	ours, err := r.fold(ctx, stated.Stream)
+	ours, err := fold(ctx, r.Store, stated.Stream)
 	if err != nil {
 		return err
 	}
-	fact := stated.Fact
-	fact.Key.StripeEventID = "asked" // until it is recorded it has no other
+	fact := asked(stated.Fact)
 	differing := ours.differences(fact, r.Catalogs())
 	latest, told := ours.latestOf(fact)
 	entryID := ""
-	if (r.everything || len(differing) > 0) && !r.rehearsed && !(told && saysAgain(fact, latest)) {
+	if (r.everything || len(differing) > 0) && !(told && saysAgain(fact, latest)) {
 		entry, err := o.Entry(stated.Fact, latest.Key.StripeEventID)
 		if err != nil {
 			return err
@@ -135,12 +132,12 @@ func (f *folded) latestOf(fact aggregate.Fact) (aggregate.Fact, bool) {
 }
 
 // fold reads a domain stream as it stands.
-func (r *run) fold(ctx context.Context, stream eventstore.Stream) (*folded, error) {
+func fold(ctx context.Context, store eventstore.Reader, stream eventstore.Stream) (*folded, error) {
 	f := &folded{}
 	if stream.Category() == intake.SubscriptionCategory {
 		f.subscription = aggregate.NewSubscription(stream.ID())
 	}
-	for e, err := range r.Store.ReadStream(ctx, stream, 0, eventstore.Forwards, 0) {
+	for e, err := range store.ReadStream(ctx, stream, 0, eventstore.Forwards, 0) {
 		if errors.Is(err, eventstore.ErrStreamNotFound) {
 			break
 		}

@@ -142,6 +142,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case failing:
 		fault.answer(w)
 	case !s.authorized(w, r):
+	case r.Method == http.MethodPost && r.URL.Path == "/v1/webhook_endpoints":
+		s.createEndpoint(w, r)
 	default:
 		s.answer(w, r)
 	}
@@ -207,6 +209,23 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	refuse(w, http.StatusNotFound, "resource_missing", "id", "No such object: '"+id+"'")
+}
+
+// createEndpoint makes a webhook endpoint, and tells its secret this once. A
+// request of the same idempotency key makes no second one.
+func (s *Server) createEndpoint(w http.ResponseWriter, r *http.Request) {
+	key := r.Header.Get("Idempotency-Key")
+	if key == "" || r.ParseForm() != nil {
+		refuse(w, http.StatusBadRequest, "", "", "no idempotency key, or no form")
+		return
+	}
+	endpoint := map[string]any{"id": "we_" + key, "object": "webhook_endpoint", "created": s.Now().Unix(), "livemode": false, "status": "enabled",
+		"url": r.PostForm.Get("url"), "api_version": r.PostForm.Get("api_version"), "enabled_events": r.PostForm["enabled_events[]"]}
+	raw, _ := json.Marshal(endpoint)
+	s.Put(r.URL.Path, raw)
+	endpoint["secret"] = "whsec_" + strings.ReplaceAll(key, "-", "")
+	raw, _ = json.Marshal(endpoint)
+	write(w, http.StatusOK, raw)
 }
 
 // write answers with JSON as it is.
