@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"net/url"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -105,7 +104,7 @@ func endpointCheckCommand() *cobra.Command {
 			}
 			checked := []checkedEndpoint{}
 			for _, e := range all {
-				if len(args) == 1 && e.URL == args[0] || len(args) == 0 && strings.HasSuffix(e.URL, "/webhooks/stripe") {
+				if len(args) == 1 && e.URL == args[0] || len(args) == 0 && reconcile.OfDaybook(e) {
 					checked = append(checked, checkedEndpoint{e.ID, e.URL, e.Status, e.APIVersion, append([]string{}, reconcile.CheckEndpoint(e, cfg.Livemode)...)})
 				}
 			}

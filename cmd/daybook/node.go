@@ -54,6 +54,7 @@ type node struct {
 	probe     *api.Probe
 	// reconciler asks Stripe's API; without a key it refuses to.
 	reconciler *reconcile.Reconciler
+	traffic    *reconcile.Traffic
 	// posts says that recorded events are being posted.
 	posts atomic.Bool
 }

@@ -151,7 +151,7 @@ func (n *node) serveOn(ctx context.Context, public endpoint, server *api.Server,
 	})
 	group.Go(func() error { n.reloadOnHangup(groupCtx, server); return nil })
 	if o.posting {
-		group.Go(func() error { n.reconciler.Run(groupCtx); return nil })
+		group.Go(func() error { return n.watchStripe(groupCtx, server) })
 	}
 	if o.demo {
 		group.Go(func() error { return n.demonstrate(groupCtx, "http://"+public.listener.Addr().String(), o.out) })

@@ -4,7 +4,10 @@ import (
 	"context"
 	"strings"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/daybookhq/daybook/aggregate"
+	"github.com/daybookhq/daybook/api"
 	"github.com/daybookhq/daybook/cmd/daybook/config"
 	"github.com/daybookhq/daybook/intake"
 	"github.com/daybookhq/daybook/intake/reconcile"
@@ -21,12 +24,31 @@ func newStripe(cfg *config.Config) *stripeapi.Client {
 }
 
 func (n *node) newReconciler() *reconcile.Reconciler {
+	n.traffic = reconcile.NewTraffic(n.store, systemClock, n.log)
 	return reconcile.New(reconcile.Config{
 		API: newStripe(n.cfg), Store: n.store, Journal: n.journal,
 		Translator: &intake.Translator{AccountKeys: n.cfg.AccountKeys},
 		Catalogs:   n.catalogs.History, Ours: ourSubscriptions{n.model}, Livemode: n.cfg.Livemode,
-		Settle: n.settlePosted, Now: systemClock, Log: n.log,
+		Traffic: n.traffic, Settle: n.settlePosted, Now: systemClock, Log: n.log,
 	})
+}
+
+// watchStripe does what a server does beside serving: it counts webhooks by the
+// hour, and compares the record with Stripe.
+func (n *node) watchStripe(ctx context.Context, server *api.Server) error {
+	if err := n.traffic.Load(ctx); err != nil {
+		n.log.WithError(err).Warn("webhooks are not compared with earlier weeks")
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		n.traffic.Run(ctx, func() uint64 {
+			c := server.WebhookCounts()
+			return c.Recorded + c.Duplicate + c.NotDurable
+		})
+		return nil
+	})
+	group.Go(func() error { n.reconciler.Run(ctx); return nil })
+	return group.Wait()
 }
 
 // settlePosted is settle where recorded events are posted; else there is nothing

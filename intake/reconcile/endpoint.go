@@ -8,6 +8,9 @@ import (
 	"github.com/daybookhq/daybook/intake/stripeapi"
 )
 
+// OfDaybook reports an endpoint whose path is that of Daybook's webhook.
+func OfDaybook(e stripeapi.Endpoint) bool { return strings.HasSuffix(e.URL, "/webhooks/stripe") }
+
 // CheckEndpoint lists what is wrong with a webhook endpoint, in sentences; none
 // if all is right.
 func CheckEndpoint(e stripeapi.Endpoint, livemode bool) []string {

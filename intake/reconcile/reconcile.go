@@ -68,6 +68,8 @@ type Config struct {
 	Catalogs func() aggregate.Catalogs
 	Ours     Ours
 	Livemode bool
+	// Traffic is the heartbeat of webhooks, for the status; nil for none.
+	Traffic *Traffic
 	// Settle returns once everything recorded is posted and in the read model.
 	Settle func(ctx context.Context) error
 	Now    func() time.Time
@@ -90,9 +92,10 @@ type Reconciler struct {
 
 // lastRun is how the latest sweep of this process went.
 type lastRun struct {
-	at     time.Time
 	err    error
 	report *Report
+	// disabled are the URLs of Daybook's endpoints, if all of them are disabled.
+	disabled []string
 }
 
 // New returns a Reconciler; Load makes it know what was done before.
@@ -141,8 +144,42 @@ func (r *Reconciler) Run(ctx context.Context) {
 			wait = retryEvery
 		default:
 			report.log(r.Log)
+			r.lookAtEndpoints(ctx)
 		}
 	}
+}
+
+// lookAtEndpoints finds out whether Stripe still sends anything. A key that may
+// not list endpoints does not tell.
+func (r *Reconciler) lookAtEndpoints(ctx context.Context) {
+	endpoints, err := r.API.Endpoints(ctx)
+	if err != nil {
+		if !stripeapi.IsKind(err, stripeapi.Forbidden) {
+			r.Log.WithError(err).Warn("the webhook endpoints could not be looked at")
+		}
+		return
+	}
+	var disabled []string
+	for _, e := range endpoints {
+		switch {
+		case !OfDaybook(e):
+		case e.Status == "disabled":
+			disabled = append(disabled, e.URL)
+		default:
+			r.noteDisabled(nil) // one is enough
+			return
+		}
+	}
+	r.noteDisabled(disabled)
+	if len(disabled) > 0 {
+		r.Log.WithField("urls", disabled).Error("the webhook endpoint is disabled: Stripe sends nothing; enable it in Stripe's dashboard")
+	}
+}
+
+func (r *Reconciler) noteDisabled(urls []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.last.disabled = urls
 }
 
 // pause waits, and reports false if ctx ended first.

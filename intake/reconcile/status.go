@@ -44,6 +44,14 @@ func (r *Reconciler) Status() Status {
 		st.LastError = last.err.Error()
 	}
 	st.Alerts = append(st.Alerts, r.alerts(st)...)
+	for _, url := range last.disabled {
+		st.Alerts = append(st.Alerts, "the webhook endpoint "+url+" is disabled: Stripe sends nothing; enable it in Stripe's dashboard")
+	}
+	if r.Traffic != nil {
+		if silence := r.Traffic.Silence(); silence != "" {
+			st.Alerts = append(st.Alerts, silence)
+		}
+	}
 	return st
 }
 

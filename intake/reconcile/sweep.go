@@ -32,7 +32,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, plan Plan) (*Report, error) 
 	report, err := r.reconcile(ctx, plan)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.last = lastRun{at: r.Now(), err: err, report: report}
+	r.last.err, r.last.report = err, report
 	return report, err
 }
 
