@@ -41,6 +41,8 @@ const (
 	// stillTrying is how long a webhook may be on its way before it counts as
 	// missed, if Stripe says that it is still being tried.
 	stillTrying = time.Hour
+	// settleTimeout bounds how long posting may take with what was found.
+	settleTimeout = 10 * time.Minute
 	// parallel bounds the objects in hand at once.
 	parallel = 32
 	// retryEvery is how long a server waits after a sweep that failed.
@@ -132,6 +134,7 @@ func (r *Reconciler) Run(ctx context.Context) {
 	if err := r.Load(ctx); err != nil {
 		r.Log.WithError(err).Warn("reconciling does not know what was done before")
 	}
+	r.announceGap()
 	wait := r.current().SweptAt.Add(Every).Sub(r.Now())
 	for pause(ctx, wait) {
 		wait = Every
@@ -144,14 +147,24 @@ func (r *Reconciler) Run(ctx context.Context) {
 			wait = retryEvery
 		default:
 			report.log(r.Log)
-			r.lookAtEndpoints(ctx)
+			r.LookAtEndpoints(ctx)
 		}
 	}
 }
 
-// lookAtEndpoints finds out whether Stripe still sends anything. A key that may
+// announceGap says that more than a sweep was left out: nothing ran meanwhile, or
+// the store is an older one, restored from a backup.
+func (r *Reconciler) announceGap() {
+	s := r.current()
+	if behind := r.Now().Sub(s.SweptAt); !s.SweptAt.IsZero() && behind > 2*Every {
+		r.Log.WithFields(logrus.Fields{"swept_until": s.SweptUntil, "hours": int(behind.Hours())}).
+			Warn("this store was last compared with Stripe hours ago: no server ran since, or it is restored from a backup; sweeping the gap")
+	}
+}
+
+// LookAtEndpoints finds out whether Stripe still sends anything. A key that may
 // not list endpoints does not tell.
-func (r *Reconciler) lookAtEndpoints(ctx context.Context) {
+func (r *Reconciler) LookAtEndpoints(ctx context.Context) {
 	endpoints, err := r.API.Endpoints(ctx)
 	if err != nil {
 		if !stripeapi.IsKind(err, stripeapi.Forbidden) {

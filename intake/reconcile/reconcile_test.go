@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sirupsen/logrus/hooks/test"
+
 	"github.com/daybookhq/daybook/aggregate"
 	"github.com/daybookhq/daybook/eventstore"
 	"github.com/daybookhq/daybook/intake"
@@ -324,7 +326,7 @@ func TestWhatMayNotBeAskedBeginsNothing(t *testing.T) {
 	r.stripe.Allow("rk_test_few", "/v1/invoices", "/v1/events")
 	r.stripe.Put("/v1/subscriptions", subscription("sub_1", r.ago(time.Hour), "active"))
 	noKey := reconcile.New(reconcile.Config{Store: r.store, Now: r.clock})
-	for name, test := range map[string]struct {
+	for name, c := range map[string]struct {
 		with *reconcile.Reconciler
 		says []string
 	}{
@@ -333,10 +335,10 @@ func TestWhatMayNotBeAskedBeginsNothing(t *testing.T) {
 		"unknown key": {r.with("sk_test_revoked"), []string{"does not accept the API key"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, backfill := test.with.Backfill(t.Context(), func(_, _ int64) {})
-			_, sweep := test.with.Reconcile(t.Context(), reconcile.Plan{})
+			_, backfill := c.with.Backfill(t.Context(), func(_, _ int64) {})
+			_, sweep := c.with.Reconcile(t.Context(), reconcile.Plan{})
 			for _, err := range []error{backfill, sweep} {
-				for _, want := range test.says {
+				for _, want := range c.says {
 					if err == nil || !strings.Contains(err.Error(), want) {
 						t.Errorf("%v: want %q", err, want)
 					}
@@ -382,5 +384,56 @@ func TestAStoreOfLiveModeSaysThatItIsNotBackfilled(t *testing.T) {
 	live := reconcile.New(reconcile.Config{Store: r.store, Livemode: true, Now: r.clock})
 	if st := live.Status(); len(st.Alerts) != 1 || !strings.HasPrefix(st.Alerts[0], "not backfilled") || st.Configured {
 		t.Errorf("%+v", st)
+	}
+}
+
+// TestAServerSweepsTheGapAndSaysSo: the store may be one from a backup.
+func TestAServerSweepsTheGapAndSaysSo(t *testing.T) {
+	r := newRig(t)
+	r.sweep(reconcile.Plan{})
+	r.pass(10 * time.Hour)
+	r.happen("evt_1", "sub_1", "active", r.ago(9*time.Hour))
+	r.stripe.Put("/v1/webhook_endpoints", []byte(`{"id": "we_1", "object": "webhook_endpoint", "created": 1, "livemode": false, "status": "disabled", "url": "https://a.example/webhooks/stripe"}`))
+	log, said := test.NewNullLogger()
+	r.Log = log
+	ctx, stop := context.WithCancel(t.Context())
+	r.stripe.Before = func(req *http.Request) {
+		if req.URL.Path == "/v1/webhook_endpoints" {
+			go stop() // the last that a sweep asks for
+		}
+	}
+	r.Run(ctx)
+	messages := ""
+	for _, entry := range said.AllEntries() {
+		messages += entry.Message + "\n"
+	}
+	for _, want := range []string{"restored from a backup; sweeping the gap", "webhooks are being missed"} {
+		if !strings.Contains(messages, want) {
+			t.Errorf("does not say %q:\n%s", want, messages)
+		}
+	}
+	if _, err := read(t.Context(), r.store, "evt_1"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestADisabledEndpointRaisesAnAlarm(t *testing.T) {
+	r := newRig(t)
+	endpoint := `{"id": "we_1", "object": "webhook_endpoint", "created": 1, "livemode": false, "status": "disabled", "url": "https://a.example/webhooks/stripe"}`
+	r.stripe.Put("/v1/webhook_endpoints", []byte(endpoint))
+	r.LookAtEndpoints(t.Context())
+	if st := r.Status(); len(st.Alerts) != 1 || !strings.Contains(st.Alerts[0], "https://a.example/webhooks/stripe is disabled") {
+		t.Errorf("%q", st.Alerts)
+	}
+	r.stripe.Put("/v1/webhook_endpoints", []byte(strings.ReplaceAll(strings.Replace(endpoint, "disabled", "enabled", 1), "we_1", "we_2")))
+	r.LookAtEndpoints(t.Context())
+	if st := r.Status(); len(st.Alerts) != 0 {
+		t.Errorf("another is enabled: %q", st.Alerts)
+	}
+	few := r.with("rk_test_few")
+	r.stripe.Allow("rk_test_few", "/v1/webhook_endpoints")
+	few.LookAtEndpoints(t.Context())
+	if st := few.Status(); len(st.Alerts) != 0 {
+		t.Errorf("a key that may not look: %q", st.Alerts)
 	}
 }

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/daybookhq/daybook/aggregate"
@@ -48,7 +49,7 @@ func (r *Reconciler) reconcile(ctx context.Context, plan Plan) (*Report, error) 
 	if err := work.missingEvents(ctx, plan.Since, now); err != nil {
 		return work.report, err
 	}
-	if err := r.Settle(ctx); err != nil {
+	if err := work.settle(ctx); err != nil {
 		return work.report, err
 	}
 	parts := liveParts()
@@ -104,7 +105,7 @@ func (r *run) compareObjects(ctx context.Context, parts []part) error {
 			return err
 		}
 	}
-	if err := r.Settle(ctx); err != nil {
+	if err := r.settle(ctx); err != nil {
 		return err
 	}
 	live, err := r.Ours.Live(ctx)
@@ -114,7 +115,18 @@ func (r *run) compareObjects(ctx context.Context, parts []part) error {
 	if err := r.fetchAll(ctx, live); err != nil {
 		return err
 	}
-	return r.Settle(ctx)
+	return r.settle(ctx)
+}
+
+// settle waits until what was recorded can be compared with. Posting that waits
+// for its store must not hold up others for ever.
+func (r *run) settle(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
+	defer cancel()
+	if err := r.Settle(ctx); err != nil {
+		return fmt.Errorf("what was recorded is not posted yet: %w", err)
+	}
+	return nil
 }
 
 // fetchAll compares subscriptions one by one, those that were seen already left
