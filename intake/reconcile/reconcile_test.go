@@ -22,7 +22,7 @@ import (
 	"github.com/daybookhq/daybook/intake/stripeapi/stripetest"
 )
 
-func TestASweepFindsWhatNoWebhookBrought(t *testing.T) {
+func TestFault21ASweepFindsWhatNoWebhookBrought(t *testing.T) {
 	r := newRig(t)
 	r.deliver(r.happen("evt_1", "sub_1", "active", r.ago(3*time.Hour)))
 	r.happen("evt_2", "sub_1", "past_due", r.ago(2*time.Hour)) // lost
