@@ -70,7 +70,8 @@ func (r *run) takeFact(ctx context.Context, o intake.Observation, stated intake.
 	differing := ours.differences(fact, r.Catalogs())
 	latest, told := ours.latestOf(fact)
 	entryID := ""
-	if (r.everything || len(differing) > 0) && !(told && saysAgain(fact, latest)) {
+	again := told && saysAgain(fact, latest)
+	if (r.everything || len(differing) > 0) && !again {
 		entry, err := o.Entry(stated.Fact, latest.Key.StripeEventID)
 		if err != nil {
 			return err

@@ -27,7 +27,7 @@ const (
 	// Every is how often a server sweeps; Overlap is how much of what was swept
 	// before it sweeps again, for events that Stripe listed late.
 	Every   = time.Hour
-	Overlap = 2 * time.Hour
+	Overlap = 30 * time.Minute
 	// headLag is how far behind the present a sweep ends: Stripe's list is
 	// complete after about a minute.
 	headLag = time.Minute

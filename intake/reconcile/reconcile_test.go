@@ -25,12 +25,12 @@ import (
 func TestFault21ASweepFindsWhatNoWebhookBrought(t *testing.T) {
 	r := newRig(t)
 	r.deliver(r.happen("evt_1", "sub_1", "active", r.ago(3*time.Hour)))
-	r.happen("evt_2", "sub_1", "past_due", r.ago(2*time.Hour)) // lost
+	r.happen("evt_2", "sub_1", "past_due", r.ago(20*time.Minute)) // lost
 	report := r.sweep(reconcile.Plan{})
 	if report.Events != 2 || report.Found != 1 || report.Missing != 1 || report.MissingEvents[0].ID != "evt_2" || report.Complete() {
 		t.Errorf("%+v", report)
 	}
-	if truth := r.truth("sub_1"); truth.Status != aggregate.PastDue || truth.Delinquency == nil || truth.Delinquency.Anchor.Unix() != r.ago(2*time.Hour) {
+	if truth := r.truth("sub_1"); truth.Status != aggregate.PastDue || truth.Delinquency == nil || truth.Delinquency.Anchor.Unix() != r.ago(20*time.Minute) {
 		t.Errorf("%+v", truth)
 	}
 	if again := r.sweep(reconcile.Plan{}); !again.Complete() || again.Found != 1 || r.entries("") != 2 {
