@@ -39,6 +39,9 @@ func (n *node) watchStripe(ctx context.Context, server *api.Server) error {
 	if err := n.traffic.Load(ctx); err != nil {
 		n.log.WithError(err).Warn("webhooks are not compared with earlier weeks")
 	}
+	for _, alert := range n.reconciler.Status().Alerts {
+		n.log.Warn(alert)
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		n.traffic.Run(ctx, func() uint64 {

@@ -20,6 +20,9 @@ var stripeAccounts = flag.Int("stripe-accounts", 116, "accounts of the simulated
 
 const stripeKey = "rk_test_e2e"
 
+// manyMinutes bounds what takes the longer the more accounts there are.
+const manyMinutes = 15 * time.Minute
+
 // year is a simulated year, in the order in which it happened.
 func year(accounts int) *simulate.Run {
 	end := time.Now().UTC().Truncate(time.Second).Add(-3 * time.Minute)
@@ -159,7 +162,7 @@ func TestWhatIsLostIsFoundAgain(t *testing.T) {
 		lossy := start(t, development(""))
 		deliverAll(t, lossy, run, func() bool { return rng.Float64() >= 0.2 })
 		lossy.stop()
-		o := command(t, withStripe(stripe), "reconcile", "--dev", "--data-dir", lossy.dir, "-o", "json")
+		o := commandWithin(t, manyMinutes, withStripe(stripe), "reconcile", "--dev", "--data-dir", lossy.dir, "-o", "json")
 		var found struct{ Missing, Missed, Differing, Recorded int }
 		if err := json.Unmarshal([]byte(o.stdout), &found); err != nil || o.code != 1 || found.Missing == 0 || found.Differing == 0 || found.Missed != 0 {
 			t.Fatalf("ended with %d: %+v, %v\n%s", o.code, found, err, o.stderr)
@@ -171,7 +174,7 @@ func TestWhatIsLostIsFoundAgain(t *testing.T) {
 	})
 	t.Run("all of them", func(t *testing.T) {
 		dir := dataDir(t)
-		o := command(t, withStripe(stripe), "backfill", "--dev", "--data-dir", dir)
+		o := commandWithin(t, manyMinutes, withStripe(stripe), "backfill", "--dev", "--data-dir", dir)
 		if o.code != 0 || !strings.Contains(o.stdout, "recorded") {
 			t.Fatalf("ended with %d:\n%s%s", o.code, o.stdout, o.stderr)
 		}
@@ -197,7 +200,7 @@ func TestWhatIsLostIsFoundAgain(t *testing.T) {
 		s := start(t, launch{args: []string{"--dev"}, env: withStripe(stripe)}) // it sweeps at once
 		var backfilling sync.WaitGroup
 		backfilling.Go(func() {
-			if o := command(t, nil, "backfill", "--dev", "--data-dir", s.dir); o.code != 0 {
+			if o := commandWithin(t, manyMinutes, nil, "backfill", "--dev", "--data-dir", s.dir); o.code != 0 {
 				t.Errorf("ended with %d:\n%s%s", o.code, o.stdout, o.stderr)
 			}
 		})
@@ -215,7 +218,7 @@ func TestWhatIsLostIsFoundAgain(t *testing.T) {
 func wantNothingNew(t *testing.T, stripe *stripetest.Server, dir, name string) {
 	t.Helper()
 	before := len(journal(t, dir))
-	if o := command(t, withStripe(stripe), name, "--dev", "--data-dir", dir); o.code != 0 {
+	if o := commandWithin(t, manyMinutes, withStripe(stripe), name, "--dev", "--data-dir", dir); o.code != 0 {
 		t.Errorf("%s again ended with %d:\n%s%s", name, o.code, o.stdout, o.stderr)
 	}
 	if after := len(journal(t, dir)); after != before || before == 0 {
