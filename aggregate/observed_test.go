@@ -46,6 +46,20 @@ func TestAnAnswerComesFirstInItsSecond(t *testing.T) {
 	})
 }
 
+// TestAnAnswerFromWithinASecondIsNotWhatCameBefore: there and back in one second,
+// and Stripe was asked in between.
+func TestAnAnswerFromWithinASecondIsNotWhatCameBefore(t *testing.T) {
+	var s story
+	first := s.started(day0, aggregate.Active, "price_basic").Digest()
+	s.observed(at(day), aggregate.Active, "price_elite")
+	there := s.changed(at(day), aggregate.Active, "price_elite")
+	there.Before = first
+	s.changed(at(day), aggregate.Active, "price_basic").Before = there.Digest()
+	wantInEveryOrder(t, &s, func(truth aggregate.SubscriptionTruth) bool {
+		return truth.Tier == "basic" && !ambiguous(truth)
+	})
+}
+
 func TestAnAnswerSettlesAnAmbiguousSecond(t *testing.T) {
 	var s story
 	s.started(day0, aggregate.Active, "price_basic")

@@ -49,12 +49,18 @@ func inStripesOrder(facts []held) []held {
 		if end-start > 1 {
 			orderChanges(sorted[start:end], before)
 		}
-		if s := sorted[end-1].Subscription; s != nil {
+		if s := sorted[end-1].Subscription; s != nil && !withinSecond(sorted, end-1) {
 			before = s
 		}
 		start = end
 	}
 	return sorted
+}
+
+// withinSecond reports an answer of Stripe's with more to follow in its second:
+// it may show any moment of that second, and so need not be what came before.
+func withinSecond(sorted []held, i int) bool {
+	return sorted[i].Type.Observed() && i+1 < len(sorted) && sorted[i+1].OccurredAt.Equal(sorted[i].OccurredAt)
 }
 
 func sameSecondChange(a, b held) bool {

@@ -97,6 +97,8 @@ func (e *Error) reason() string {
 	switch {
 	case e.Status != 0:
 		return fmt.Sprintf("Stripe is in trouble (%d); try again later", e.Status)
+	case errors.Is(e.cause, context.Canceled):
+		return "it was interrupted"
 	case errors.Is(e.cause, context.DeadlineExceeded):
 		return "Stripe does not answer in time; try again later"
 	}

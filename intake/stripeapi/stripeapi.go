@@ -10,6 +10,7 @@
 package stripeapi
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -31,10 +32,9 @@ const Version = "2026-09-30.endive"
 const (
 	// Stripe allows 100 requests a second in live mode and 25 in test mode, for
 	// all that use the account together: the most is left to the others.
-	livePerSecond = 20
-	testPerSecond = 10
-	burst         = 4
-	// attemptTimeout bounds one attempt, its answer read.
+	livePerSecond  = 20
+	testPerSecond  = 10
+	burst          = 4
 	attemptTimeout = 40 * time.Second
 	// maxAttempts bounds the attempts of one request: some minutes in all.
 	maxAttempts = 8
@@ -54,6 +54,8 @@ type Config struct {
 	Livemode bool
 	// PerSecond is how many requests are made at most, 0 for what suits the mode.
 	PerSecond float64
+	// Timeout bounds one attempt, its answer read; 0 means 40 seconds.
+	Timeout time.Duration
 	// Wait waits before another attempt; nil waits by the clock.
 	Wait func(ctx context.Context, d time.Duration) error
 }
@@ -69,15 +71,9 @@ type Client struct {
 
 // New returns a client. It makes no request.
 func New(c Config) *Client {
-	perSecond, base := c.PerSecond, c.Base
-	if perSecond == 0 {
-		perSecond = testPerSecond
-		if c.Livemode {
-			perSecond = livePerSecond
-		}
-	}
-	if base == "" {
-		base = DefaultBase
+	perSecond := cmp.Or(c.PerSecond, testPerSecond)
+	if c.Livemode {
+		perSecond = cmp.Or(c.PerSecond, livePerSecond)
 	}
 	wait := c.Wait
 	if wait == nil {
@@ -87,8 +83,8 @@ func New(c Config) *Client {
 		key: c.Key, live: c.Livemode, wait: wait,
 		pace: rate.NewLimiter(rate.Limit(perSecond), burst),
 		backend: stripe.GetBackendWithConfig(stripe.APIBackend, &stripe.BackendConfig{
-			URL:               stripe.String(base),
-			HTTPClient:        &http.Client{Transport: observer{http.DefaultTransport}, Timeout: attemptTimeout},
+			URL:               stripe.String(cmp.Or(c.Base, DefaultBase)),
+			HTTPClient:        &http.Client{Transport: observer{http.DefaultTransport}, Timeout: cmp.Or(c.Timeout, attemptTimeout)},
 			MaxNetworkRetries: stripe.Int64(0),
 			EnableTelemetry:   stripe.Bool(false),
 			// stripe-go would log what it is answered.

@@ -219,6 +219,22 @@ func TestAServerThatHangsIsGivenUpWithTheContext(t *testing.T) {
 	}
 }
 
+func TestAnAttemptThatHangsIsMadeAgain(t *testing.T) {
+	r := newRig(t, testKey)
+	r.subscriptions(1, 1)
+	var waits int
+	client := stripeapi.New(stripeapi.Config{Key: testKey, Base: r.URL, PerSecond: 1e6, Timeout: 200 * time.Millisecond,
+		Wait: func(context.Context, time.Duration) error { waits++; return nil }})
+	r.Fail(stripetest.Fault{Hang: true})
+	if _, err := client.Check(t.Context(), stripeapi.Subscriptions); waits == 0 || err != nil {
+		t.Errorf("%d waits, %v", waits, err)
+	}
+	r.Fail(slices.Repeat([]stripetest.Fault{{Hang: true}}, 8)...)
+	if _, err := client.Check(t.Context(), stripeapi.Subscriptions); !stripeapi.IsKind(err, stripeapi.Unavailable) || !strings.Contains(err.Error(), "does not answer in time") {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestAServerThatIsNotThereIsUnavailable(t *testing.T) {
 	r := newRig(t, testKey)
 	r.Close()
