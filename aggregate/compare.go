@@ -30,7 +30,7 @@ func (s *Subscription) Differences(f Fact, c Catalogs) []Difference {
 
 // claimed leaves of a link who has it, and by what right.
 func claimed(t SubscriptionTruth) SubscriptionTruth {
-	t.Link = Link{Account: t.Link.Account, Rank: t.Link.Rank}
+	t.Link = Link{Account: t.Link.Account, Rank: t.Link.Rank, ConflictsWith: t.Link.ConflictsWith}
 	return t
 }
 

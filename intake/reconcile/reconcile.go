@@ -125,31 +125,41 @@ func (r *Reconciler) begin(ctx context.Context) (end func(), err error) {
 	return end, nil
 }
 
-// Run sweeps every hour until ctx ends: at once, if the last sweep is longer ago.
-// Without a key it returns.
+// Run sweeps every hour until ctx ends: at once, if the last sweep is longer ago,
+// whoever of several servers on one store made it. Without a key it returns.
 func (r *Reconciler) Run(ctx context.Context) {
 	if r.API == nil {
 		return
 	}
-	if err := r.Load(ctx); err != nil {
-		r.Log.WithError(err).Warn("reconciling does not know what was done before")
-	}
-	r.announceGap()
-	wait := r.current().SweptAt.Add(Every).Sub(r.Now())
-	for pause(ctx, wait) {
-		wait = Every
-		report, err := r.Reconcile(ctx, Plan{})
-		switch {
-		case ctx.Err() != nil:
+	for first := true; ; first = false {
+		if err := r.Load(ctx); err != nil {
+			r.Log.WithError(err).Warn("reconciling does not know what was done before")
+		}
+		if first {
+			r.announceGap()
+		}
+		wait := r.current().SweptAt.Add(Every).Sub(r.Now())
+		if wait <= 0 {
+			wait = r.sweepOnce(ctx)
+		}
+		if !pause(ctx, wait) {
 			return
-		case err != nil:
-			r.Log.WithError(err).Error("the record could not be compared with Stripe")
-			wait = retryEvery
-		default:
-			report.log(r.Log)
-			r.LookAtEndpoints(ctx)
 		}
 	}
+}
+
+// sweepOnce sweeps, tells of it in the log, and returns when to look again.
+func (r *Reconciler) sweepOnce(ctx context.Context) time.Duration {
+	report, err := r.Reconcile(ctx, Plan{})
+	if err != nil {
+		if ctx.Err() == nil {
+			r.Log.WithError(err).Error("the record could not be compared with Stripe")
+		}
+		return retryEvery
+	}
+	report.log(r.Log)
+	r.LookAtEndpoints(ctx)
+	return Every
 }
 
 // announceGap says that more than a sweep was left out: nothing ran meanwhile, or

@@ -14,7 +14,8 @@ import (
 	"github.com/daybookhq/daybook/eventstore"
 )
 
-// TrafficStream holds how many webhooks came in each hour that a server ran.
+// TrafficStream holds how many webhooks came in each hour that a server ran: an
+// event for each server and hour.
 const TrafficStream = eventstore.Stream("traffic-main")
 
 const trafficType = "TrafficCounted"
@@ -42,7 +43,7 @@ type Traffic struct {
 	log   logrus.FieldLogger
 
 	mu    sync.Mutex
-	hours map[int64]uint64 // webhooks by hour since 1970, for hours on record
+	hours map[int64]uint64 // webhooks by hour since 1970, for hours on record, of all servers
 }
 
 // counted is the content of a TrafficCounted event.
@@ -58,10 +59,13 @@ func NewTraffic(store eventstore.Store, now func() time.Time, log logrus.FieldLo
 	return &Traffic{store: store, now: now, log: log, hours: map[int64]uint64{}}
 }
 
+// maxLoaded bounds what Load reads: the hours that are compared, for a few servers.
+const maxLoaded = 4 * int((weeksCompared*week+longestSilence*time.Hour)/time.Hour)
+
 // Load reads the hours that are compared.
 func (t *Traffic) Load(ctx context.Context) error {
-	most := int((weeksCompared*week + longestSilence*time.Hour) / time.Hour)
-	for e, err := range t.store.ReadStream(ctx, TrafficStream, eventstore.LastRevision, eventstore.Backwards, most) {
+	hours, oldest := map[int64]uint64{}, hourOf(t.now())-longestSilence-int64(weeksCompared*week/time.Hour)
+	for e, err := range t.store.ReadStream(ctx, TrafficStream, eventstore.LastRevision, eventstore.Backwards, maxLoaded) {
 		if errors.Is(err, eventstore.ErrStreamNotFound) {
 			break
 		}
@@ -72,26 +76,25 @@ func (t *Traffic) Load(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("read the traffic of earlier hours: %w", err)
 		}
-		t.keep(hourOf(c.Hour), c.Webhooks)
+		if hourOf(c.Hour) < oldest {
+			break
+		}
+		hours[hourOf(c.Hour)] += c.Webhooks
 	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.hours = hours
 	return nil
 }
 
 func hourOf(at time.Time) int64 { return at.Unix() / int64(time.Hour/time.Second) }
 
-func (t *Traffic) keep(hour int64, webhooks uint64) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.hours[hour] = webhooks
-	for old := range t.hours {
-		if old < hour-int64((weeksCompared*week)/time.Hour)-longestSilence {
-			delete(t.hours, old)
-		}
-	}
-}
+// othersNeed is how long the servers on one store are given to record an hour.
+const othersNeed = time.Minute
 
-// Run records at the end of each hour how many webhooks came in it, until ctx
-// ends. received is how many came since the start.
+// Run records at the end of each hour how many webhooks came in it, and looks
+// whether that is unusually few, until ctx ends. received is how many came since
+// the start.
 func (t *Traffic) Run(ctx context.Context, received func() uint64) {
 	before := received()
 	for {
@@ -100,22 +103,25 @@ func (t *Traffic) Run(ctx context.Context, received func() uint64) {
 			return
 		}
 		total := received()
-		t.Count(ctx, hour, total-before)
+		err := t.Count(ctx, hour, total-before)
 		before = total
-		if alert := t.Silence(); alert != "" {
+		if !pause(ctx, othersNeed) {
+			return
+		}
+		if err = errors.Join(err, t.Load(ctx)); err != nil {
+			t.log.WithError(err).Warn("webhooks could not be compared with earlier weeks")
+		} else if alert := t.Silence(); alert != "" {
 			t.log.Error(alert)
 		}
 	}
 }
 
-// Count records how many webhooks came in an hour. What cannot be recorded is
-// known until the end of the process.
-func (t *Traffic) Count(ctx context.Context, hour time.Time, webhooks uint64) {
-	t.keep(hourOf(hour), webhooks)
-	err := t.record(ctx, counted{Schema: 1, Hour: hour.UTC(), Webhooks: webhooks})
-	if err != nil {
-		t.log.WithError(err).Warn("the traffic of an hour could not be recorded")
+// Count records how many webhooks came to this server in an hour.
+func (t *Traffic) Count(ctx context.Context, hour time.Time, webhooks uint64) error {
+	if err := t.record(ctx, counted{Schema: 1, Hour: hour.UTC(), Webhooks: webhooks}); err != nil {
+		return fmt.Errorf("record the traffic of an hour: %w", err)
 	}
+	return nil
 }
 
 func (t *Traffic) record(ctx context.Context, c counted) error {

@@ -1,6 +1,7 @@
 package reconcile_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -21,7 +22,12 @@ func (r *rig) hours(t *reconcile.Traffic, n int, webhooks func(hourOfDay int) ui
 	for range n {
 		hour := r.clock().Truncate(time.Hour)
 		r.pass(time.Hour)
-		t.Count(r.t.Context(), hour, webhooks(hour.Hour()))
+		if err := t.Count(r.t.Context(), hour, webhooks(hour.Hour())); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+	if err := t.Load(r.t.Context()); err != nil {
+		r.t.Fatal(err)
 	}
 }
 
@@ -61,6 +67,22 @@ func TestSilenceIsMeasuredByTheSameHoursOfEarlierWeeks(t *testing.T) {
 	r.hours(traffic, 1, busy)
 	if said := traffic.Silence(); said != "" {
 		t.Errorf("one came: %s", said)
+	}
+}
+
+func TestTheTrafficOfSeveralServersIsSummed(t *testing.T) {
+	r, traffic := trafficRig(t)
+	r.hours(traffic, 3*7*24, busy)
+	other := reconcile.NewTraffic(r.store, r.clock, logrus.New())
+	r.hours(traffic, 3, none)
+	if traffic.Silence() == "" {
+		t.Error("no silence to begin with")
+	}
+	if err := errors.Join(other.Count(t.Context(), r.clock().Add(-time.Hour), 1), traffic.Load(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	if said := traffic.Silence(); said != "" {
+		t.Errorf("the other server has one: %s", said)
 	}
 }
 
