@@ -7,7 +7,7 @@ func (w *walk) takeInvoice(f held) {
 	inv := w.invoices.take(f)
 	w.flagMoney(f.Invoice.Currency, f.Invoice.AmountDue, f.Invoice.AmountPaid)
 	if last := w.invoices.latest(); inv.withdrawn() && (last == nil || compareInvoices(inv, last) > 0) {
-		w.fellBackAt = f.OccurredAt
+		w.fellBackAt = f.sinceWhen(f.Invoice.VoidedAt)
 	}
 	if f.paysInvoice() {
 		w.paymentPending, w.checkoutFailed = false, false
@@ -25,7 +25,8 @@ func (w *walk) owed(inv *invoice) bool {
 // before is the snapshot that was the present one until then.
 //
 // It opens at the earliest of the latest non-void invoice's first failed
-// attempt or due date, and the first past_due snapshot. It closes when the
+// attempt or due date, and the first past_due snapshot. Of an attempt that only
+// an answer of Stripe's told, the status must say that it failed. It closes when the
 // status leaves past_due, or when that invoice is paid or given up; paying an
 // older one does not close it, and neither retries nor further invoices
 // restart it.
@@ -46,7 +47,7 @@ func (w *walk) settleDelinquency(f held, before *SubscriptionSnapshot) {
 		w.closeIfSettled(f, last)
 		w.learnOfOwed(f, last)
 	case !w.wasGood || !good(w.snapshot.Status) && !isOwing:
-	case w.owed(last) && last.overdue(f.OccurredAt), isOwing && !wasOwing:
+	case w.owed(last) && (last.overdue(f.OccurredAt) || isOwing && last.triedInVain), isOwing && !wasOwing:
 		w.openAt(f, last)
 	}
 }
@@ -126,9 +127,13 @@ func (w *walk) learnOfOwed(f held, last *invoice) {
 
 // overdueSince is the earlier of the first failed attempt and a due date that
 // has come by the time of f, with the Stripe event that told; zero if neither
-// is so.
+// is so. An attempt of which no more is known than that there was one was made
+// when the invoice was finalised.
 func (inv *invoice) overdueSince(f held) (time.Time, string) {
 	due := inv.dueDate
+	if inv.failedAt.IsZero() && inv.triedInVain && due.IsZero() {
+		return inv.finalizedAt, f.Key.StripeEventID
+	}
 	if due.IsZero() || due.After(f.OccurredAt) || !inv.failedAt.IsZero() && !due.Before(inv.failedAt) {
 		return inv.failedAt, inv.failedBy
 	}

@@ -96,6 +96,11 @@ func (w *walk) takeCheckout(f held) {
 		w.paymentPending, w.checkoutFailed = false, false
 	case CheckoutFailed:
 		w.paymentPending, w.checkoutFailed = false, true
+	case CheckoutObserved:
+		// A session stays unpaid for ever if its payment failed, or if the
+		// invoice was paid by other means.
+		w.paymentPending = f.Checkout.PaymentStatus == "unpaid" && !w.checkoutFailed && !w.invoices.anyPaid()
+		w.checkoutFailed = w.checkoutFailed && f.Checkout.PaymentStatus == "unpaid"
 	}
 }
 

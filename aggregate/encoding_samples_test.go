@@ -46,6 +46,11 @@ func factSamples(subscription *aggregate.SubscriptionSnapshot, invoice *aggregat
 		FailureCode: "account_closed", ArrivesAt: at(day), CreatedAt: day0, Flags: []string{"odd"}}}, aggregate.PayoutTold)
 	each(aggregate.Fact{Clock: &aggregate.ClockSnapshot{ID: "clock_1", Status: "ready", FrozenAt: at(30 * day), Deleted: true,
 		Flags: []string{"odd"}}}, aggregate.ClockTold)
+	each(aggregate.Fact{Subscription: subscription}, aggregate.SubscriptionObserved)
+	each(aggregate.Fact{Invoice: invoice}, aggregate.InvoiceObserved)
+	each(aggregate.Fact{Checkout: checkout}, aggregate.CheckoutObserved)
+	each(aggregate.Fact{Customer: &aggregate.CustomerSnapshot{ID: "cus_1", Account: "team-42", Deleted: true, TestClock: "clock_1",
+		CreatedAt: day0, Flags: []string{"odd"}}}, aggregate.CustomerObserved)
 	each(aggregate.Fact{Repudiation: &aggregate.Repudiation{Actor: "ops", Reason: "forged"}}, aggregate.Repudiated)
 	each(aggregate.Fact{Retraction: &aggregate.Retraction{Streams: []string{"payment-pi_1"}}}, aggregate.Retracted)
 	return facts

@@ -58,6 +58,13 @@ const (
 	PayoutTold FactType = "PayoutTold"
 	ClockTold  FactType = "ClockTold"
 
+	// The objects as Stripe answered with them when it was asked, rather than told
+	// of them itself: each stands for all that had happened to the object by then.
+	SubscriptionObserved FactType = "SubscriptionObserved"
+	InvoiceObserved      FactType = "InvoiceObserved"
+	CheckoutObserved     FactType = "CheckoutObserved"
+	CustomerObserved     FactType = "CustomerObserved"
+
 	// Repudiated takes the place of a fact whose Stripe event an operator has
 	// declared forged or mistaken: it has no snapshot, and nothing follows from it.
 	Repudiated FactType = "Repudiated"
@@ -70,6 +77,15 @@ const (
 // Silent reports a type of fact from which nothing follows, as if it had never
 // been told.
 func (t FactType) Silent() bool { return t == Repudiated || t == Retracted }
+
+// Observed reports a fact that Stripe was asked for.
+func (t FactType) Observed() bool {
+	switch t {
+	case SubscriptionObserved, InvoiceObserved, CheckoutObserved, CustomerObserved:
+		return true
+	}
+	return false
+}
 
 // FactKey identifies what one Stripe event said: two facts with the same key
 // are the same statement, and the one with the higher epoch is in force.
@@ -88,7 +104,9 @@ type Fact struct {
 	// Epoch is 0 for the first posting of a Stripe event; a correction of the
 	// same key has a higher one and supersedes it.
 	Epoch int
-	// OccurredAt is Stripe's time of the event, in whole seconds.
+	// OccurredAt is Stripe's time of the event, in whole seconds. Of a fact that
+	// Stripe was asked for it is the second of the question: the fact covers what
+	// happened before that second, and nothing that happened in it need be in it.
 	OccurredAt time.Time
 
 	Subscription   *SubscriptionSnapshot
@@ -128,12 +146,12 @@ type Retraction struct {
 func (f *Fact) snapshotOf() (present, known bool) {
 	switch f.Type {
 	case SubscriptionStarted, SubscriptionChanged, SubscriptionPaused, SubscriptionResumed,
-		SubscriptionCanceled, TrialEnding, PendingUpdateApplied, PendingUpdateExpired:
+		SubscriptionCanceled, TrialEnding, PendingUpdateApplied, PendingUpdateExpired, SubscriptionObserved:
 		return f.Subscription != nil, true
-	case CheckoutCompleted, CheckoutPaid, CheckoutFailed, CheckoutExpired:
+	case CheckoutCompleted, CheckoutPaid, CheckoutFailed, CheckoutExpired, CheckoutObserved:
 		return f.Checkout != nil, true
 	case InvoiceFinalized, PaymentSucceeded, PaymentFailed, PaymentActionRequired,
-		InvoiceVoided, InvoiceUncollectible, InvoiceDeleted, InvoiceOverpaid:
+		InvoiceVoided, InvoiceUncollectible, InvoiceDeleted, InvoiceOverpaid, InvoiceObserved:
 		return f.Invoice != nil, true
 	case ChargeSucceeded, ChargeFailed, ChargeRefunded, IntentSucceeded, IntentFailed:
 		return f.Payment != nil, true
@@ -145,7 +163,7 @@ func (f *Fact) snapshotOf() (present, known bool) {
 		return f.Dispute != nil, true
 	case CreditNoteIssued, CreditNoteUpdated, CreditNoteVoided:
 		return f.CreditNote != nil, true
-	case CustomerCreated, CustomerUpdated, CustomerDeleted:
+	case CustomerCreated, CustomerUpdated, CustomerDeleted, CustomerObserved:
 		return f.Customer != nil, true
 	case EntitlementsSummarized:
 		return f.Entitlements != nil, true

@@ -19,6 +19,9 @@ type invoice struct {
 	// Stripe event that told.
 	failedAt time.Time
 	failedBy string
+	// triedInVain says that Stripe, when asked, told of payment attempts and of no
+	// payment.
+	triedInVain bool
 	// settledAt is when it was paid or given up.
 	settledAt time.Time
 	isPaid    bool
@@ -83,10 +86,13 @@ func (inv *invoice) takeOutcome(f held) {
 			inv.paid = max(inv.paid, in.AmountDue)
 		}
 	}
+	if f.Type == InvoiceObserved {
+		inv.triedInVain = in.Status == "open" && in.AttemptCount > 0
+	}
 	switch {
 	case f.paysInvoice():
 		inv.isPaid, inv.status = true, "paid"
-		inv.settle(f.OccurredAt)
+		inv.settle(f.sinceWhen(in.PaidAt))
 	case f.Type == InvoiceDeleted:
 		inv.deleted, inv.status = true, "deleted"
 	case f.Type == InvoiceVoided, in.Status == "void":
@@ -95,13 +101,22 @@ func (inv *invoice) takeOutcome(f held) {
 		// What has ended stays so, whatever a straggler says.
 	case f.Type == InvoiceUncollectible, in.Status == "uncollectible":
 		inv.status = "uncollectible"
-		inv.settle(f.OccurredAt)
+		inv.settle(f.sinceWhen(in.UncollectibleAt))
 	case inv.status != "uncollectible" && in.Status != "":
 		inv.status = in.Status
 	}
 	if f.Type == PaymentFailed && inv.failedAt.IsZero() && !inv.settled() && !inv.withdrawn() {
 		inv.failedAt, inv.failedBy = inv.firstAttempt(in, f.OccurredAt), f.Key.StripeEventID
 	}
+}
+
+// sinceWhen is when that came about which a fact tells: when Stripe told, or, if
+// it only answered a question, the time that the object itself gives.
+func (f *Fact) sinceWhen(given time.Time) time.Time {
+	if f.Type.Observed() && !given.IsZero() && given.Before(f.OccurredAt) {
+		return given
+	}
+	return f.OccurredAt
 }
 
 // paysInvoice reports whether the fact tells that its invoice is paid, in full
@@ -197,6 +212,10 @@ func (v *invoices) add(inv *invoice) {
 			v.byID[inv.id] = inv
 		}
 	}
+}
+
+func (v *invoices) anyPaid() bool {
+	return slices.ContainsFunc(v.byAge, func(inv *invoice) bool { return inv.isPaid })
 }
 
 // seeAnew makes the invoice the last that turned up.

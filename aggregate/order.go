@@ -11,8 +11,9 @@ import (
 // of the set of facts alone:
 //
 //   - by Stripe's time;
-//   - within one second, by what must come first: an object's creation before
-//     what happens to it, and that before its end; what happens to an invoice
+//   - within one second, by what must come first: what Stripe was asked for, which
+//     need not cover any of that second; an object's creation before what happens
+//     to it, and that before its end; what happens to an invoice
 //     before the subscription's change that follows from it (placeInSecond);
 //   - among a subscription's changes in one second, the chain that
 //     previous_attributes tells: a change's old values are its predecessor's
@@ -48,12 +49,18 @@ func inStripesOrder(facts []held) []held {
 		if end-start > 1 {
 			orderChanges(sorted[start:end], before)
 		}
-		if s := sorted[end-1].Subscription; s != nil {
+		if s := sorted[end-1].Subscription; s != nil && !withinSecond(sorted, end-1) {
 			before = s
 		}
 		start = end
 	}
 	return sorted
+}
+
+// withinSecond reports an answer of Stripe's with more to follow in its second:
+// it may show any moment of that second, and so need not be what came before.
+func withinSecond(sorted []held, i int) bool {
+	return sorted[i].Type.Observed() && i+1 < len(sorted) && sorted[i+1].OccurredAt.Equal(sorted[i].OccurredAt)
 }
 
 func sameSecondChange(a, b held) bool {
@@ -92,6 +99,10 @@ const placeOfChange = 40
 // and contested; of a refund, its failure is the last word.
 func placeInSecond(t FactType) int {
 	switch t {
+	case CheckoutObserved, InvoiceObserved:
+		return -2
+	case SubscriptionObserved, CustomerObserved:
+		return -1
 	case SubscriptionStarted, CustomerCreated, CreditNoteIssued:
 		return 0
 	case CheckoutCompleted:

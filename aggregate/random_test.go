@@ -46,7 +46,8 @@ func randomStory(t *rapid.T, length int) []aggregate.Fact {
 
 func drawChange(t *rapid.T, s *story, when time.Time) {
 	snap := s.snapshot(drawOne(t, "type", aggregate.SubscriptionChanged, aggregate.SubscriptionChanged, aggregate.SubscriptionChanged,
-		aggregate.SubscriptionPaused, aggregate.SubscriptionResumed, aggregate.TrialEnding, aggregate.PendingUpdateApplied, aggregate.PendingUpdateExpired),
+		aggregate.SubscriptionPaused, aggregate.SubscriptionResumed, aggregate.TrialEnding, aggregate.PendingUpdateApplied, aggregate.PendingUpdateExpired,
+		aggregate.SubscriptionObserved),
 		when, drawOne(t, "status", aggregate.Incomplete, aggregate.Trialing, aggregate.Active, aggregate.Active, aggregate.PastDue, aggregate.PastDue,
 			aggregate.Unpaid, aggregate.Paused, aggregate.Canceled, aggregate.IncompleteExpired),
 		drawOne(t, "price", "price_basic", "price_premium", "price_elite", "price_unknown"))
@@ -66,7 +67,7 @@ func drawInvoice(t *rapid.T, s *story, when time.Time) {
 	i := rapid.IntRange(1, 3).Draw(t, "invoice")
 	in := s.invoice(drawOne(t, "type", aggregate.InvoiceFinalized, aggregate.PaymentSucceeded, aggregate.PaymentSucceeded, aggregate.PaymentFailed,
 		aggregate.PaymentFailed, aggregate.PaymentActionRequired, aggregate.InvoiceVoided, aggregate.InvoiceUncollectible,
-		aggregate.InvoiceDeleted, aggregate.InvoiceOverpaid), when, fmt.Sprintf("in_%d", i), at(time.Duration(i-1)*day))
+		aggregate.InvoiceDeleted, aggregate.InvoiceOverpaid, aggregate.InvoiceObserved), when, fmt.Sprintf("in_%d", i), at(time.Duration(i-1)*day))
 	in.AttemptCount = int64(rapid.IntRange(0, 3).Draw(t, "attempts"))
 	in.AmountPaid, in.AmountRemaining = drawAmount(t), drawOne[int64](t, "remaining", 0, 100)
 	in.BillingReason = drawOne(t, "reason", "subscription_cycle", "subscription_update", "subscription_create")
@@ -77,7 +78,8 @@ func drawInvoice(t *rapid.T, s *story, when time.Time) {
 }
 
 func drawCheckout(t *rapid.T, s *story, when time.Time) {
-	session := s.checkout(drawOne(t, "type", aggregate.CheckoutCompleted, aggregate.CheckoutPaid, aggregate.CheckoutFailed, aggregate.CheckoutExpired),
+	session := s.checkout(drawOne(t, "type", aggregate.CheckoutCompleted, aggregate.CheckoutPaid, aggregate.CheckoutFailed, aggregate.CheckoutExpired,
+		aggregate.CheckoutObserved),
 		when, drawOne(t, "payment status", "paid", "unpaid", "no_payment_required"))
 	session.Account = drawOne(t, "account", "", "a", "b")
 	session.ClientReference = drawOne(t, "reference", "", "r")
@@ -135,7 +137,7 @@ func drawCustomer(t *rapid.T, s *story, when time.Time) {
 		s.add(aggregate.Fact{Type: aggregate.EntitlementsSummarized, Entitlements: &aggregate.EntitlementsSnapshot{Customer: "cus_1",
 			Features: []string{drawOne(t, "feature", "api", "sso")}}}, when)
 	default:
-		s.customer(drawOne(t, "type", aggregate.CustomerCreated, aggregate.CustomerUpdated, aggregate.CustomerDeleted), when,
+		s.customer(drawOne(t, "type", aggregate.CustomerCreated, aggregate.CustomerUpdated, aggregate.CustomerDeleted, aggregate.CustomerObserved), when,
 			drawOne(t, "account", "", "a", "b")).TestClock = drawOne(t, "clock", "", "clock_1")
 	}
 }

@@ -28,6 +28,7 @@ import (
 	"github.com/daybookhq/daybook/aggregate"
 	"github.com/daybookhq/daybook/eventstore"
 	"github.com/daybookhq/daybook/history"
+	"github.com/daybookhq/daybook/intake/reconcile"
 	"github.com/daybookhq/daybook/projections"
 )
 
@@ -78,6 +79,9 @@ type Config struct {
 	Drift func() *projections.DriftCheck
 	// Progress lists those who follow the log, for the status.
 	Progress []Follower
+	// Reconciliation tells, for the status, how the record was compared with
+	// Stripe; nil where it is not.
+	Reconciliation func() reconcile.Status
 	// Keys are the API keys; without any, all but the open routes answer 401.
 	Keys []Key
 

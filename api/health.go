@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/daybookhq/daybook/eventstore"
+	"github.com/daybookhq/daybook/intake/reconcile"
 	"github.com/daybookhq/daybook/projections"
 )
 
@@ -67,6 +68,8 @@ type Status struct {
 	Failures  []projections.Failure        `json:"failures"`
 	Parked    []projections.Parked         `json:"parked"`
 	Unmapped  []projections.UnmappedPrice  `json:"unmapped"`
+	// Reconciliation tells how the record was compared with Stripe.
+	Reconciliation *reconcile.Status `json:"reconciliation,omitempty"`
 }
 
 // StoreStatus tells how the event store is.
@@ -110,6 +113,10 @@ func (s *Server) statusNow(ctx context.Context) (Status, error) {
 	}
 	if s.Drift != nil {
 		st.Drift = s.Drift()
+	}
+	if s.Reconciliation != nil {
+		reconciled := s.Reconciliation()
+		st.Reconciliation = &reconciled
 	}
 	return st, s.modelStatus(ctx, &st)
 }

@@ -52,7 +52,7 @@ func streamsBehind(id string, entries []eventstore.RecordedEvent) []eventstore.S
 	streams := []eventstore.Stream{eventstore.NewStream(failures, id)}
 	seen := map[eventstore.Stream]bool{streams[0]: true}
 	for _, entry := range entries {
-		facts, _ := translator.Translate(entry.Type, entry.Data) // its failure stands in the record
+		facts, _ := translator.TranslateEntry(entry) // its failure stands in the record
 		for _, f := range facts {
 			if !seen[f.Stream] {
 				seen[f.Stream] = true

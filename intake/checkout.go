@@ -25,6 +25,7 @@ func (c *wireCheckout) check(eventType string) error {
 		return err
 	}
 	switch {
+	case eventType == observedSession && !c.complete():
 	case c.Subscription == "" && valueOf(c.Mode) == "subscription" && eventType != checkoutExpired:
 		return unreadable("subscription", "missing")
 	case c.Subscription != "" && !c.Subscription.named():
@@ -33,10 +34,12 @@ func (c *wireCheckout) check(eventType string) error {
 	return nil
 }
 
+func (c *wireCheckout) complete() bool { return valueOf(c.Status) == "complete" }
+
 // checkout translates the events of checkout sessions. One that sold no
 // subscription gives no facts.
-func (t *Translator) checkout(_ string, data *wireData[wireCheckout]) ([]StreamFact, error) {
-	if data.Object.Subscription == "" {
+func (t *Translator) checkout(eventType string, data *wireData[wireCheckout]) ([]StreamFact, error) {
+	if data.Object.Subscription == "" || eventType == observedSession && !data.Object.complete() {
 		return nil, nil
 	}
 	snapshot := t.checkoutSnapshot(data.Object)

@@ -93,6 +93,9 @@ var statusOf = map[string]string{
 // invoice translates the invoice events.
 func (t *Translator) invoice(eventType string, data *wireData[wireInvoice]) ([]StreamFact, error) {
 	snapshot := t.invoiceSnapshot(eventType, data.Object)
+	if eventType == observedInvoice && snapshot.Status == "draft" {
+		return nil, nil // nobody owes it yet, and Stripe's events that we post do not tell of it either
+	}
 	stream := eventstore.NewStream(InvoiceCategory, snapshot.ID)
 	if snapshot.Subscription != "" {
 		stream = eventstore.NewStream(SubscriptionCategory, snapshot.Subscription)

@@ -117,6 +117,38 @@ func (j *Journal) Record(ctx context.Context, e Entry) (Outcome, error) {
 	return outcome, nil
 }
 
+// Supply records an entry where nothing of its event is recorded yet, and returns
+// once it is durable. It reports whether it did: whatever is there already was
+// rendered for another endpoint or an earlier question, and stays as it is.
+// Errors are those of Record.
+func (j *Journal) Supply(ctx context.Context, e Entry) (supplied bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, recordTimeout)
+	defer cancel()
+	stream := JournalStream(e.Envelope.ID)
+	// Most is there, and reading costs nobody's commit.
+	if _, err := j.readBack(ctx, stream); err == nil {
+		return false, nil
+	} else if !errors.Is(err, eventstore.ErrStreamNotFound) {
+		return false, notDurable(e, err)
+	}
+	event, err := j.propose(e)
+	if err != nil {
+		return false, notDurable(e, err)
+	}
+	_, err = j.append(ctx, stream, eventstore.NoStream, event)
+	if err == nil {
+		return true, nil
+	}
+	if !eventstore.IsConflict(err) {
+		return false, notDurable(e, err)
+	}
+	entries, err := j.readBack(ctx, stream)
+	if err != nil {
+		return false, notDurable(e, err)
+	}
+	return entries[0].ID == event.ID, nil
+}
+
 func notDurable(e Entry, err error) error {
 	return fmt.Errorf("record %s: %w: %w", e.Envelope.ID, ErrNotDurable, err)
 }

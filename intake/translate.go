@@ -3,6 +3,8 @@ package intake
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,10 +15,24 @@ import (
 	"github.com/daybookhq/daybook/eventstore"
 )
 
-// Posted reports whether events of a Stripe type are posted.
-func Posted(eventType string) bool {
-	_, posted := translations[eventType]
-	return posted
+// Posted reports whether the journal's entries of a type are posted: events of a
+// Stripe type, or observations of a kind of object.
+func Posted(entryType string) bool {
+	_, observed := observations[entryType]
+	return observed || Told(entryType)
+}
+
+// Told reports whether events of a Stripe type state facts.
+func Told(eventType string) bool {
+	_, told := translations[eventType]
+	return told
+}
+
+// ToldTypes lists the types of Stripe event that state facts: those, and no
+// others, an endpoint should be sent. Test clocks exist in test mode alone.
+func ToldTypes(livemode bool) []string {
+	types := slices.Sorted(maps.Keys(translations))
+	return slices.DeleteFunc(types, func(t string) bool { return livemode && strings.HasPrefix(t, "test_helpers.") })
 }
 
 // Translator turns Stripe events into facts. It has no state: one event gives

@@ -46,8 +46,8 @@ type checkedPrice struct {
 }
 
 func catalogCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "catalog", Short: "Look at the plan catalog", Args: noArgs, RunE: showHelp}
-	cmd.AddCommand(catalogCheckCommand())
+	cmd := &cobra.Command{Use: "catalog", Short: "Check the plan catalog, or write one from Stripe", Args: noArgs, RunE: showHelp}
+	cmd.AddCommand(catalogCheckCommand(), catalogImportCommand())
 	return cmd
 }
 

@@ -46,6 +46,8 @@ func (n *node) controlRoutes() http.Handler {
 	mux.Handle("POST /repost", controlHandler(n.repost))
 	mux.Handle("POST /repudiate", controlHandler(n.repudiate))
 	mux.Handle("POST /decide", controlHandler(n.decide))
+	mux.Handle("POST /backfill", controlHandler(n.backfill))
+	mux.Handle("POST /reconcile", controlHandler(n.reconcile))
 	return mux
 }
 

@@ -84,8 +84,9 @@ func ingestCommand() *cobra.Command {
 
 // checkSource refuses to pass events off as what Stripe delivered and signed.
 func checkSource(source string) error {
-	if source == "" || source == intake.SourceWebhook {
-		return usagef("--source %q: name where the events come from; %q is what Stripe delivers itself", source, intake.SourceWebhook)
+	if source == "" || source == intake.SourceWebhook || source == intake.SourceAPI {
+		return usagef("--source %q: name where the events come from; %q and %q are what Stripe delivers and answers itself",
+			source, intake.SourceWebhook, intake.SourceAPI)
 	}
 	return nil
 }

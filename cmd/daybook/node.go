@@ -18,6 +18,7 @@ import (
 	"github.com/daybookhq/daybook/eventstore"
 	"github.com/daybookhq/daybook/intake"
 	"github.com/daybookhq/daybook/intake/posting"
+	"github.com/daybookhq/daybook/intake/reconcile"
 	"github.com/daybookhq/daybook/projections"
 	modelsqlite "github.com/daybookhq/daybook/projections/sqlite"
 )
@@ -52,6 +53,11 @@ type node struct {
 	probe     *api.Probe
 	// redis is what publishes entitlements, nil if nothing does.
 	redis *redisNode
+	// reconciler asks Stripe's API; without a key it refuses to.
+	reconciler *reconcile.Reconciler
+	traffic    *reconcile.Traffic
+	// recordsOnly says that this process was told to post nothing.
+	recordsOnly bool
 }
 
 // openNode opens the data dir, founding the store if it is new. The configured
@@ -88,7 +94,10 @@ func openNode(ctx context.Context, cfg *config.Config, log logrus.FieldLogger) (
 	if n.model, err = modelsqlite.Open(ctx, modelPath(cfg.DataDir)); err != nil {
 		return nil, err
 	}
-	return n, n.assemble()
+	if err := n.assemble(); err != nil {
+		return nil, err
+	}
+	return n, n.reconciler.Load(ctx)
 }
 
 // adopt puts a configuration's catalog in force.
@@ -119,6 +128,7 @@ func (n *node) assemble() (err error) {
 	n.decisions = decisions.NewBook(decisions.Config{Store: n.store, Catalogs: n.catalogs.History, Now: systemClock, AwaitModel: n.runner.WaitFor})
 	n.answers = projections.NewAnswers(n.model, n.about.Epoch, n.cfg.Livemode)
 	n.probe = api.NewProbe(n.store, systemClock)
+	n.reconciler = n.newReconciler()
 	n.redis, err = n.newRedis(feed)
 	return err
 }

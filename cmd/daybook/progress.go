@@ -48,7 +48,11 @@ func (p *progress) tell(done, total int64) {
 	}
 	if now := systemClock(); now.Sub(p.last) >= linesEvery {
 		p.last = now
-		p.cmd.PrintErrf("%s: %d of %d\n", p.what, done, total)
+		if total > 0 {
+			p.cmd.PrintErrf("%s: %d of %d\n", p.what, done, total)
+		} else {
+			p.cmd.PrintErrf("%s: %d\n", p.what, done)
+		}
 	}
 }
 

@@ -78,12 +78,12 @@ func processName() string {
 // sharedWork is what a server does besides answering and projecting. Where there
 // is a Redis, one server of several is elected to do it; they may all do it, and
 // waste no more than effort.
-func (n *node) sharedWork(post bool) (work []func(context.Context) error) {
+func (n *node) sharedWork() (work []func(context.Context) error) {
 	work = append(work, func(ctx context.Context) error { return ignoreEnd(ctx, n.runner.WatchDrift(ctx, driftEvery)) })
 	if n.redis != nil {
 		work = append(work, n.publish)
 	}
-	if post {
+	if !n.recordsOnly {
 		work = append(work, n.postInTurn)
 	}
 	return work

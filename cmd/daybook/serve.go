@@ -140,7 +140,8 @@ func (n *node) serveOn(ctx context.Context, public endpoint, server *api.Server,
 	working, stopWorking := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWorking()
 	group, groupCtx := errgroup.WithContext(ctx)
-	group.Go(func() error { return n.run(working, n.sharedWork(o.posting)...) })
+	n.recordsOnly = !o.posting
+	group.Go(func() error { return n.run(working, n.sharedWork()...) })
 	group.Go(func() error {
 		defer stopWorking()
 		n.awaitModel(groupCtx)
@@ -151,6 +152,9 @@ func (n *node) serveOn(ctx context.Context, public endpoint, server *api.Server,
 			endpoint{server: n.controlServer(groupCtx), listener: control})
 	})
 	group.Go(func() error { n.reloadOnHangup(groupCtx, server); return nil })
+	if o.posting {
+		group.Go(func() error { return n.watchStripe(groupCtx, server) })
+	}
 	if o.demo {
 		group.Go(func() error { return n.demonstrate(groupCtx, "http://"+public.listener.Addr().String(), o.out) })
 	}
@@ -177,7 +181,8 @@ func (n *node) newAPI() (*api.Server, error) {
 		Entitlements: n.answers, Decider: n.decisions, Catalog: func() *aggregate.Catalog { return n.catalogs.Current() },
 		Progress:  []api.Follower{postingProgress{n}, projectionProgress{n}},
 		Publisher: n.publisherStatus(), Drift: n.runner.Drift, EntitlementLease: n.cfg.EntitlementTTL,
-		Keys: n.cfg.APIKeys, MaxWebhookBytes: n.cfg.WebhookMaxBytes, Version: version, StoreKind: storeKind(n.cfg),
+		Reconciliation: n.reconciler.Status,
+		Keys:           n.cfg.APIKeys, MaxWebhookBytes: n.cfg.WebhookMaxBytes, Version: version, StoreKind: storeKind(n.cfg),
 		Clock: systemClock, Log: n.log,
 	})
 }

@@ -203,7 +203,7 @@ func (p *Poster) translate(entry eventstore.RecordedEvent) (facts []intake.Strea
 			facts, err = nil, fmt.Errorf("internal error in translation: %T", caught)
 		}
 	}()
-	return p.Translator.Translate(entry.Type, entry.Data)
+	return p.Translator.TranslateEntry(entry)
 }
 
 // isPosted reports whether a later entry of a journal stream is the one that

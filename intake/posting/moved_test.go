@@ -25,8 +25,8 @@ type rerouted struct {
 	route func(f intake.StreamFact) eventstore.Stream
 }
 
-func (r rerouted) Translate(eventType string, body []byte) ([]intake.StreamFact, error) {
-	facts, err := r.Translator.Translate(eventType, body)
+func (r rerouted) TranslateEntry(entry eventstore.RecordedEvent) ([]intake.StreamFact, error) {
+	facts, err := r.Translator.TranslateEntry(entry)
 	var routed []intake.StreamFact
 	for _, f := range facts {
 		if f.Stream = r.route(f); f.Stream != "" {

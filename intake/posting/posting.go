@@ -25,9 +25,9 @@ import (
 	"github.com/daybookhq/daybook/intake"
 )
 
-// Translator turns Stripe events into facts: an intake.Translator does.
+// Translator turns entries of the journal into facts: an intake.Translator does.
 type Translator interface {
-	Translate(eventType string, body []byte) ([]intake.StreamFact, error)
+	TranslateEntry(entry eventstore.RecordedEvent) ([]intake.StreamFact, error)
 }
 
 // Config is what posting needs.

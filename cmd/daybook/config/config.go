@@ -50,6 +50,10 @@ type Config struct {
 	LogFormat string
 	// WebhookSecrets all verify signatures; with Dev they include DevSecret.
 	WebhookSecrets []string
+	// StripeKey is a key of Stripe's API in the store's mode, empty for none;
+	// StripeBase is the API's address, empty for Stripe's own.
+	StripeKey  string
+	StripeBase string
 	// EventStoreURL is the connection string of a cluster, empty for the
 	// embedded store. StreamPrefix is put before the names of streams there.
 	EventStoreURL string

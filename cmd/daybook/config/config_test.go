@@ -317,3 +317,38 @@ func TestTheConnectionStringIsNeverShownWhole(t *testing.T) {
 		}
 	}
 }
+
+func TestStripesKeyMustBeOfTheStoresMode(t *testing.T) {
+	base := []string{"STRIPE_WEBHOOK_SECRETS=" + secret}
+	c := mustLoad(t, input(t, append(base, "STRIPE_API_KEY=sk_live_abcdef123456", "STRIPE_API_BASE=https://stripe.example/")))
+	if c.StripeKey != "sk_live_abcdef123456" || c.StripeBase != "https://stripe.example" {
+		t.Errorf("key %q, base %q", c.StripeKey, c.StripeBase)
+	}
+	if shown := settings(c)["STRIPE_API_KEY"].Value; !strings.HasPrefix(shown, "sk_live_***") || strings.Contains(shown, "abcdef") {
+		t.Errorf("the key is shown as %q", shown)
+	}
+	for name, test := range map[string]struct {
+		environ []string
+		of      string
+		says    string
+	}{
+		"test key, live store":  {[]string{"STRIPE_API_KEY=sk_test_abcdef"}, "STRIPE_API_KEY", "a key of test mode, and this is live mode"},
+		"live key, test store":  {[]string{"DAYBOOK_LIVEMODE=test", "STRIPE_API_KEY=rk_live_abcdef"}, "STRIPE_API_KEY", "a key of live mode, and this is test mode"},
+		"publishable key":       {[]string{"STRIPE_API_KEY=pk_live_abcdef"}, "STRIPE_API_KEY", "publishable"},
+		"no key":                {[]string{"STRIPE_API_KEY=abcdef"}, "STRIPE_API_KEY", "form"},
+		"base without a key":    {[]string{"STRIPE_API_BASE=https://stripe.example"}, "STRIPE_API_BASE", "only with"},
+		"base with a path":      {[]string{"STRIPE_API_KEY=sk_live_a", "STRIPE_API_BASE=https://stripe.example/v1"}, "STRIPE_API_BASE", "nothing behind it"},
+		"live key in the clear": {[]string{"STRIPE_API_KEY=sk_live_a", "STRIPE_API_BASE=http://stripe.example"}, "STRIPE_API_BASE", "plain http"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			names, text := faultsOf(t, input(t, append(base, test.environ...)))
+			if !slices.Contains(names, test.of) || !strings.Contains(text, test.says) || strings.Contains(text, "abcdef") {
+				t.Errorf("%v: %s", names, text)
+			}
+		})
+	}
+	file := writeFile(t, "key", "rk_test_fromafile\n")
+	if c := mustLoad(t, input(t, append(base, "DAYBOOK_LIVEMODE=test", "STRIPE_API_KEY_FILE="+file))); c.StripeKey != "rk_test_fromafile" {
+		t.Errorf("key %q", c.StripeKey)
+	}
+}

@@ -19,6 +19,8 @@ const (
 	nameLogLevel        = "DAYBOOK_LOG_LEVEL"
 	nameLogFormat       = "DAYBOOK_LOG_FORMAT"
 	nameWebhookSecrets  = "STRIPE_WEBHOOK_SECRETS"
+	nameStripeKey       = "STRIPE_API_KEY"
+	nameStripeBase      = "STRIPE_API_BASE"
 	nameEventStoreURL   = "EVENTSTORE_URL"
 	nameStreamPrefix    = "EVENTSTORE_STREAM_PREFIX"
 	nameRedisURL        = "REDIS_URL"
@@ -73,6 +75,10 @@ var variables = []variable{
 		usage: "json or text"},
 	{name: nameWebhookSecrets, secret: true, example: "whsec_5f3c9a0b7d2e4816",
 		usage: "Stripe's signing secrets, comma-separated, all valid"},
+	{name: nameStripeKey, secret: true, example: "rk_live_51Hxy0PqRsTuVwXyZ",
+		usage: "Stripe's API key, secret or restricted, for backfill, reconcile and checks; without one, Stripe is never asked"},
+	{name: nameStripeBase, example: "https://api.stripe.com",
+		usage: "address of Stripe's API; without one, Stripe's own"},
 	{name: nameEventStoreURL, secret: true, example: "esdb+discover://user:password@cluster.example:2113",
 		usage: "connection string of an EventStoreDB or KurrentDB cluster; without one, the embedded store"},
 	{name: nameStreamPrefix, example: "daybook.",
@@ -101,7 +107,7 @@ var unsupported = []string{"DAYBOOK_PAYLOAD_KEYS"}
 // withoutEffect are variables of capabilities that this build does not have
 // either. Setting one does no harm, so it is only named.
 var withoutEffect = []string{
-	"STRIPE_API_KEY", "STRIPE_API_BASE", "DAYBOOK_TRUSTED_PROXIES", "DAYBOOK_REDIRECT_HOSTS", "DAYBOOK_METRICS_ADDR",
+	"DAYBOOK_TRUSTED_PROXIES", "DAYBOOK_REDIRECT_HOSTS", "DAYBOOK_METRICS_ADDR",
 }
 
 // AddFlags defines a flag for every setting. Their values are read by Load.

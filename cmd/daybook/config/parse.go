@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net"
 	"net/netip"
+	"net/url"
 	"os"
 	"regexp"
 	"slices"
@@ -20,6 +21,7 @@ import (
 	"github.com/daybookhq/daybook/eventstore"
 	"github.com/daybookhq/daybook/eventstore/esdb"
 	"github.com/daybookhq/daybook/intake"
+	"github.com/daybookhq/daybook/intake/stripeapi"
 )
 
 // minWebhookBytes is below any real event.
@@ -58,6 +60,7 @@ func (p *parser) parse(c *Config) {
 	p.webhookMaxBytes(c)
 	p.logging(c)
 	p.webhookSecrets(c)
+	p.stripeAPI(c)
 	p.eventStore(c)
 	p.redis(c)
 }
@@ -221,6 +224,30 @@ func (p *parser) webhookSecrets(c *Config) {
 		p.fault(nameWebhookSecrets, "not set: without a signing secret no webhook can be believed (for a try, use --%s)", devFlag)
 	case given && !p.unread[nameWebhookSecrets] && len(list(p.get(nameWebhookSecrets))) == 0:
 		p.fault(nameWebhookSecrets, "holds no secret")
+	}
+}
+
+// stripeAPI checks the key's form and mode: one of the other mode would answer
+// with what must not come into this store. It follows mode.
+func (p *parser) stripeAPI(c *Config) {
+	c.StripeKey = p.get(nameStripeKey)
+	given := p.explicit[nameStripeKey] && !p.unread[nameStripeKey]
+	if given {
+		if err := stripeapi.CheckKey(c.StripeKey, c.Livemode); err != nil {
+			p.fault(nameStripeKey, "%v", err)
+		}
+	}
+	if c.StripeBase = strings.TrimSuffix(p.get(nameStripeBase), "/"); c.StripeBase == "" {
+		return
+	}
+	u, err := url.Parse(c.StripeBase)
+	switch {
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.Path+u.RawQuery+u.Fragment != "":
+		p.fault(nameStripeBase, "want http:// or https:// and a host, and nothing behind it")
+	case u.Scheme == "http" && c.Livemode && !loopback(u.Hostname()):
+		p.fault(nameStripeBase, "a key of live mode must not go over plain http to another machine")
+	case !p.explicit[nameStripeKey]:
+		p.fault(nameStripeBase, "has a meaning only with %s", nameStripeKey)
 	}
 }
 

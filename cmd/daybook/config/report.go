@@ -11,6 +11,7 @@ import (
 
 	"github.com/daybookhq/daybook/eventstore/esdb"
 	"github.com/daybookhq/daybook/intake"
+	"github.com/daybookhq/daybook/intake/stripeapi"
 	"github.com/daybookhq/daybook/projections/redis"
 )
 
@@ -48,6 +49,8 @@ func (p *parser) report(c *Config) []Setting {
 			s.Value = maskRedisURL(s.Value)
 		case v.name == nameEntitlementKey:
 			s.Value = maskSecrets(list(s.Value))
+		case v.name == nameStripeKey && s.Value != "":
+			s.Value = maskStripeKey(s.Value)
 		case v.name == nameLivemode && c.Dev && !p.explicit[v.name]:
 			s.Value, s.Source = "test", "--"+devFlag
 		case v.name == nameCatalog && s.Value == "":
@@ -118,6 +121,14 @@ func maskRedisURL(url string) string {
 		return fingerprint(url)
 	}
 	return redis.Hosts(url)
+}
+
+// maskStripeKey keeps what tells the kind and the mode of a well-formed key.
+func maskStripeKey(key string) string {
+	if len(key) < 8 || stripeapi.CheckKey(key, true) != nil && stripeapi.CheckKey(key, false) != nil {
+		return fingerprint(key)
+	}
+	return key[:8] + "*** (" + fingerprint(key) + ")"
 }
 
 // fingerprint identifies a secret without telling it. A signing secret's is the

@@ -161,7 +161,13 @@ type outcome struct {
 // command runs a command of the binary to its end.
 func command(t testing.TB, env []string, args ...string) outcome {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	return commandWithin(t, 2*patience, env, args...)
+}
+
+// commandWithin is command for work that may take its time.
+func commandWithin(t testing.TB, limit time.Duration, env []string, args ...string) outcome {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, binary, args...)
 	cmd.Env = environment(append(storeEnvironment(dirOf(args)), env...)...)

@@ -1,0 +1,128 @@
+package reconcile
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/daybookhq/daybook/intake"
+	"github.com/daybookhq/daybook/intake/stripeapi"
+)
+
+// The events of a window are gathered before they are recorded, because Stripe
+// lists the newest first: a window holds about so many at most.
+const (
+	windowEvents = 2000
+	firstWindow  = 24 * time.Hour
+)
+
+// sweepEvents looks through the events that Stripe made from one second to
+// another, both included, window by window and the oldest first, and records
+// those that are not. Seconds have no order, so they are never cut.
+func (r *run) sweepEvents(ctx context.Context, from, until time.Time, passed func(until time.Time) error) error {
+	size := firstWindow
+	for from = from.Truncate(time.Second); !from.After(until); {
+		end := from.Add(size - time.Second)
+		if end.After(until) {
+			end = until
+		}
+		events, whole, err := r.window(ctx, from, end)
+		switch {
+		case err != nil:
+			return err
+		case !whole:
+			size = max((size / 2).Truncate(time.Second), time.Second)
+			continue
+		case len(events) < windowEvents/4:
+			size *= 2
+		}
+		if err := r.supplyEvents(ctx, events); err != nil {
+			return err
+		}
+		if err := passed(end); err != nil {
+			return err
+		}
+		from = end.Add(time.Second)
+	}
+	return nil
+}
+
+// window lists the events of a window, the oldest first. It is false if there
+// are too many; those of a single second are taken however many they are.
+func (r *run) window(ctx context.Context, from, end time.Time) (events []stripeapi.Object, whole bool, err error) {
+	listing := stripeapi.Listing{Resource: stripeapi.Events, Created: stripeapi.Range{From: from, Until: end}}
+	for page, err := range r.API.List(ctx, listing) {
+		if err != nil {
+			return nil, false, err
+		}
+		events = append(events, page.Objects...)
+		if len(events) > windowEvents && end.After(from) {
+			return nil, false, nil
+		}
+	}
+	slices.Reverse(events)
+	return events, true, nil
+}
+
+// supplyEvents records those events that state facts and are not recorded yet.
+func (r *run) supplyEvents(ctx context.Context, events []stripeapi.Object) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(parallel)
+	for _, o := range events {
+		group.Go(func() error { return r.supplyEvent(ctx, o) })
+	}
+	err := group.Wait()
+	r.report.note(func(p *Report) { r.tell(p.Objects+p.Events, 0) })
+	return err
+}
+
+func (r *run) supplyEvent(ctx context.Context, o stripeapi.Object) error {
+	envelope, err := intake.ParseEnvelope(o.Raw)
+	if err != nil {
+		r.report.note(func(p *Report) { list(&p.Unreadable, Unreadable{o.ID, err.Error()}) })
+		return nil
+	}
+	if !intake.Told(envelope.Type) {
+		return nil
+	}
+	supplied, err := r.Journal.Supply(ctx, intake.Entry{Body: o.Raw, Envelope: envelope, Source: intake.SourceAPI})
+	if err != nil {
+		return fmt.Errorf("record what was missing: %w", err)
+	}
+	missing := MissingEvent{ID: envelope.ID, Type: envelope.Type, Created: envelope.Created, Pending: stillPending(o.Raw)}
+	r.report.note(func(p *Report) {
+		p.Events++
+		if !supplied {
+			p.Found++
+			return
+		}
+		p.Missing++
+		list(&p.MissingEvents, missing)
+		if r.missed(missing, o.AskedAt) {
+			p.Missed++
+		}
+	})
+	return nil
+}
+
+// missed reports whether a webhook should have brought an event by now. What is
+// from before the first sweep is from before there need have been an endpoint.
+func (r *run) missed(e MissingEvent, now time.Time) bool {
+	since := r.current().SweptUntil
+	if since.IsZero() || e.Created.Before(since.Add(-Overlap)) {
+		return false
+	}
+	return !e.Pending || now.Sub(e.Created) > stillTrying
+}
+
+// stillPending reports whether Stripe has webhooks of an event yet to deliver.
+func stillPending(raw []byte) bool {
+	var event struct {
+		Pending int `json:"pending_webhooks"`
+	}
+	return json.Unmarshal(raw, &event) == nil && event.Pending > 0
+}

@@ -1,0 +1,218 @@
+// Package reconcile makes the record complete by asking Stripe: it backfills
+// what was there before Daybook, finds the events that no webhook brought, and
+// compares what is true here with what Stripe answers.
+//
+// Whatever it brings in goes the way of every webhook: into the journal, raw, and
+// from there to posting. Nothing is written to a domain stream here. Order and
+// repetition make no difference, so all of it may be interrupted, repeated, and
+// run beside webhooks.
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/daybookhq/daybook/aggregate"
+	"github.com/daybookhq/daybook/eventstore"
+	"github.com/daybookhq/daybook/intake"
+	"github.com/daybookhq/daybook/intake/stripeapi"
+)
+
+// The bounds and habits of reconciling.
+const (
+	// Every is how often a server sweeps; Overlap is how much of what was swept
+	// before it sweeps again, for events that Stripe listed late.
+	Every   = time.Hour
+	Overlap = 30 * time.Minute
+	// headLag is how far behind the present a sweep ends: Stripe's list is
+	// complete after about a minute.
+	headLag = time.Minute
+	// Kept is for how long Stripe lists events, and cliff when it is time to fear
+	// for those not looked at.
+	Kept  = 30 * 24 * time.Hour
+	cliff = 20 * 24 * time.Hour
+	// recent is how old the invoices are that are looked at although nobody owes
+	// them.
+	recent = 90 * 24 * time.Hour
+	// stillTrying is how long a webhook may be on its way before it counts as
+	// missed, if Stripe says that it is still being tried.
+	stillTrying = time.Hour
+	// settleTimeout bounds how long posting may take with what was found.
+	settleTimeout = 10 * time.Minute
+	// parallel bounds the objects in hand at once.
+	parallel = 32
+	// retryEvery is how long a server waits after a sweep that failed.
+	retryEvery = 5 * time.Minute
+)
+
+// Ours tells of the subscriptions that the read model knows.
+type Ours interface {
+	// Doubtful lists those to look at first: whose order is ambiguous, that are
+	// past due, or overdue.
+	Doubtful(ctx context.Context) ([]string, error)
+	// Live lists those whose status is not terminal.
+	Live(ctx context.Context) ([]string, error)
+}
+
+// Config is what reconciling needs.
+type Config struct {
+	// API is nil where no key is configured: then every work is refused with
+	// ErrNoKey.
+	API        *stripeapi.Client
+	Store      eventstore.Store
+	Journal    *intake.Journal
+	Translator *intake.Translator
+	// Catalogs returns the history of catalogs in force.
+	Catalogs func() aggregate.Catalogs
+	Ours     Ours
+	Livemode bool
+	// Traffic is the heartbeat of webhooks, for the status; nil for none.
+	Traffic *Traffic
+	// Settle returns once everything recorded is posted and in the read model.
+	Settle func(ctx context.Context) error
+	Now    func() time.Time
+	Log    logrus.FieldLogger
+}
+
+// ErrNoKey says that Stripe cannot be asked.
+var ErrNoKey = errors.New("STRIPE_API_KEY is not set: without a key Stripe cannot be asked; a restricted key that may read customers, subscriptions, invoices, checkout sessions and events is enough")
+
+// Reconciler asks. Its methods may be called from many goroutines; one piece of
+// work is done at a time.
+type Reconciler struct {
+	Config
+	turn chan struct{} // has a token while nobody works
+
+	mu    sync.Mutex
+	state state
+	last  lastRun
+}
+
+// lastRun is how the latest sweep of this process went.
+type lastRun struct {
+	err    error
+	report *Report
+	// disabled are the URLs of Daybook's endpoints, if all of them are disabled.
+	disabled []string
+}
+
+// New returns a Reconciler; Load makes it know what was done before.
+func New(c Config) *Reconciler {
+	r := &Reconciler{Config: c, turn: make(chan struct{}, 1)}
+	r.turn <- struct{}{}
+	return r
+}
+
+// begin waits for its turn and knows the present state.
+func (r *Reconciler) begin(ctx context.Context) (end func(), err error) {
+	if r.API == nil {
+		return nil, ErrNoKey
+	}
+	select {
+	case <-r.turn:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	end = func() { r.turn <- struct{}{} }
+	if err := r.Load(ctx); err != nil {
+		end()
+		return nil, err
+	}
+	return end, nil
+}
+
+// Run sweeps every hour until ctx ends: at once, if the last sweep is longer ago,
+// whoever of several servers on one store made it. Without a key it returns.
+func (r *Reconciler) Run(ctx context.Context) {
+	if r.API == nil {
+		return
+	}
+	for first := true; ; first = false {
+		if err := r.Load(ctx); err != nil {
+			r.Log.WithError(err).Warn("reconciling does not know what was done before")
+		}
+		if first {
+			r.announceGap()
+		}
+		wait := r.current().SweptAt.Add(Every).Sub(r.Now())
+		if wait <= 0 {
+			wait = r.sweepOnce(ctx)
+		}
+		if !pause(ctx, wait) {
+			return
+		}
+	}
+}
+
+// sweepOnce sweeps, tells of it in the log, and returns when to look again.
+func (r *Reconciler) sweepOnce(ctx context.Context) time.Duration {
+	report, err := r.Reconcile(ctx, Plan{})
+	if err != nil {
+		if ctx.Err() == nil {
+			r.Log.WithError(err).Error("the record could not be compared with Stripe")
+		}
+		return retryEvery
+	}
+	report.log(r.Log)
+	r.LookAtEndpoints(ctx)
+	return Every
+}
+
+// announceGap says that more than a sweep was left out: nothing ran meanwhile, or
+// the store is an older one, restored from a backup.
+func (r *Reconciler) announceGap() {
+	s := r.current()
+	if behind := r.Now().Sub(s.SweptAt); !s.SweptAt.IsZero() && behind > 2*Every {
+		r.Log.WithFields(logrus.Fields{"swept_until": s.SweptUntil, "hours": int(behind.Hours())}).
+			Warn("this store was last compared with Stripe hours ago: no server ran since, or it is restored from a backup; sweeping the gap")
+	}
+}
+
+// LookAtEndpoints finds out whether Stripe still sends anything. A key that may
+// not list endpoints does not tell.
+func (r *Reconciler) LookAtEndpoints(ctx context.Context) {
+	endpoints, err := r.API.Endpoints(ctx)
+	if err != nil {
+		if !stripeapi.IsKind(err, stripeapi.Forbidden) {
+			r.Log.WithError(err).Warn("the webhook endpoints could not be looked at")
+		}
+		return
+	}
+	var disabled []string
+	for _, e := range endpoints {
+		switch {
+		case !OfDaybook(e):
+		case e.Status == "disabled":
+			disabled = append(disabled, e.URL)
+		default:
+			r.noteDisabled(nil) // one is enough
+			return
+		}
+	}
+	r.noteDisabled(disabled)
+	if len(disabled) > 0 {
+		r.Log.WithField("urls", disabled).Error("the webhook endpoint is disabled: Stripe sends nothing; enable it in Stripe's dashboard")
+	}
+}
+
+func (r *Reconciler) noteDisabled(urls []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.last.disabled = urls
+}
+
+// pause waits, and reports false if ctx ended first.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(max(d, 0))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}

@@ -1,0 +1,163 @@
+package stripeapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"regexp"
+	"time"
+
+	"github.com/stripe/stripe-go/v76"
+)
+
+// Kind tells errors apart by what a caller does about them.
+type Kind int
+
+// The kinds.
+const (
+	// Unavailable: Stripe cannot be reached, or failed, however often it was asked.
+	Unavailable Kind = iota
+	// RateLimited: Stripe refuses further requests for longer than we wait.
+	RateLimited
+	// BadKey: Stripe does not know the key.
+	BadKey
+	// Forbidden: the key lacks a permission.
+	Forbidden
+	// WrongMode: the answers are of the other mode.
+	WrongMode
+	// NotFound: there is no such object.
+	NotFound
+	// CursorExpired: the object from which a list was to go on is gone.
+	CursorExpired
+	// Refused: Stripe takes the request for a wrong one.
+	Refused
+	// Unreadable: the answer is not what Stripe answers.
+	Unreadable
+)
+
+// Error is why a request was in vain.
+type Error struct {
+	Kind Kind
+	// Doing is what was tried, as in "list invoices".
+	Doing string
+	// Permission is Stripe's name of the one that lacks, empty if it does not tell.
+	Permission string
+	// Status is HTTP's, 0 without an answer. Code is Stripe's word for the fault.
+	Status int
+	Code   string
+	// RequestID names the request to Stripe's support.
+	RequestID string
+
+	live  bool
+	cause error
+	// again says that asking once more may help, after at least pause.
+	again bool
+	pause time.Duration
+}
+
+// Unwrap returns what went wrong below, nil if Stripe answered.
+func (e *Error) Unwrap() error { return e.cause }
+
+// Error is a sentence for an operator.
+func (e *Error) Error() string {
+	text := fmt.Sprintf("cannot %s: %s", e.Doing, e.reason())
+	if e.RequestID != "" {
+		text += " (request " + e.RequestID + ")"
+	}
+	return text
+}
+
+func (e *Error) reason() string {
+	switch e.Kind {
+	case RateLimited:
+		return "Stripe refuses further requests for now (429); try again later"
+	case BadKey:
+		return "Stripe does not accept the API key: it may be revoked, expired or mistyped; see STRIPE_API_KEY"
+	case Forbidden:
+		if e.Permission != "" {
+			return "the API key lacks the permission " + e.Permission + ": add it to the restricted key in Stripe's dashboard, or use another key in STRIPE_API_KEY"
+		}
+		return "the API key lacks the permission: add it to the restricted key in Stripe's dashboard, or use another key in STRIPE_API_KEY"
+	case WrongMode:
+		modes := map[bool]string{true: "live", false: "test"}
+		return "Stripe answers with objects of " + modes[!e.live] + " mode, and this is a store of " + modes[e.live] + " mode: use a key of " + modes[e.live] + " mode in STRIPE_API_KEY"
+	case NotFound:
+		return "Stripe has no such object"
+	case CursorExpired:
+		return "the place from which the list was to go on is gone"
+	case Refused:
+		if e.Code != "" {
+			return fmt.Sprintf("Stripe refuses the request (%d, %s)", e.Status, e.Code)
+		}
+		return fmt.Sprintf("Stripe refuses the request (%d)", e.Status)
+	case Unreadable:
+		return "the answer is none of Stripe's: is STRIPE_API_BASE right?"
+	}
+	switch {
+	case e.Status != 0:
+		return fmt.Sprintf("Stripe is in trouble (%d); try again later", e.Status)
+	case errors.Is(e.cause, context.Canceled):
+		return "it was interrupted"
+	case errors.Is(e.cause, context.DeadlineExceeded):
+		return "Stripe does not answer in time; try again later"
+	}
+	return "Stripe cannot be reached; is the network, or STRIPE_API_BASE, all right?"
+}
+
+// IsKind reports whether an error is one of this package's and of a kind.
+func IsKind(err error, kind Kind) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Kind == kind
+}
+
+// permission is Stripe's name of a permission, as it stands in its refusals.
+var permission = regexp.MustCompile(`\brak_[a-z_]+\b`)
+
+// explain makes an Error of what stripe-go returned for an attempt.
+func explain(doing string, err error, seen *attempt) *Error {
+	e := &Error{Doing: doing, Status: seen.status, pause: seen.retryAfter, cause: err}
+	var answered *stripe.Error
+	if errors.As(err, &answered) {
+		e.cause, e.Code, e.RequestID = nil, string(answered.Code), answered.RequestID
+		e.Permission = permission.FindString(answered.Msg)
+		e.classify(answered.Param)
+	} else if e.Status != 0 {
+		// An answer that is not Stripe's JSON: stripe-go quotes it, we do not.
+		e.cause = nil
+		e.classify("")
+	} else {
+		e.again = true
+	}
+	switch seen.shouldRetry {
+	case "true":
+		e.again = true
+	case "false":
+		e.again = false
+	}
+	return e
+}
+
+// classify finds the kind of an answered request.
+func (e *Error) classify(param string) {
+	switch {
+	case e.Status < http.StatusBadRequest:
+		e.Kind = Unreadable
+	case e.Status == http.StatusUnauthorized:
+		e.Kind = BadKey
+	case e.Status == http.StatusForbidden, e.Permission != "":
+		e.Kind = Forbidden
+	case e.Status == http.StatusTooManyRequests:
+		e.Kind, e.again = RateLimited, true
+	case e.Status == http.StatusConflict:
+		e.Kind, e.again = Refused, true
+	case e.Status >= http.StatusInternalServerError:
+		e.Kind, e.again = Unavailable, true
+	case param == "starting_after" || param == "ending_before":
+		e.Kind = CursorExpired
+	case e.Status == http.StatusNotFound:
+		e.Kind = NotFound
+	default:
+		e.Kind = Refused
+	}
+}
