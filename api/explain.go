@@ -8,8 +8,8 @@ import (
 	"github.com/daybookhq/daybook/projections"
 )
 
-// explanationAnswer is an explanation, and the store in which its positions count.
-type explanationAnswer struct {
+// ExplanationAnswer is an explanation, and the store in which its positions count.
+type ExplanationAnswer struct {
 	*aggregate.Explanation
 	Epoch string `json:"epoch"`
 }
@@ -34,5 +34,5 @@ func (s *Server) explain(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, explanationAnswer{Explanation: x, Epoch: s.Epoch})
+	return writeJSON(w, ExplanationAnswer{Explanation: x, Epoch: s.Epoch})
 }

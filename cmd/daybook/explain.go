@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/daybookhq/daybook/aggregate"
+	"github.com/daybookhq/daybook/api"
 	"github.com/daybookhq/daybook/projections"
 )
 
@@ -62,7 +63,7 @@ func explain(cmd *cobra.Command, q projections.Question, output string) error {
 		return err
 	}
 	if output == outputJSON {
-		return writeJSON(cmd.OutOrStdout(), x)
+		return writeJSON(cmd.OutOrStdout(), api.ExplanationAnswer{Explanation: x, Epoch: r.about.Epoch})
 	}
 	for _, sentence := range x.Summary {
 		cmd.Println(sentence)
