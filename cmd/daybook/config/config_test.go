@@ -125,12 +125,12 @@ func TestEveryFaultAtOnce(t *testing.T) {
 		"DAYBOOK_ADDR=nonsense", "DAYBOOK_DATA_DIR=" + catalog, "DAYBOOK_CATALOG=" + catalog,
 		"DAYBOOK_ACCOUNT_KEYS=a,a", "DAYBOOK_API_KEYS=bad", "DAYBOOK_LIVEMODE=false",
 		"DAYBOOK_CONNECT_ACCOUNTS=acc_1", "DAYBOOK_WEBHOOK_MAX_BYTES=1MB", "DAYBOOK_LOG_LEVEL=loud",
-		"DAYBOOK_LOG_FORMAT=xml", "STRIPE_WEBHOOK_SECRETS=sk_live_secret", "REDIS_URL=redis://localhost",
+		"DAYBOOK_LOG_FORMAT=xml", "DAYBOOK_METRICS_ADDR=9464", "STRIPE_WEBHOOK_SECRETS=sk_live_secret", "REDIS_URL=redis://localhost",
 	}))
 	for _, want := range []string{
 		"DAYBOOK_ADDR", "DAYBOOK_DATA_DIR", "DAYBOOK_CATALOG", "DAYBOOK_ACCOUNT_KEYS", "DAYBOOK_API_KEYS",
 		"DAYBOOK_LIVEMODE", "DAYBOOK_CONNECT_ACCOUNTS", "DAYBOOK_WEBHOOK_MAX_BYTES", "DAYBOOK_LOG_LEVEL",
-		"DAYBOOK_LOG_FORMAT", "STRIPE_WEBHOOK_SECRETS", "REDIS_URL",
+		"DAYBOOK_LOG_FORMAT", "DAYBOOK_METRICS_ADDR", "STRIPE_WEBHOOK_SECRETS", "REDIS_URL",
 	} {
 		if !slices.Contains(names, want) {
 			t.Errorf("no fault of %s in %q", want, names)
@@ -164,6 +164,9 @@ func TestRefused(t *testing.T) {
 		"public key":            {[]string{ok, devHash}, nil, "DAYBOOK_API_KEYS"},
 		"port":                  {[]string{ok, "DAYBOOK_ADDR=127.0.0.1:65536"}, nil, "DAYBOOK_ADDR"},
 		"mistyped IP":           {[]string{ok, "DAYBOOK_ADDR=127.0.0.256:80"}, nil, "DAYBOOK_ADDR"},
+		"metrics' port":         {[]string{ok, "DAYBOOK_METRICS_ADDR=127.0.0.1:09464"}, nil, "DAYBOOK_METRICS_ADDR"},
+		"metrics' host":         {[]string{ok, "DAYBOOK_METRICS_ADDR=127.0.0.256:9464"}, nil, "DAYBOOK_METRICS_ADDR"},
+		"metrics with the rest": {[]string{ok, "DAYBOOK_METRICS_ADDR=127.0.0.1:8080"}, nil, "DAYBOOK_METRICS_ADDR"},
 		"catalog missing":       {[]string{ok, "DAYBOOK_CATALOG=/nowhere.yaml"}, nil, "DAYBOOK_CATALOG"},
 		"catalog of two":        {[]string{ok, "DAYBOOK_CATALOG=" + file}, nil, "DAYBOOK_CATALOG"},
 		"body above the store":  {[]string{ok, "DAYBOOK_WEBHOOK_MAX_BYTES=1048577"}, nil, "DAYBOOK_WEBHOOK_MAX_BYTES"},
