@@ -19,7 +19,7 @@ BENCH    ?=
 GOLANGCI ?= go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.5.0
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test check bench lint fuzz clean
+.PHONY: help build run test check tools bench lint fuzz clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,13 +30,16 @@ build: ## the static binary bin/daybook
 run: build ## the main job on an empty machine: serve in development mode, with simulated traffic
 	bin/daybook serve --dev --demo
 
-test: check ## every test, with the race detector where there is a C compiler
+test: check tools ## every test, with the race detector where there is a C compiler
 	@[ -n "$(RACE)" ] || echo "make test: no C compiler, or RACE is empty: running WITHOUT the race detector" >&2
 	$(if $(RACE),CGO_ENABLED=1,CGO_ENABLED=0) go test -timeout 30m $(RACE) ./...
 
 check: ## formatting and go vet
 	@files=$$(gofmt -l .); [ -z "$$files" ] || { echo "not gofmt-ed:" $$files >&2; exit 1; }
 	go vet ./...
+
+tools: ## what tests start beside Go: redis-server, python3, openssl, promtool; installed where there is apt-get
+	scripts/install-redis
 
 bench: build ## speed and memory against their targets; BENCH='-parts ingest' measures one part
 	$(BUILD) -o bin/daybook-bench ./cmd/daybook-bench

@@ -1,0 +1,93 @@
+package deploy_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/goccy/go-yaml"
+)
+
+// promtool runs Prometheus's own checker in the folder of the rules.
+func promtool(t *testing.T, args ...string) {
+	t.Helper()
+	if _, err := exec.LookPath("promtool"); err != nil {
+		t.Fatal("promtool is missing: make tools installs it")
+	}
+	cmd := exec.CommandContext(t.Context(), "promtool", args...)
+	cmd.Dir = "prometheus"
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("promtool %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+}
+
+func TestPrometheusTakesItsConfiguration(t *testing.T) {
+	promtool(t, "check", "config", "prometheus.yml")
+}
+
+// TestAlerts gives every rule a time in which it must raise its alert, and one in
+// which it must not.
+func TestAlerts(t *testing.T) { promtool(t, "test", "rules", "alerts_test.yml") }
+
+// alert is a rule as far as it concerns its reader.
+type alert struct {
+	Name        string `yaml:"alert"`
+	Expr        string
+	Labels      map[string]string
+	Annotations map[string]string
+}
+
+func alerts(t *testing.T) (all []alert) {
+	t.Helper()
+	var file struct{ Groups []struct{ Rules []alert } }
+	data, err := os.ReadFile("prometheus/alerts.yml")
+	if err != nil || yaml.Unmarshal(data, &file) != nil {
+		t.Fatal(err)
+	}
+	for _, g := range file.Groups {
+		all = append(all, g.Rules...)
+	}
+	if len(all) < 10 {
+		t.Fatalf("only %d rules", len(all))
+	}
+	return all
+}
+
+// TestEveryAlertIsTestedAndSaysWhatToDo reads the rules beside their tests.
+func TestEveryAlertIsTestedAndSaysWhatToDo(t *testing.T) {
+	tests, err := os.ReadFile("prometheus/alerts_test.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range alerts(t) {
+		for _, outcome := range []string{" is raised\n", " is not raised\n"} {
+			if !strings.Contains(string(tests), "name: "+a.Name+outcome) {
+				t.Errorf("no test that %s%s", a.Name, outcome)
+			}
+		}
+		if a.Annotations["summary"] == "" || a.Annotations["description"] == "" || !slices.Contains([]string{"warning", "critical"}, a.Labels["severity"]) {
+			t.Errorf("%s does not say what to do, or how soon: %+v", a.Name, a)
+		}
+	}
+}
+
+// TestAlertsAskForMetricsThatThereAre: a rule over a name that nobody serves
+// would be silent for ever. What is documented is served: the tests of the api
+// and of the built binary hold these two together.
+func TestAlertsAskForMetricsThatThereAre(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(root, "docs", "OPERATIONS.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range alerts(t) {
+		for _, name := range regexp.MustCompile(`daybook_[a-z_]+`).FindAllString(a.Expr, -1) {
+			if !regexp.MustCompile("(?m)^\\| `" + strings.TrimSuffix(name, "_bucket") + "[`{]").Match(text) {
+				t.Errorf("%s asks for %s, which docs/OPERATIONS.md does not list", a.Name, name)
+			}
+		}
+	}
+}
