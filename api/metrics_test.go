@@ -237,8 +237,9 @@ func (r *rig) everyPart() {
 		},
 		Drift: func() DriftFound { return DriftFound{At: noon, Differences: 8, Failed: true} },
 		Sweeping: func() Sweeping {
-			return Sweeping{SweptAt: noon, Failing: true, LastMissed: 9, LastDiffering: 10, Missed: 11, Differed: 12, DisabledEndpoints: 13, Silent: true}
+			return Sweeping{SweptAt: noon, Failing: true, LastMissed: 9, LastDiffering: 10, Missed: 11, Differed: 12, DisabledEndpoints: 13}
 		},
+		Silent: func() bool { return true },
 	}
 }
 

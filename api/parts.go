@@ -8,6 +8,9 @@ type Parts struct {
 	Publishing func() Publishing
 	Drift      func() DriftFound
 	Sweeping   func() Sweeping
+	// Silent says that no webhook comes though at these hours there always are
+	// some.
+	Silent func() bool
 }
 
 // Publishing is how the publishing of entitlements to Redis is doing.
@@ -51,10 +54,8 @@ type Sweeping struct {
 	// Differed sum what all did.
 	LastMissed, LastDiffering int64
 	Missed, Differed          int64
-	// DisabledEndpoints counts those that Stripe has given up; Silent says that
-	// no webhook comes though at these hours there always are some.
+	// DisabledEndpoints counts those that Stripe has given up.
 	DisabledEndpoints int
-	Silent            bool
 }
 
 // The figures of parts.
@@ -98,6 +99,9 @@ func (p Parts) emit(e emitter) {
 	if p.Sweeping != nil {
 		p.Sweeping().emit(e)
 	}
+	if p.Silent != nil {
+		e.yes(webhookHush, p.Silent())
+	}
 }
 
 func (p Publishing) emit(e emitter) {
@@ -135,5 +139,4 @@ func (s Sweeping) emit(e emitter) {
 	e.number(sweptMissed, float64(s.Missed))
 	e.number(sweptDiffered, float64(s.Differed))
 	e.number(endpointsOff, float64(s.DisabledEndpoints))
-	e.yes(webhookHush, s.Silent)
 }

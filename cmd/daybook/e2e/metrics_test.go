@@ -101,6 +101,9 @@ func TestMetricsOnAListenerOfTheirOwn(t *testing.T) {
 	l := development("")
 	l.env = []string{"DAYBOOK_METRICS_ADDR=127.0.0.1:0"}
 	s := start(t, l)
+	if a, err := s.deliver(customerEvent("evt_metrics")); err != nil || a.status != http.StatusOK {
+		t.Fatalf("webhook: %d %v", a.status, err)
+	}
 	line, ended := s.log.wait(t, "metrics are served", s.exited)
 	var said struct{ Addr string }
 	if err := json.Unmarshal([]byte(line), &said); ended || err != nil {
