@@ -1,6 +1,7 @@
 package deploy_test
 
 import (
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -79,15 +80,54 @@ func TestEveryAlertIsTestedAndSaysWhatToDo(t *testing.T) {
 // would be silent for ever. What is documented is served: the tests of the api
 // and of the built binary hold these two together.
 func TestAlertsAskForMetricsThatThereAre(t *testing.T) {
+	for _, a := range alerts(t) {
+		wantDocumented(t, a.Name, a.Expr)
+	}
+}
+
+func wantDocumented(t *testing.T, who, expr string) {
+	t.Helper()
 	text, err := os.ReadFile(filepath.Join(root, "docs", "OPERATIONS.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, a := range alerts(t) {
-		for _, name := range regexp.MustCompile(`daybook_[a-z_]+`).FindAllString(a.Expr, -1) {
-			if !regexp.MustCompile("(?m)^\\| `" + strings.TrimSuffix(name, "_bucket") + "[`{]").Match(text) {
-				t.Errorf("%s asks for %s, which docs/OPERATIONS.md does not list", a.Name, name)
-			}
+	names := regexp.MustCompile(`daybook_[a-z_]+`).FindAllString(expr, -1)
+	for _, name := range names {
+		if !regexp.MustCompile("(?m)^\\| `" + strings.TrimSuffix(name, "_bucket") + "[`{]").Match(text) {
+			t.Errorf("%s asks for %s, which docs/OPERATIONS.md does not list", who, name)
+		}
+	}
+	if len(names) == 0 && !strings.HasPrefix(expr, "up{") {
+		t.Errorf("%s asks for nothing of ours: %s", who, expr)
+	}
+}
+
+// TestTheDashboardShowsMetricsThatThereAre reads what Grafana is given.
+func TestTheDashboardShowsMetricsThatThereAre(t *testing.T) {
+	var board struct {
+		Panels []struct {
+			Title      string
+			Datasource struct{ UID string }
+			Targets    []struct{ Expr string }
+		}
+	}
+	data, err := os.ReadFile("grafana/dashboards/daybook.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(data, &board); err != nil || len(board.Panels) < 5 {
+		t.Fatalf("%d panels, %v", len(board.Panels), err)
+	}
+	source, err := os.ReadFile("grafana/datasources/prometheus.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range board.Panels {
+		if p.Datasource.UID == "" || !strings.Contains(string(source), "uid: "+p.Datasource.UID+"\n") || len(p.Targets) == 0 {
+			t.Errorf("%s: source %q, %d targets", p.Title, p.Datasource.UID, len(p.Targets))
+		}
+		for _, target := range p.Targets {
+			wantDocumented(t, p.Title, target.Expr)
 		}
 	}
 }

@@ -173,7 +173,7 @@ func TestNamedFilesExist(t *testing.T) {
 	if files < 4 {
 		t.Errorf("only %d files are named", files)
 	}
-	for _, file := range []string{"prometheus/prometheus.yml", "prometheus/alerts.yml", "grafana/datasources/prometheus.yml"} {
+	for _, file := range []string{"prometheus/prometheus.yml", "prometheus/alerts.yml", "grafana/datasources/prometheus.yml", "grafana/dashboards/daybook.yml"} {
 		var content map[string]any
 		if data, err := os.ReadFile(file); err != nil || yaml.Unmarshal(data, &content) != nil || len(content) == 0 {
 			t.Errorf("%s: %v, %v", file, content, err)
