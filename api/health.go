@@ -125,7 +125,7 @@ func (s *Server) processStatus(ctx context.Context) Status {
 
 // lastEventLook bounds how many journal entries are looked at for one that a
 // webhook brought.
-const lastEventLook = 100
+const lastEventLook = 20
 
 // lastEventAt is when a webhook was last recorded: by this process or, as long
 // as it has recorded none, as the record tells. It is zero if that tells nothing.
