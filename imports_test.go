@@ -103,6 +103,8 @@ var exclusive = []struct {
 		why: "Stripe lives in one place"},
 	{what: []string{"github.com/gorilla/mux"}, allowed: []string{"./api", "./cmd/daybook-bench"},
 		why: "HTTP lives in one place; the benchmark has a frozen handler of its own"},
+	{what: []string{"github.com/prometheus/..."}, allowed: []string{"./api"},
+		why: "metrics are an answer to HTTP; the other rooms tell what they know in types of their own"},
 	{what: []string{"modernc.org/sqlite/...", "database/sql"}, allowed: []string{"./eventstore/sqlite", "./projections/sqlite"},
 		why: "a driver belongs to its adapter"},
 	{what: []string{"github.com/EventStore/..."}, allowed: []string{"./eventstore/esdb", "./eventstore/esdb/esdbtest"},

@@ -82,6 +82,17 @@ type Config struct {
 	// Reconciliation tells, for the status, how the record was compared with
 	// Stripe; nil where it is not.
 	Reconciliation func() reconcile.Status
+	// Rebuilding tells whether the read model is being folded from zero, DiskFree
+	// how many bytes of room the data dir has. What is nil is not told.
+	Rebuilding func() bool
+	DiskFree   func() (uint64, error)
+	// Parts are told of in the metrics.
+	Parts Parts
+	// Livemode says whose events are posted, for the metrics.
+	Livemode bool
+	// OwnMetrics says that Metrics is served elsewhere; else /metrics is one of
+	// the routes, for clients on the loopback.
+	OwnMetrics bool
 	// Keys are the API keys; without any, all but the open routes answer 401.
 	Keys []Key
 
@@ -123,8 +134,13 @@ type Server struct {
 	endOnce  sync.Once
 	keys     atomic.Pointer[keyring]
 	counters counters
-	requests requestIDs
-	handler  http.Handler
+	timings  timings
+	scrapes  http.Handler
+	// lastEvent is when a delivery was last recorded, in nanoseconds since 1970, 0
+	// while that is not known.
+	lastEvent atomic.Int64
+	requests  requestIDs
+	handler   http.Handler
 }
 
 // New returns the HTTP interface. The error names every missing field.
@@ -132,11 +148,13 @@ func New(cfg Config) (*Server, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, err
 	}
-	s := &Server{Config: cfg, started: cfg.Clock(), requests: newRequestIDs(),
+	s := &Server{Config: cfg, started: cfg.Clock(), requests: newRequestIDs(), timings: newTimings(),
 		record: &history.Record{Store: cfg.Store, Model: cfg.Model, Epoch: cfg.Epoch},
 		tails:  make(chan struct{}, maxTails), ended: make(chan struct{})}
+	s.counters.events = newEventCounters()
+	s.scrapes = s.newScrapes()
 	s.SetKeys(cfg.Keys)
-	s.handler = s.guard(s.router())
+	s.handler = s.guard(s.router(s.routes()))
 	return s, nil
 }
 

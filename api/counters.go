@@ -8,21 +8,47 @@ import (
 
 // counters count webhooks since the start, by what became of them.
 type counters struct {
-	recorded, duplicate, dropped               atomic.Uint64
-	notDurable, tooLarge, notAnEvent           atomic.Uint64
+	// events are counted by type; the types do not change.
+	events map[string]*eventCounters
+
+	dropped, tooLarge, notAnEvent              atomic.Uint64
 	encoded, unreadable                        atomic.Uint64
 	missing, malformed, mismatch, stale, ahead atomic.Uint64
 }
 
-// outcome is the counter of a durable delivery.
-func (c *counters) outcome(o intake.Outcome) *atomic.Uint64 {
+// eventCounters count the signed events of one type.
+type eventCounters struct{ recorded, duplicate, notDurable atomic.Uint64 }
+
+// otherType stands for all types that are not posted: Stripe may add types, and
+// would otherwise decide how many counters there are.
+const otherType = "other"
+
+func newEventCounters() map[string]*eventCounters {
+	events := map[string]*eventCounters{otherType: {}}
+	for _, name := range intake.PostedTypes() {
+		events[name] = &eventCounters{}
+	}
+	return events
+}
+
+// of returns the counters of a type.
+func (c *counters) of(eventType string) *eventCounters {
+	if e, known := c.events[eventType]; known {
+		return e
+	}
+	return c.events[otherType]
+}
+
+// durable counts a delivery that was answered 200.
+func (c *counters) durable(eventType string, o intake.Outcome) {
 	if o.Dropped {
 		c.dropped.Add(1)
 	}
 	if o.Status == intake.Duplicate {
-		return &c.duplicate
+		c.of(eventType).duplicate.Add(1)
+		return
 	}
-	return &c.recorded
+	c.of(eventType).recorded.Add(1)
 }
 
 // signature is the counter of a faulty signature.
@@ -73,13 +99,18 @@ type SignatureCounts struct {
 // WebhookCounts returns the counts up to now.
 func (s *Server) WebhookCounts() WebhookCounts {
 	c := &s.counters
-	return WebhookCounts{
-		Recorded: c.recorded.Load(), Duplicate: c.duplicate.Load(), DroppedVariants: c.dropped.Load(),
-		NotDurable: c.notDurable.Load(), TooLarge: c.tooLarge.Load(), NotAnEvent: c.notAnEvent.Load(),
+	counts := WebhookCounts{
+		DroppedVariants: c.dropped.Load(), TooLarge: c.tooLarge.Load(), NotAnEvent: c.notAnEvent.Load(),
 		Encoded: c.encoded.Load(), Unreadable: c.unreadable.Load(),
 		Signature: SignatureCounts{
 			Missing: c.missing.Load(), Malformed: c.malformed.Load(), Mismatch: c.mismatch.Load(),
 			Stale: c.stale.Load(), Future: c.ahead.Load(),
 		},
 	}
+	for _, e := range c.events {
+		counts.Recorded += e.recorded.Load()
+		counts.Duplicate += e.duplicate.Load()
+		counts.NotDurable += e.notDurable.Load()
+	}
+	return counts
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/daybookhq/daybook/eventstore"
+	"github.com/daybookhq/daybook/intake"
 	"github.com/daybookhq/daybook/intake/reconcile"
 	"github.com/daybookhq/daybook/projections"
 )
@@ -57,8 +58,15 @@ type Status struct {
 	StartedAt time.Time   `json:"started_at"`
 	Store     StoreStatus `json:"store"`
 	// Model tells how far the read model is, as it stands on disk.
-	Model     projections.Checkpoint `json:"model"`
-	Followers []Progress             `json:"followers"`
+	Model projections.Checkpoint `json:"model"`
+	// Rebuilding says that the read model is being folded from zero.
+	Rebuilding bool `json:"rebuilding"`
+	// LastEventAt is when a webhook was last recorded, missing if none is known.
+	LastEventAt time.Time `json:"last_event_at,omitzero"`
+	// DiskFreeBytes is the room for the data dir, missing if it is not known.
+	DiskFreeBytes *uint64 `json:"disk_free_bytes,omitempty"`
+
+	Followers []Progress `json:"followers"`
 	// Publisher is missing where entitlements are not published, Drift while the
 	// read model was not compared with one folded anew.
 	Publisher *projections.PublisherStatus `json:"publisher,omitempty"`
@@ -100,12 +108,27 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) statusNow(ctx context.Context) (Status, error) {
+	st := s.processStatus(ctx)
+	return st, s.modelStatus(ctx, &st)
+}
+
+// processStatus is what can be told without the read model.
+func (s *Server) processStatus(ctx context.Context) Status {
 	st := Status{
 		Version: s.Version, Now: s.now(), StartedAt: s.started.UTC(),
 		Store: s.storeStatus(ctx), Webhooks: s.WebhookCounts(), Followers: []Progress{},
 	}
 	for _, f := range s.Progress {
 		st.Followers = append(st.Followers, f.Progress())
+	}
+	st.LastEventAt = s.lastEventAt(ctx, st.Store.Reachable)
+	if s.Rebuilding != nil {
+		st.Rebuilding = s.Rebuilding()
+	}
+	if s.DiskFree != nil {
+		if free, err := s.DiskFree(); err == nil {
+			st.DiskFreeBytes = &free
+		}
 	}
 	if s.Publisher != nil {
 		published := s.Publisher()
@@ -118,7 +141,40 @@ func (s *Server) statusNow(ctx context.Context) (Status, error) {
 		reconciled := s.Reconciliation()
 		st.Reconciliation = &reconciled
 	}
-	return st, s.modelStatus(ctx, &st)
+	return st
+}
+
+// lastEventLook bounds how many journal entries are looked at for one that a
+// webhook brought.
+const lastEventLook = 20
+
+// lastEventAt is when a webhook was last recorded: by this process or, as long
+// as it has recorded none, as the record tells. It is zero if that tells nothing.
+func (s *Server) lastEventAt(ctx context.Context, reachable bool) time.Time {
+	if at := s.lastEvent.Load(); at != 0 || !reachable {
+		return sinceEpoch(at)
+	}
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	journal := eventstore.Filter{Prefixes: []string{intake.JournalCategory + "-"}}
+	for e, err := range s.Store.ReadAll(ctx, eventstore.End, eventstore.Backwards, journal, lastEventLook) {
+		if err != nil {
+			break
+		}
+		receipt, err := intake.DecodeReceipt(e.Metadata)
+		if err == nil && receipt.Source == intake.SourceWebhook {
+			return receipt.ReceivedAt.UTC()
+		}
+	}
+	return time.Time{}
+}
+
+// sinceEpoch is a time of so many nanoseconds since 1970, zero for 0.
+func sinceEpoch(nanoseconds int64) time.Time {
+	if nanoseconds == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, nanoseconds).UTC()
 }
 
 func (s *Server) storeStatus(ctx context.Context) StoreStatus {

@@ -26,16 +26,16 @@ const open Scope = ""
 
 // routes is the whole interface: what is not in it is not served.
 func (s *Server) routes() []route {
-	return []route{
+	rows := []route{
 		{http.MethodPost, "/webhooks/stripe", open, s.webhook},
 		{http.MethodGet, "/livez", open, s.livez},
 		{http.MethodGet, "/readyz", open, s.readyz},
 		{http.MethodGet, "/v1/status", ScopeRead, s.status},
-		{http.MethodPost, "/v1/entitlements/check", ScopeRead, s.check},
-		{http.MethodGet, "/v1/entitlements/check", ScopeRead, ofAccount("check", s.entitlement)},
-		{http.MethodGet, "/v1/entitlements/{account}", ScopeRead, s.entitlement},
-		{http.MethodGet, "/v1/entitlements/{account}/explain", ScopeRead, s.explain},
-		{http.MethodGet, "/v1/entitlements/{account}/features/{feature}", ScopeRead, s.feature},
+		{http.MethodPost, "/v1/entitlements/check", ScopeRead, s.timed("check", s.check)},
+		{http.MethodGet, "/v1/entitlements/check", ScopeRead, ofAccount("check", s.timed("entitlement", s.entitlement))},
+		{http.MethodGet, "/v1/entitlements/{account}", ScopeRead, s.timed("entitlement", s.entitlement)},
+		{http.MethodGet, "/v1/entitlements/{account}/explain", ScopeRead, s.timed("explain", s.explain)},
+		{http.MethodGet, "/v1/entitlements/{account}/features/{feature}", ScopeRead, s.timed("feature", s.feature)},
 		{http.MethodGet, "/v1/subscriptions", ScopeRead, s.listSubscriptions},
 		{http.MethodGet, "/v1/subscriptions/{subscription}", ScopeRead, s.subscription},
 		{http.MethodGet, "/v1/accounts/{account}", ScopeRead, s.account},
@@ -52,15 +52,19 @@ func (s *Server) routes() []route {
 		{http.MethodGet, "/v1/events/{event}", ScopeAudit, s.event},
 		{http.MethodGet, "/v1/streams/{stream}", ScopeAudit, s.stream},
 	}
+	if !s.OwnMetrics {
+		rows = append(rows, route{http.MethodGet, metricsPath, open, fromLoopback(s.scrape)})
+	}
+	return rows
 }
 
-// router serves the table. Each path is one mux route that tells methods apart
+// router serves a table. Each path is one mux route that tells methods apart
 // itself, so that a wrong method is always answered with what is allowed.
 // Paths are matched as they were sent: a name may contain an encoded slash.
-func (s *Server) router() http.Handler {
+func (s *Server) router(table []route) http.Handler {
 	router := mux.NewRouter().UseEncodedPath().SkipClean(true)
 	byPath := map[string][]route{}
-	for _, rt := range s.routes() {
+	for _, rt := range table {
 		if byPath[rt.path] == nil {
 			router.Path(rt.path).Handler(s.serve(func() []route { return byPath[rt.path] }))
 		}

@@ -64,7 +64,7 @@ func TestWithoutKeysNothingIsRead(t *testing.T) {
 func TestUnknownRoutesAndMethods(t *testing.T) {
 	r := newRig(t)
 	for _, path := range []string{"/", "/v1", "/v1/entitlements/", "/v1/entitlements/a/b", "/v1/accounts/a/timelines",
-		"//webhooks/stripe", "/webhooks/stripe/", "/metrics"} {
+		"//webhooks/stripe", "/webhooks/stripe/", "/metrics/"} {
 		a := r.do(http.MethodGet, path, opsKey, nil, nil)
 		if a.status != http.StatusNotFound || a.header.Get("Content-Type") != "application/problem+json" {
 			t.Errorf("%s: %s", path, a)

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/sirupsen/logrus"
 
@@ -62,11 +63,13 @@ func (s *Server) webhook(w http.ResponseWriter, r *http.Request) error {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), recordTimeout)
 	defer cancel()
+	began := time.Now()
 	outcome, err := s.Journal.Record(ctx, intake.Entry{
 		Body: body, Envelope: envelope, Source: intake.SourceWebhook, Secret: fingerprint,
 	})
+	s.timings.appends.Observe(time.Since(began).Seconds())
 	if err != nil {
-		return s.refuseUnrecorded(w, envelope.ID, err)
+		return s.refuseUnrecorded(w, envelope, err)
 	}
 	s.acknowledge(w, envelope, outcome)
 	return nil
@@ -119,14 +122,14 @@ func (s *Server) refuseBody(w http.ResponseWriter, err error) error {
 	return problem(http.StatusBadRequest, "The body is not a Stripe event: "+fault.Reason+".")
 }
 
-func (s *Server) refuseUnrecorded(w http.ResponseWriter, eventID string, err error) error {
+func (s *Server) refuseUnrecorded(w http.ResponseWriter, envelope intake.Envelope, err error) error {
 	if errors.Is(err, eventstore.ErrTooLarge) {
 		s.counters.tooLarge.Add(1)
 		return errBodyLarge
 	}
-	s.counters.notDurable.Add(1)
+	s.counters.of(envelope.Type).notDurable.Add(1)
 	s.Log.WithError(err).WithFields(logrus.Fields{
-		"event_id": eventID, "request_id": w.Header().Get(requestIDHeader),
+		"event_id": envelope.ID, "request_id": w.Header().Get(requestIDHeader),
 	}).Error("webhook not recorded")
 	return errDurable
 }
@@ -144,7 +147,8 @@ var jsonContentType = []string{"application/json"}
 // acknowledge tells Stripe that the event is durable. The answer is put
 // together by hand, for this is the busiest route.
 func (s *Server) acknowledge(w http.ResponseWriter, envelope intake.Envelope, outcome intake.Outcome) {
-	s.counters.outcome(outcome).Add(1)
+	s.counters.durable(envelope.Type, outcome)
+	s.lastEvent.Store(s.Clock().UnixNano())
 	answer := make([]byte, 0, 160)
 	answer = append(answer, `{"received":true,"status":`...)
 	answer = appendJSONText(answer, string(outcome.Status))

@@ -173,7 +173,7 @@ func TestNamedFilesExist(t *testing.T) {
 	if files < 4 {
 		t.Errorf("only %d files are named", files)
 	}
-	for _, file := range []string{"prometheus.yml", "grafana/datasources/prometheus.yml"} {
+	for _, file := range []string{"prometheus/prometheus.yml", "prometheus/alerts.yml", "grafana/datasources/prometheus.yml", "grafana/dashboards/daybook.yml"} {
 		var content map[string]any
 		if data, err := os.ReadFile(file); err != nil || yaml.Unmarshal(data, &content) != nil || len(content) == 0 {
 			t.Errorf("%s: %v, %v", file, content, err)
@@ -188,7 +188,7 @@ func TestScrapedTargetsAreServices(t *testing.T) {
 			Static []struct{ Targets []string } `yaml:"static_configs"`
 		} `yaml:"scrape_configs"`
 	}
-	data, err := os.ReadFile("prometheus.yml")
+	data, err := os.ReadFile("prometheus/prometheus.yml")
 	if err != nil || yaml.Unmarshal(data, &content) != nil || len(content.Scrape) == 0 {
 		t.Fatalf("%+v, %v", content, err)
 	}

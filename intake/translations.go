@@ -1,6 +1,11 @@
 package intake
 
-import "github.com/daybookhq/daybook/aggregate"
+import (
+	"maps"
+	"slices"
+
+	"github.com/daybookhq/daybook/aggregate"
+)
 
 // The categories of the streams that facts go to.
 const (
@@ -14,6 +19,9 @@ const (
 
 // Categories are all of them.
 var Categories = []string{SubscriptionCategory, InvoiceCategory, PaymentCategory, CustomerCategory, PayoutCategory, ClockCategory}
+
+// PostedTypes lists the types of Stripe event that are posted, in order.
+func PostedTypes() []string { return slices.Sorted(maps.Keys(translations)) }
 
 // The types of Stripe event in whose name stands what the object need not say.
 const (

@@ -35,7 +35,7 @@ func startRedis(ctx context.Context) (*redisServer, error) {
 	}
 	r := &redisServer{addr: addr, cmd: exec.CommandContext(ctx, "redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "")}
 	if err := r.cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start redis-server (scripts/install-redis installs it): %w", err)
+		return nil, fmt.Errorf("start redis-server (scripts/install-tools installs it): %w", err)
 	}
 	for deadline := time.Now().Add(readyWithin); ; {
 		var dialer net.Dialer

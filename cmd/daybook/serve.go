@@ -53,6 +53,8 @@ func serveCommand() *cobra.Command {
 type serveOptions struct {
 	posting, demo bool
 	out           *cobra.Command
+	// metrics is the listener that /metrics has of its own, nil if it has none.
+	metrics net.Listener
 }
 
 // serve runs the whole service until ctx ends.
@@ -69,6 +71,12 @@ func serve(ctx context.Context, cfg *config.Config, log *logrus.Logger, o serveO
 	defer listener.Close()
 	waiting := api.NewWaiting()
 	public := endpoint{server: api.HTTPServer(waiting), listener: listener}
+	if cfg.MetricsAddr != "" {
+		if o.metrics, err = listening.Listen(ctx, "tcp", cfg.MetricsAddr); err != nil {
+			return fmt.Errorf("listen on %s: %w", cfg.MetricsAddr, err)
+		}
+		defer o.metrics.Close()
+	}
 	if storeKind(cfg) == clusterKind {
 		public.begin()              // whoever comes is told while the cluster is not reached
 		defer public.server.Close() //nolint:errcheck // it was shut down already, or there is another error
@@ -145,11 +153,14 @@ func (n *node) serveOn(ctx context.Context, public endpoint, server *api.Server,
 	group.Go(func() error {
 		defer stopWorking()
 		n.awaitModel(groupCtx)
+		endpoints := []endpoint{public, {server: n.controlServer(groupCtx), listener: control}}
+		if o.metrics != nil {
+			endpoints = append(endpoints, endpoint{server: api.HTTPServer(server.Metrics()), listener: o.metrics})
+			n.log.WithField("addr", o.metrics.Addr().String()).Info("metrics are served")
+		}
 		n.log.WithFields(logrus.Fields{"addr": public.listener.Addr().String(), "data_dir": n.cfg.DataDir,
 			"mode": modeName(n.cfg.Livemode), "epoch": n.about.Epoch, "version": version}).Info("daybook serves")
-		return serveHTTP(groupCtx,
-			public,
-			endpoint{server: n.controlServer(groupCtx), listener: control})
+		return serveHTTP(groupCtx, endpoints...)
 	})
 	group.Go(func() error { n.reloadOnHangup(groupCtx, server); return nil })
 	if o.posting {
@@ -183,7 +194,8 @@ func (n *node) newAPI() (*api.Server, error) {
 		Publisher: n.publisherStatus(), Drift: n.runner.Drift, EntitlementLease: n.cfg.EntitlementTTL,
 		Reconciliation: n.reconciler.Status,
 		Keys:           n.cfg.APIKeys, MaxWebhookBytes: n.cfg.WebhookMaxBytes, Version: version, StoreKind: storeKind(n.cfg),
-		Clock: systemClock, Log: n.log,
+		Rebuilding: n.runner.Rebuilding, DiskFree: func() (uint64, error) { return freeBytes(n.cfg.DataDir) },
+		Livemode: n.cfg.Livemode, OwnMetrics: n.cfg.MetricsAddr != "", Clock: systemClock, Log: n.log,
 	})
 }
 

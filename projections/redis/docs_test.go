@@ -39,7 +39,7 @@ func program(t *testing.T, language, file string, run ...string) []string {
 		t.Fatal(err)
 	}
 	if _, err := exec.LookPath(run[0]); err != nil {
-		t.Fatalf("the example in %s needs %s: run scripts/install-redis", language, run[0])
+		t.Fatalf("the example in %s needs %s: run scripts/install-tools", language, run[0])
 	}
 	if language != "go" {
 		return append(run, path)

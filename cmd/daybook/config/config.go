@@ -29,6 +29,8 @@ const (
 type Config struct {
 	// Addr is the listen address, host:port; port 0 lets the system choose.
 	Addr string
+	// MetricsAddr is where /metrics is served, empty for Addr.
+	MetricsAddr string
 	// DataDir holds the embedded store and the read model.
 	DataDir string
 	// Catalog is the plan catalog of CatalogFile, or the built-in one.

@@ -125,13 +125,13 @@ func TestEveryFaultAtOnce(t *testing.T) {
 		"DAYBOOK_ADDR=nonsense", "DAYBOOK_DATA_DIR=" + catalog, "DAYBOOK_CATALOG=" + catalog,
 		"DAYBOOK_ACCOUNT_KEYS=a,a", "DAYBOOK_API_KEYS=bad", "DAYBOOK_LIVEMODE=false",
 		"DAYBOOK_CONNECT_ACCOUNTS=acc_1", "DAYBOOK_WEBHOOK_MAX_BYTES=1MB", "DAYBOOK_LOG_LEVEL=loud",
-		"DAYBOOK_LOG_FORMAT=xml", "STRIPE_WEBHOOK_SECRETS=sk_live_secret", "REDIS_URL=localhost:6379",
+		"DAYBOOK_LOG_FORMAT=xml", "DAYBOOK_METRICS_ADDR=9464", "STRIPE_WEBHOOK_SECRETS=sk_live_secret", "REDIS_URL=localhost:6379",
 		"REDIS_CONNECT_TIMEOUT=5", "REDIS_COMMAND_TIMEOUT=1ms", "DAYBOOK_ENTITLEMENT_TTL=never", "DAYBOOK_ENTITLEMENT_KEY=short",
 	}))
 	for _, want := range []string{
 		"DAYBOOK_ADDR", "DAYBOOK_DATA_DIR", "DAYBOOK_CATALOG", "DAYBOOK_ACCOUNT_KEYS", "DAYBOOK_API_KEYS",
 		"DAYBOOK_LIVEMODE", "DAYBOOK_CONNECT_ACCOUNTS", "DAYBOOK_WEBHOOK_MAX_BYTES", "DAYBOOK_LOG_LEVEL",
-		"DAYBOOK_LOG_FORMAT", "STRIPE_WEBHOOK_SECRETS", "REDIS_URL",
+		"DAYBOOK_LOG_FORMAT", "DAYBOOK_METRICS_ADDR", "STRIPE_WEBHOOK_SECRETS", "REDIS_URL",
 		"REDIS_CONNECT_TIMEOUT", "REDIS_COMMAND_TIMEOUT", "DAYBOOK_ENTITLEMENT_TTL", "DAYBOOK_ENTITLEMENT_KEY",
 	} {
 		if !slices.Contains(names, want) {
@@ -183,6 +183,9 @@ func TestRefused(t *testing.T) {
 		"key too short":          {[]string{ok, "DAYBOOK_ENTITLEMENT_KEY=c2hvcnQ="}, nil, "DAYBOOK_ENTITLEMENT_KEY"},
 		"a key of two too short": {[]string{ok, "DAYBOOK_ENTITLEMENT_KEY=" + strings.Repeat("QUJD", 11) + ",c2hvcnQ="}, nil, "DAYBOOK_ENTITLEMENT_KEY"},
 		"unsupported by a file":  {[]string{ok, "DAYBOOK_PAYLOAD_KEYS_FILE=/x"}, nil, "DAYBOOK_PAYLOAD_KEYS_FILE"},
+		"metrics' port":          {[]string{ok, "DAYBOOK_METRICS_ADDR=127.0.0.1:09464"}, nil, "DAYBOOK_METRICS_ADDR"},
+		"metrics' host":          {[]string{ok, "DAYBOOK_METRICS_ADDR=127.0.0.256:9464"}, nil, "DAYBOOK_METRICS_ADDR"},
+		"metrics with the rest":  {[]string{ok, "DAYBOOK_METRICS_ADDR=127.0.0.1:8080"}, nil, "DAYBOOK_METRICS_ADDR"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

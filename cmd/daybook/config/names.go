@@ -16,6 +16,7 @@ const (
 	nameLivemode        = "DAYBOOK_LIVEMODE"
 	nameConnectAccounts = "DAYBOOK_CONNECT_ACCOUNTS"
 	nameWebhookMaxBytes = "DAYBOOK_WEBHOOK_MAX_BYTES"
+	nameMetricsAddr     = "DAYBOOK_METRICS_ADDR"
 	nameLogLevel        = "DAYBOOK_LOG_LEVEL"
 	nameLogFormat       = "DAYBOOK_LOG_FORMAT"
 	nameWebhookSecrets  = "STRIPE_WEBHOOK_SECRETS"
@@ -69,6 +70,8 @@ var variables = []variable{
 		usage: "connected accounts whose events are posted, comma-separated"},
 	{name: nameWebhookMaxBytes, fallback: "1048576", example: "1048576",
 		usage: "largest webhook body, in bytes"},
+	{name: nameMetricsAddr, example: "127.0.0.1:9464",
+		usage: "address to serve /metrics on, to whoever asks; without one it is among the other routes, for clients on the loopback"},
 	{name: nameLogLevel, fallback: "info", example: "info",
 		usage: "error, warning, info, debug or trace"},
 	{name: nameLogFormat, fallback: "json", example: "json",
@@ -107,7 +110,7 @@ var unsupported = []string{"DAYBOOK_PAYLOAD_KEYS"}
 // withoutEffect are variables of capabilities that this build does not have
 // either. Setting one does no harm, so it is only named.
 var withoutEffect = []string{
-	"DAYBOOK_TRUSTED_PROXIES", "DAYBOOK_REDIRECT_HOSTS", "DAYBOOK_METRICS_ADDR",
+	"DAYBOOK_TRUSTED_PROXIES", "DAYBOOK_REDIRECT_HOSTS",
 }
 
 // AddFlags defines a flag for every setting. Their values are read by Load.

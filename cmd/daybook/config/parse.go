@@ -51,6 +51,7 @@ func (p *parser) fault(name, format string, args ...any) {
 func (p *parser) parse(c *Config) {
 	c.Dev = p.dev
 	p.address(c)
+	p.metricsAddress(c)
 	p.dataDir(c)
 	p.catalog(c)
 	p.accountKeys(c)
@@ -67,22 +68,41 @@ func (p *parser) parse(c *Config) {
 
 func (p *parser) address(c *Config) {
 	c.Addr = p.get(nameAddr)
-	host, port, err := net.SplitHostPort(c.Addr)
-	if err != nil {
-		p.fault(nameAddr, "%q is not host:port", c.Addr)
-		return
-	}
-	if n, err := strconv.ParseUint(port, 10, 16); err != nil {
-		p.fault(nameAddr, "port %q is not a number from 0 to 65535", port)
-	} else if strconv.FormatUint(n, 10) != port {
-		p.fault(nameAddr, "port %q: want it without leading zeros", port)
-	}
-	if !validHost(host) {
-		p.fault(nameAddr, "%q is neither an IP address nor a host name", host)
-	}
-	if c.Dev && !loopback(host) {
+	host, ok := p.hostOf(nameAddr)
+	if ok && c.Dev && !loopback(host) {
 		p.fault("--"+devFlag, "its secret and its API key are public, so it wants a loopback address, not %s=%s", nameAddr, c.Addr)
 	}
+}
+
+// metricsAddress may not be the address of the routes: these are for everybody.
+func (p *parser) metricsAddress(c *Config) {
+	c.MetricsAddr = p.get(nameMetricsAddr)
+	if c.MetricsAddr == "" {
+		return
+	}
+	_, port, _ := net.SplitHostPort(c.MetricsAddr)
+	if _, ok := p.hostOf(nameMetricsAddr); ok && c.MetricsAddr == c.Addr && port != "0" {
+		p.fault(nameMetricsAddr, "is the same as %s: leave it out, and clients on the loopback find /metrics there", nameAddr)
+	}
+}
+
+// hostOf checks an address to listen on, and returns its host.
+func (p *parser) hostOf(name string) (host string, ok bool) {
+	addr := p.get(name)
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		p.fault(name, "%q is not host:port", addr)
+		return "", false
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil {
+		p.fault(name, "port %q is not a number from 0 to 65535", port)
+	} else if strconv.FormatUint(n, 10) != port {
+		p.fault(name, "port %q: want it without leading zeros", port)
+	}
+	if !validHost(host) {
+		p.fault(name, "%q is neither an IP address nor a host name", host)
+	}
+	return host, true
 }
 
 var hostName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]{0,252})$`)

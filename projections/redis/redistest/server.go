@@ -78,7 +78,7 @@ func Start(t testing.TB, options ...Option) *Server {
 func (s *Server) launch() {
 	s.t.Helper()
 	if _, err := exec.LookPath("redis-server"); err != nil {
-		s.t.Fatal("redis-server is not installed, and tests on Redis use a real one: run scripts/install-redis")
+		s.t.Fatal("redis-server is not installed, and tests on Redis use a real one: run scripts/install-tools")
 	}
 	quiet()
 	s.t.Cleanup(s.Kill)
