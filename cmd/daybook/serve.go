@@ -194,7 +194,7 @@ func (n *node) newAPI() (*api.Server, error) {
 		Publisher: n.publisherStatus(), Drift: n.runner.Drift, EntitlementLease: n.cfg.EntitlementTTL,
 		Reconciliation: n.reconciler.Status,
 		Keys:           n.cfg.APIKeys, MaxWebhookBytes: n.cfg.WebhookMaxBytes, Version: version, StoreKind: storeKind(n.cfg),
-		Rebuilding: n.runner.Rebuilding, DiskFree: func() (uint64, error) { return freeBytes(n.cfg.DataDir) },
+		Parts: n.parts(), Rebuilding: n.runner.Rebuilding, DiskFree: func() (uint64, error) { return freeBytes(n.cfg.DataDir) },
 		Livemode: n.cfg.Livemode, OwnMetrics: n.cfg.MetricsAddr != "", Clock: systemClock, Log: n.log,
 	})
 }

@@ -24,6 +24,8 @@ type Status struct {
 	// LastMissed and LastDiffering are those of the last sweep of this process.
 	LastMissed    int64 `json:"last_missed"`
 	LastDiffering int64 `json:"last_differing"`
+	// DisabledEndpoints counts the webhook endpoints that Stripe has disabled.
+	DisabledEndpoints int `json:"disabled_endpoints"`
 	// LastError is why the last sweep of this process failed, empty if it did not.
 	LastError string `json:"last_error,omitempty"`
 	// Alerts are sentences about what somebody should see to.
@@ -44,6 +46,7 @@ func (r *Reconciler) Status() Status {
 		st.LastError = last.err.Error()
 	}
 	st.Alerts = append(st.Alerts, r.alerts(st)...)
+	st.DisabledEndpoints = len(last.disabled)
 	for _, url := range last.disabled {
 		st.Alerts = append(st.Alerts, "the webhook endpoint "+url+" is disabled: Stripe sends nothing; enable it in Stripe's dashboard")
 	}
