@@ -125,10 +125,12 @@ func TestStatusSaysHowFarTheModelIs(t *testing.T) {
 	s.Followers = append(s.Followers, struct {
 		Name     string `json:"name"`
 		Position uint64 `json:"position"`
-	}{"posting", 90}, struct {
+		CaughtUp bool   `json:"caught_up"`
+	}{"posting", 90, true}, struct {
 		Name     string `json:"name"`
 		Position uint64 `json:"position"`
-	}{"projection", 60})
+		CaughtUp bool   `json:"caught_up"`
+	}{"projection", 60, true})
 	if model, every := s.reached(); model != 60 || every != 60 {
 		t.Errorf("reached %d and %d: want 60 and 60", model, every)
 	}

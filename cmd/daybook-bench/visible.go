@@ -36,7 +36,18 @@ type serverStatus struct {
 	Followers []struct {
 		Name     string `json:"name"`
 		Position uint64 `json:"position"`
+		CaughtUp bool   `json:"caught_up"`
 	} `json:"followers"`
+}
+
+// posted reports whether posting is up with the journal.
+func (s *serverStatus) posted() bool {
+	for _, f := range s.Followers {
+		if f.Name == "posting" && f.CaughtUp {
+			return true
+		}
+	}
+	return false
 }
 
 // reached is how far the read model is, and every is how far all are who follow

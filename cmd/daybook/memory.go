@@ -15,7 +15,10 @@ const (
 	// own rule lets as much gather as there is alive: that is little while a
 	// server has just started, which then collects all the time, and makes
 	// memory swing most when there is much of it.
-	garbageRoom = 40 << 20
+	garbageRoom = 36 << 20
+	// clusterRoom is the room of a node of a cluster, whose protocol makes twice
+	// the garbage, and which has no store of its own to keep in memory.
+	clusterRoom = 80 << 20
 	// rebuildRoom is the room while history is folded anew, which is soon over,
 	// has much alive and makes garbage faster than anything else.
 	rebuildRoom = 160 << 20
@@ -28,8 +31,8 @@ const (
 )
 
 // keepGarbageRoom keeps the room for garbage steady until ctx ends, unless the
-// environment says how to collect. It asks whether history is being folded anew.
-func keepGarbageRoom(ctx context.Context, rebuilding func() bool) {
+// environment says how to collect. It asks how much that is.
+func keepGarbageRoom(ctx context.Context, room func() uint64) {
 	if os.Getenv("GOGC") != "" {
 		return
 	}
@@ -38,12 +41,8 @@ func keepGarbageRoom(ctx context.Context, rebuilding func() bool) {
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	for set := 0; ; {
 		metrics.Read(live)
-		room := uint64(garbageRoom)
-		if rebuilding() {
-			room = rebuildRoom
-		}
 		// Setting it stops the world for a moment: not for every little change.
-		if percent := garbagePercent(room, live[0].Value.Uint64()); math.Abs(float64(percent-set)) > 0.1*float64(set) {
+		if percent := garbagePercent(room(), live[0].Value.Uint64()); math.Abs(float64(percent-set)) > 0.1*float64(set) {
 			debug.SetGCPercent(percent)
 			set = percent
 		}
@@ -53,6 +52,17 @@ func keepGarbageRoom(ctx context.Context, rebuilding func() bool) {
 		case <-tick.C:
 		}
 	}
+}
+
+// garbageRoom is how much garbage the node may have now.
+func (n *node) garbageRoom() uint64 {
+	switch {
+	case n.runner.Rebuilding():
+		return rebuildRoom
+	case n.cfg.EventStoreURL != "":
+		return clusterRoom
+	}
+	return garbageRoom
 }
 
 // garbagePercent is the room in percent of what is alive.

@@ -163,7 +163,7 @@ func (n *node) run(ctx context.Context, shared ...func(context.Context) error) e
 	group.Go(func() error { return ignoreEnd(ctx, n.runner.Run(ctx)) })
 	group.Go(func() error { n.catalogs.follow(ctx, n.log); return nil })
 	group.Go(func() error { n.probe.Run(ctx, probeEvery); return nil })
-	group.Go(func() error { keepGarbageRoom(ctx, n.runner.Rebuilding); return nil })
+	group.Go(func() error { keepGarbageRoom(ctx, n.garbageRoom); return nil })
 	return group.Wait()
 }
 
