@@ -50,9 +50,10 @@ func TestAnExplanationIsOfTheAnswerThatWasGiven(t *testing.T) {
 			deciding += btoi(w.Decides)
 		}
 		want := btoi(len(held.Subscriptions) > 0)
-		if e.Source == aggregate.FromBlocked {
+		switch e.Source {
+		case aggregate.FromBlocked:
 			want = 0
-		} else if e.Source == aggregate.FromWaiver {
+		case aggregate.FromWaiver:
 			want = 1
 		}
 		if deciding != want {

@@ -183,7 +183,7 @@ func (r *rig) tail(path, key, lastID string) *tailed {
 	if lastID != "" {
 		req.Header.Set("Last-Event-ID", lastID)
 	}
-	res, err := http.DefaultClient.Do(req)
+	res, err := http.DefaultClient.Do(req) //nolint:bodyclose // the goroutine below closes it
 	if err != nil {
 		r.Fatal(err)
 	}

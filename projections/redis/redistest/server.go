@@ -98,7 +98,8 @@ var quiet = sync.OnceFunc(func() { client.SetLogger(&logging.VoidLogger{}) })
 // freePort finds one that nobody listens on.
 func freePort(t testing.TB) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	var config net.ListenConfig
+	l, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +116,7 @@ func (s *Server) Start() {
 }
 
 func (s *Server) start() error {
-	command := exec.Command("redis-server", s.arguments()...)
+	command := exec.CommandContext(context.Background(), "redis-server", s.arguments()...) // Kill ends it
 	command.Dir = s.dir
 	output := &bytes.Buffer{}
 	command.Stdout, command.Stderr = output, output
