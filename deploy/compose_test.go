@@ -28,6 +28,7 @@ var secrets = map[string]string{
 	"EVENTSTORE_ADMIN_PASSWORD": "hunter-admin",
 	"EVENTSTORE_OPS_PASSWORD":   "hunter-ops",
 	"DAYBOOK_STORE_PASSWORD":    "hunter-store",
+	"DAYBOOK_ENTITLEMENT_KEY":   "aHVudGVyLWtleS1vZi10aGlydHktdHdvLWJ5dGVzISE=",
 }
 
 // profiles are those that there are, with what each must bring up.
