@@ -42,6 +42,9 @@ func (b *catalogBook) follow(ctx context.Context, log logrus.FieldLogger) {
 			return
 		}
 		if _, err := b.load(ctx); err != nil {
+			if ctx.Err() != nil {
+				return // it was cut short
+			}
 			log.WithError(err).Warn("the catalogs could not be read again")
 			time.AfterFunc(lookEvery, b.again)
 			continue
