@@ -7,7 +7,8 @@ COPY go.mod go.sum ./
 RUN --mount=type=cache,target=/go/pkg/mod go mod download
 COPY . .
 ARG VERSION=unknown
-RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
+ENV GOCACHE=/build-cache
+RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/build-cache \
     CGO_ENABLED=0 GOEXPERIMENT=jsonv2 go build -trimpath -ldflags "-s -w -X main.version=${VERSION}" -o /out/daybook ./cmd/daybook
 RUN mkdir -p /out/root/var/lib && mkdir -m 0700 /out/root/var/lib/daybook
 
