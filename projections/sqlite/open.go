@@ -36,14 +36,17 @@ const openTimeout = 10 * time.Second
 // Model is a read model in a SQLite file. It implements projections.Model, and
 // projections.Reader when opened by OpenReader.
 type Model struct {
+	// path is where the model is found; see generation.go.
 	path string
+	// reader says that another process writes.
+	reader bool
 	// besideOf is the model that this one was made beside of, nil for others;
-	// gone says that it was discarded.
-	besideOf *Model
-	gone     bool
+	// adopted says that its file is that model's now, gone that it was discarded.
+	besideOf      *Model
+	adopted, gone bool
 
-	// swap is held shared while the file is used, and exclusively while it is
-	// replaced by an empty one.
+	// swap is held shared while the file is used, and exclusively while another
+	// takes its place.
 	swap  sync.RWMutex
 	file  *file
 	cache *cache
@@ -63,16 +66,21 @@ var (
 // layout is replaced by an empty one, which its Checkpoint shows.
 func Open(ctx context.Context, path string) (*Model, error) {
 	m := &Model{path: path, cache: newCache(), writing: make(chan struct{}, 1), building: make(chan struct{}, 1)}
-	f, err := openFile(ctx, path)
+	name, err := resolve(path)
+	if err == nil {
+		err = removeOthers(path, name)
+	}
+	if err == nil {
+		m.file, err = openFile(ctx, name)
+	}
 	if errors.Is(err, projections.ErrModelBroken) {
-		if err = removeFiles(path); err == nil {
-			f, err = openFile(ctx, path)
+		if err = removeFiles(name); err == nil {
+			m.file, err = openFile(ctx, name)
 		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open read model: %w", err)
 	}
-	m.file = f
 	return m, nil
 }
 
@@ -82,11 +90,11 @@ func OpenReader(ctx context.Context, path string) (*Model, error) {
 	if _, err := os.Stat(path); err != nil {
 		return nil, fmt.Errorf("open read model: %w", err)
 	}
-	f, err := openReadOnly(ctx, path)
+	f, err := openCurrent(ctx, path, "")
 	if err != nil {
 		return nil, fmt.Errorf("open read model: %w", err)
 	}
-	return &Model{path: path, file: f}, nil
+	return &Model{path: path, reader: true, file: f}, nil
 }
 
 // Close releases the file. A second Close does nothing.
@@ -103,6 +111,7 @@ func (m *Model) Close() error {
 
 // file is one open SQLite file: a connection that writes, and some that read.
 type file struct {
+	name  string
 	read  *sql.DB // nil while a model is being loaded
 	write *writer // nil in a reader
 
@@ -113,7 +122,7 @@ type file struct {
 func openFile(ctx context.Context, path string) (*file, error) {
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
-	if err := createPrivate(path); err != nil {
+	if _, err := createPrivate(path); err != nil {
 		return nil, err
 	}
 	w, err := openWriter(ctx, dsn(path, "rwc", "_journal_mode=WAL", "_pragma=synchronous(NORMAL)",
@@ -132,18 +141,18 @@ func openFile(ctx context.Context, path string) (*file, error) {
 	return f, nil
 }
 
-// createPrivate makes the file, if there is none, for its owner's eyes only: what
-// somebody's customers pay is nobody else's business. SQLite gives its other
-// files the same mode.
-func createPrivate(path string) error {
+// createPrivate makes the file, if there is none, and reports whether it did. It
+// is for its owner's eyes only: what somebody's customers pay is nobody else's
+// business. SQLite gives its other files the same mode.
+func createPrivate(path string) (made bool, err error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return nil
+		return false, nil
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
-	return f.Close()
+	return true, f.Close()
 }
 
 func openReadOnly(ctx context.Context, path string) (*file, error) {
@@ -155,7 +164,7 @@ func openReadOnly(ctx context.Context, path string) (*file, error) {
 	// to eight cores can answer at once.
 	db.SetMaxOpenConns(8)
 	db.SetMaxIdleConns(8)
-	f := &file{read: db}
+	f := &file{name: path, read: db}
 	if err := f.check(ctx); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -225,10 +234,25 @@ func broken(err error) error {
 
 // removeFiles removes a SQLite file and what belongs to it.
 func removeFiles(path string) error {
-	for _, suffix := range []string{"-wal", "-shm", "-journal", ""} {
-		if err := os.Remove(path + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("remove a read model: %w", err)
+	if err := removeSideFiles(path); err != nil {
+		return err
+	}
+	return remove(path)
+}
+
+// removeSideFiles removes what belongs to a SQLite file.
+func removeSideFiles(path string) error {
+	for _, suffix := range []string{"-wal", "-shm", "-journal"} {
+		if err := remove(path + suffix); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+func remove(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove a read model: %w", err)
 	}
 	return nil
 }

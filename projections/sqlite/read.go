@@ -21,6 +21,11 @@ const defaultPage = 100
 
 // use calls fn with the open file, which stays open until fn returns.
 func (m *Model) use(fn func(*file) error) error {
+	if m.reader {
+		if err := m.follow(); err != nil {
+			return broken(err)
+		}
+	}
 	m.swap.RLock()
 	defer m.swap.RUnlock()
 	if m.file == nil {

@@ -3,28 +3,20 @@ package sqlite
 import (
 	"context"
 	"errors"
-	"fmt"
-
-	driver "modernc.org/sqlite"
+	"os"
 
 	"github.com/daybookhq/daybook/projections"
 )
 
-// Suffix is what a model made by Beside adds to the file's name.
-const Suffix = ".rebuild"
-
-// pagesAtOnce are copied between two looks at the context: 4 MB.
-const pagesAtOnce = 1024
-
 // Beside implements projections.Model. The file is written without a journal
-// and without syncs: if it does not get as far as Adopt, it is thrown away.
+// and without syncs: if it does not get as far as Seal, it is thrown away.
 func (m *Model) Beside(ctx context.Context) (projections.Model, error) {
 	select {
 	case m.building <- struct{}{}:
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	b := &Model{path: m.path + Suffix, cache: newCache(), writing: make(chan struct{}, 1), besideOf: m}
+	b := &Model{cache: newCache(), writing: make(chan struct{}, 1), besideOf: m}
 	if err := b.makeBeside(ctx); err != nil {
 		<-m.building
 		return nil, wrap("make a read model beside", err)
@@ -32,21 +24,21 @@ func (m *Model) Beside(ctx context.Context) (projections.Model, error) {
 	return b, nil
 }
 
-func (m *Model) makeBeside(ctx context.Context) error {
-	if err := errors.Join(removeFiles(m.path), createPrivate(m.path)); err != nil {
+func (m *Model) makeBeside(ctx context.Context) (err error) {
+	if m.path, err = newGeneration(m.besideOf.path); err != nil {
 		return err
 	}
 	w, err := openWriter(ctx, dsn(m.path, "rwc", "_journal_mode=OFF", "_pragma=synchronous(OFF)",
 		"_pragma=locking_mode(EXCLUSIVE)", "_pragma=cache_size(-32768)"))
 	if err != nil {
-		return err
+		return errors.Join(err, removeFiles(m.path))
 	}
-	m.file = &file{write: w}
+	m.file = &file{name: m.path, write: w}
 	if err = w.create(ctx); err == nil {
 		_, err = w.conn.ExecContext(ctx, "BEGIN IMMEDIATE")
 	}
 	if err != nil {
-		return errors.Join(err, w.close())
+		return errors.Join(err, w.close(), removeFiles(m.path))
 	}
 	return nil
 }
@@ -60,7 +52,7 @@ func (m *Model) Seal(ctx context.Context) error {
 		return wrap("seal the read model", err)
 	}
 	m.file = nil
-	if err := w.close(); err != nil {
+	if err := errors.Join(w.close(), flush(m.path)); err != nil {
 		return wrap("seal the read model", err)
 	}
 	f, err := openFile(ctx, m.path)
@@ -68,67 +60,75 @@ func (m *Model) Seal(ctx context.Context) error {
 	return wrap("seal the read model", err)
 }
 
-// Adopt implements projections.Model. The pages are copied into this model's
-// file by one transaction of SQLite's own: a crash leaves the old content, and
-// other processes need not open the file again.
-func (m *Model) Adopt(ctx context.Context, beside projections.Model) error {
-	from, ours := beside.(*Model)
-	if !ours || from.besideOf != m {
-		return errors.New("adopt a read model: want one made beside it")
-	}
-	select {
-	case m.writing <- struct{}{}:
-		defer func() { <-m.writing }()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	err := m.use(func(f *file) error {
-		return f.write.conn.Raw(func(conn any) error { return restore(ctx, conn, from.path) })
-	})
-	if err != nil {
-		return wrap("adopt the rebuilt read model", err)
-	}
-	m.cache.forgetAll()
-	return nil
-}
-
-func restore(ctx context.Context, conn any, path string) error {
-	restorer, able := conn.(interface {
-		NewRestore(source string) (*driver.Backup, error)
-	})
-	if !able {
-		return fmt.Errorf("the driver's %T cannot restore", conn)
-	}
-	backup, err := restorer.NewRestore(dsn(path, "rw"))
+// flush waits until a file that was written without syncs is on the disk. SQLite
+// must not have it open: closing any descriptor of a file lets go of all locks
+// that the process has on it.
+func flush(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		return err
 	}
-	for more := true; more && err == nil; {
-		if err = ctx.Err(); err == nil {
-			more, err = backup.Step(pagesAtOnce)
-		}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// Adopt implements projections.Model.
+func (m *Model) Adopt(ctx context.Context, beside projections.Model) error {
+	from, ours := beside.(*Model)
+	if !ours || from.besideOf != m || from.file == nil || from.file.read == nil {
+		return errors.New("adopt a read model: want a sealed one made beside it")
 	}
-	return errors.Join(err, backup.Finish())
+	release, err := m.write(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	from.swap.Lock()
+	defer from.swap.Unlock()
+	if err := m.replace(ctx, from.file); err != nil {
+		return wrap("adopt the rebuilt read model", err)
+	}
+	from.file, from.adopted = nil, true
+	return nil
 }
 
 // Discard implements projections.Model.
 func (m *Model) Discard(ctx context.Context) error {
+	if m.besideOf != nil {
+		return m.discardBeside()
+	}
+	release, err := m.write(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	name, err := newGeneration(m.path)
+	if err != nil {
+		return wrap("start an empty read model", err)
+	}
+	empty, err := openFile(ctx, name)
+	if err == nil {
+		if err = m.replace(ctx, empty); err != nil {
+			err = errors.Join(err, empty.close(), removeFiles(name))
+		}
+	}
+	return wrap("start an empty read model", err)
+}
+
+func (m *Model) discardBeside() (err error) {
 	m.swap.Lock()
 	defer m.swap.Unlock()
+	if m.gone {
+		return nil
+	}
+	m.gone = true
 	if m.file != nil {
 		// The content is given up: an error of closing it tells nothing more.
 		_ = m.file.close()
 		m.file = nil
 	}
-	err := removeFiles(m.path)
-	if m.besideOf != nil && !m.gone {
-		m.gone = true
-		<-m.besideOf.building
+	if !m.adopted {
+		err = removeFiles(m.path)
 	}
-	if err != nil || m.gone {
-		return err
-	}
-	m.file, err = openFile(ctx, m.path)
-	m.cache.forgetAll()
-	return wrap("start an empty read model", err)
+	<-m.besideOf.building
+	return err
 }

@@ -20,14 +20,23 @@ type transaction struct {
 	catalogs bool
 }
 
-// Update implements projections.Model.
-func (m *Model) Update(ctx context.Context, fn func(projections.Tx) error) error {
+// write waits until nobody else writes. The caller must call release.
+func (m *Model) write(ctx context.Context) (release func(), err error) {
 	select {
 	case m.writing <- struct{}{}:
-		defer func() { <-m.writing }()
+		return func() { <-m.writing }, nil
 	case <-ctx.Done():
-		return ctx.Err()
+		return nil, ctx.Err()
 	}
+}
+
+// Update implements projections.Model.
+func (m *Model) Update(ctx context.Context, fn func(projections.Tx) error) error {
+	release, err := m.write(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
 	return m.use(func(f *file) error {
 		tx := &transaction{ctx: ctx, w: f.write}
 		tx.query = func(query string, each func(row []driver.Value) error, args ...driver.Value) error {
