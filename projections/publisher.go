@@ -1,6 +1,7 @@
 package projections
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync"
@@ -33,7 +34,7 @@ const (
 	renewAfter, renewOf = 2, 3
 )
 
-// PublisherOptions configures a Publisher. All but Sleep and CheckEvery are
+// PublisherOptions configures a Publisher. All but CheckEvery and PageAccounts are
 // required.
 type PublisherOptions struct {
 	Outlet Outlet
@@ -49,8 +50,11 @@ type PublisherOptions struct {
 	// CheckEvery is how often what is published is compared with the model; 0
 	// means every hour.
 	CheckEvery time.Duration
-	Now        func() time.Time
-	Log        logrus.FieldLogger
+	// PageAccounts is how many accounts are read at once when everything is
+	// published, at least 500; 0 means 4000.
+	PageAccounts int
+	Now          func() time.Time
+	Log          logrus.FieldLogger
 }
 
 // Publisher makes the entitlements of a model appear at an outlet, and keeps
@@ -134,6 +138,7 @@ func NewPublisher(opts PublisherOptions) *Publisher {
 	if opts.CheckEvery <= 0 {
 		opts.CheckEvery = time.Hour
 	}
+	opts.PageAccounts = max(cmp.Or(opts.PageAccounts, pageOfAll), spanOfRenewals)
 	return &Publisher{opts: opts, outcomes: map[Outcome]uint64{}, rounds: rounds{progress: make(chan struct{})}, check: make(chan struct{}, 1)}
 }
 
@@ -228,7 +233,9 @@ var errTermOver = errors.New("the leadership is over")
 func (p *Publisher) loop(ctx context.Context, term Term) error {
 	pauses := newPauses()
 	pauses.MaxInterval = lastPublishPause
-	w := &publishing{Publisher: p, renewals: renewals{cycle: p.opts.Lease * renewAfter / renewOf}, since: p.opts.Now()}
+	w := &publishing{Publisher: p, since: p.opts.Now(),
+		renewals: renewals{cycle: p.opts.Lease * renewAfter / renewOf, pageOfAll: p.opts.PageAccounts}}
+	defer w.dropAhead()
 	for ctx.Err() == nil {
 		if !term.Held() {
 			return errTermOver

@@ -45,6 +45,11 @@ func (always) Held() bool    { return true }
 
 func newPublishingRig(t *testing.T, lease time.Duration) *publishingRig {
 	t.Helper()
+	return newPublishingRigWith(t, lease, func(*projections.PublisherOptions) {})
+}
+
+func newPublishingRigWith(t *testing.T, lease time.Duration, change func(*projections.PublisherOptions)) *publishingRig {
+	t.Helper()
 	r := &publishingRig{rig: newRig(t), redis: redistest.Start(t)}
 	r.clock.Set(time.Now())
 	feed := projections.NewFeed(time.Now)
@@ -56,8 +61,10 @@ func newPublishingRig(t *testing.T, lease time.Duration) *publishingRig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.publisher = projections.NewPublisher(projections.PublisherOptions{Outlet: outlet, Model: r.model, Feed: feed,
-		Runner: r.runner, Store: r.store, Lease: lease, Now: time.Now, Log: opts.Log, CheckEvery: time.Hour})
+	publisher := projections.PublisherOptions{Outlet: outlet, Model: r.model, Feed: feed,
+		Runner: r.runner, Store: r.store, Lease: lease, Now: time.Now, Log: opts.Log, CheckEvery: time.Hour}
+	change(&publisher)
+	r.publisher = projections.NewPublisher(publisher)
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- r.publisher.Publish(ctx, always{}) }()

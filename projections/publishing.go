@@ -31,6 +31,8 @@ type publishing struct {
 	round   uint64
 	begunAt time.Time
 	sent    int
+	// ahead is being read while the page before is sent, nil for nothing.
+	ahead *pageAhead
 }
 
 // step does what is most urgent, and returns for how long there is nothing to do.
@@ -142,6 +144,9 @@ func (w *publishing) sendFed(ctx context.Context, rows map[string]fedRow) (faile
 			entries = append(entries, Publication{Account: account, Doc: row.Doc, Position: row.position, AsOf: now})
 		}
 	}
+	if len(gone) > 0 {
+		w.dropAhead()
+	}
 	failed = map[string]fedRow{}
 	outcomes, err := w.send(ctx, entries)
 	for i, outcome := range outcomes {
@@ -182,14 +187,16 @@ func (w *publishing) renew(ctx context.Context, now time.Time) (idle time.Durati
 	if wait := at.Sub(now); wait > 0 && !w.renewals.spans[i].owed {
 		return wait, nil
 	}
-	before := w.opts.Runner.Standing()
-	page, err := w.opts.Model.EntitlementDocs(ctx, w.renewals.after(i), w.renewals.page(i))
-	if err != nil || before.Content != w.opts.Runner.Standing().Content {
-		return 0, err // where the content was replaced, it is read again
+	read := w.page(ctx, i)
+	if read.err != nil || read.standing.Content != w.opts.Runner.Standing().Content {
+		return 0, read.err // where the content was replaced, it is read again
 	}
-	rows, more := w.renewals.within(i, page)
+	rows, more := w.renewals.within(i, read.rows)
+	if more && w.renewals.spans[i].owed {
+		w.ahead = w.read(ctx, rows[len(rows)-1].Account, w.renewals.page(i))
+	}
 	now = w.opts.Now()
-	if _, err := w.send(ctx, publications(rows, before.Position, now)); err != nil {
+	if _, err := w.send(ctx, publications(rows, read.standing.Position, now)); err != nil {
 		return 0, err
 	}
 	w.sent += len(rows)

@@ -21,6 +21,8 @@ const (
 // is in it by then. It is for one goroutine.
 type renewals struct {
 	cycle time.Duration
+	// pageOfAll is how many accounts a page has where everything is published.
+	pageOfAll int
 	// spans are in the order of their names; the last reaches to the end.
 	spans []span
 	// cuts counts those that were made, to spread them.
@@ -78,7 +80,7 @@ func (r *renewals) after(i int) string {
 // page is how many rows to read of a span.
 func (r *renewals) page(i int) int {
 	if r.spans[i].owed {
-		return pageOfAll
+		return r.pageOfAll
 	}
 	return pageOfRenewals
 }

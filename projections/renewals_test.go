@@ -22,7 +22,7 @@ type walked struct {
 }
 
 func newWalked(cycle time.Duration) *walked {
-	w := &walked{renewals: renewals{cycle: cycle}, now: time.Unix(1e9, 0), accounts: map[string]bool{}, last: map[string]time.Time{}}
+	w := &walked{renewals: renewals{cycle: cycle, pageOfAll: pageOfAll}, now: time.Unix(1e9, 0), accounts: map[string]bool{}, last: map[string]time.Time{}}
 	w.everything(w.now)
 	return w
 }
