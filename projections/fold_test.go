@@ -82,7 +82,7 @@ func TestAPanicIsAFaultOfOneStream(t *testing.T) {
 
 func TestEventsSetAsideComeBackAsTheyWere(t *testing.T) {
 	for _, bound := range []int{0, 1 << 20} {
-		p := newPartitions(1, bound, t.TempDir())
+		p := newPartitions(1, nil, bound, t.TempDir())
 		want := []eventstore.RecordedEvent{recorded(t, 0, aggregate.Active), recorded(t, 1, aggregate.Canceled)}
 		want[1].Data = append(want[1].Data, make([]byte, 3*chunkBytes)...)
 		for i := range want {

@@ -25,9 +25,9 @@ type RebuildOptions struct {
 	// MemoryBytes bounds the events that are held as bytes; 0 means 64 MiB.
 	// Decoded facts and the model's own pages come on top.
 	MemoryBytes int
-	// Readers is how many parts of the log are read at the same time; 0 means
-	// one. More than one is for stores in which any number up to the head can
-	// stand for a position.
+	// Readers is how many parts of the log are read at the same time. 0 means one,
+	// and is for stores whose positions are opaque; in all others any number up to
+	// the head can stand for a position.
 	Readers int
 	// Folders is how many streams are folded at the same time; 0 means as many
 	// as there are processors.
@@ -56,7 +56,11 @@ func Rebuild(ctx context.Context, from Source, into Model, progress func(done, t
 	}
 	b := &rebuild{Source: from, into: into, head: head, now: from.Now(), report: progress,
 		evaluator: evaluator{epoch: from.Epoch, livemode: from.Livemode, marks: newMarks()}}
-	b.parts = newPartitions(uint64(head), from.MemoryBytes, from.Dir)
+	sample, err := b.sample(ctx)
+	if err != nil {
+		return Checkpoint{}, fmt.Errorf("rebuild: %w", err)
+	}
+	b.parts = newPartitions(uint64(head), sample, from.MemoryBytes, from.Dir)
 	err = b.run(ctx)
 	if err = errors.Join(err, b.parts.close()); err != nil {
 		return Checkpoint{}, fmt.Errorf("rebuild: %w", err)
@@ -133,6 +137,33 @@ func (b *rebuild) progress(more uint64) {
 		b.reported = done
 		b.report(min(done, total), total)
 	}
+}
+
+// sample returns the streams of events that are spread evenly over the log, none
+// where positions are opaque.
+func (b *rebuild) sample(ctx context.Context) ([]eventstore.Stream, error) {
+	size := samplePerPart * partsFor(uint64(b.head))
+	if b.Readers < 1 || b.head < eventstore.Position(size) {
+		return nil, nil
+	}
+	sample := make([]eventstore.Stream, size)
+	group, ctx := errgroup.WithContext(ctx)
+	for r := range b.Readers {
+		group.Go(func() error {
+			for i := r; i < size; i += b.Readers {
+				from := b.head * eventstore.Position(i) / eventstore.Position(size)
+				for e, err := range b.Store.ReadAll(ctx, from, eventstore.Forwards, filter(), 1) {
+					if err != nil {
+						return err
+					}
+					sample[i] = e.Stream
+				}
+			}
+			return nil
+		})
+	}
+	err := group.Wait()
+	return slices.DeleteFunc(sample, func(s eventstore.Stream) bool { return s == "" }), err
 }
 
 // scan sets the events of the log apart.

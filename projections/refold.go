@@ -81,7 +81,7 @@ func (r *Runner) rebuildOnce(ctx context.Context, plan RebuildPlan) (result Rebu
 		RebuildOptions: r.opts.Rebuild,
 	}
 	if plan.Gentle {
-		source.Readers, source.Folders = 1, 1
+		source.Readers, source.Folders = min(source.Readers, 1), 1
 	}
 	if _, err := Rebuild(ctx, source, beside, plan.Progress); err != nil {
 		return result, err

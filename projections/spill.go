@@ -21,7 +21,10 @@ import (
 type partitions struct {
 	seed  maphash.Seed
 	parts []partition
-	bound int
+	// bounds part the streams in the order of their names: part i has those up to
+	// and with bounds[i], the last one the rest. None part them by hash.
+	bounds []eventstore.Stream
+	bound  int
 
 	mu   sync.Mutex // guards what follows
 	held int
@@ -52,16 +55,52 @@ const (
 	eventsPerPart = 8192
 	fewestParts   = 16
 	mostParts     = 1024
+	// With so many of a sample to each, few parts are of twice the common size.
+	samplePerPart = 16
 )
 
-func newPartitions(events uint64, bound int, dir string) *partitions {
-	n := min(max(events/eventsPerPart, fewestParts), mostParts)
-	return &partitions{seed: maphash.MakeSeed(), parts: make([]partition, n), bound: bound, dir: dir}
+// partsFor is how many parts so many events make.
+func partsFor(events uint64) int {
+	return int(min(max(events/eventsPerPart, fewestParts), mostParts))
+}
+
+// newPartitions makes parts for so many events. A sample of their streams, each as
+// often as it has events, lets the parts follow one another in the order of names;
+// with too small a one, every part has names of everywhere.
+func newPartitions(events uint64, sample []eventstore.Stream, bound int, dir string) *partitions {
+	n := partsFor(events)
+	p := &partitions{seed: maphash.MakeSeed(), bound: bound, dir: dir}
+	if len(sample) >= n*samplePerPart/2 {
+		p.bounds = boundsOf(sample, n)
+		n = len(p.bounds) + 1
+	}
+	p.parts = make([]partition, n)
+	return p
+}
+
+// boundsOf parts the streams of a sample into so many parts of like size, or
+// fewer: a stream is never parted.
+func boundsOf(sample []eventstore.Stream, parts int) []eventstore.Stream {
+	slices.Sort(sample)
+	var bounds []eventstore.Stream
+	for i := 1; i < parts; i++ {
+		bounds = append(bounds, sample[i*len(sample)/parts])
+	}
+	return slices.Compact(bounds)
+}
+
+// partOf is the part that a stream belongs to.
+func (p *partitions) partOf(stream eventstore.Stream) *partition {
+	if p.bounds == nil {
+		return &p.parts[maphash.String(p.seed, string(stream))%uint64(len(p.parts))]
+	}
+	i, _ := slices.BinarySearch(p.bounds, stream)
+	return &p.parts[i]
 }
 
 // add keeps an event. It may be called from several goroutines.
 func (p *partitions) add(e *eventstore.RecordedEvent) error {
-	part := &p.parts[maphash.String(p.seed, string(e.Stream))%uint64(len(p.parts))]
+	part := p.partOf(e.Stream)
 	part.mu.Lock()
 	defer part.mu.Unlock()
 	size := len(e.Stream) + len(e.Type) + len(e.Data) + 5*binary.MaxVarintLen64

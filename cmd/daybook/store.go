@@ -33,12 +33,12 @@ func storeKind(cfg *config.Config) string {
 
 // rebuildReaders is how many parts of the log a rebuild reads at once. The
 // positions of the embedded store are its row numbers, so its log can be cut
-// into parts of one size; those of a cluster say nothing of the kind.
+// into parts of one size; those of a cluster are opaque.
 func rebuildReaders(cfg *config.Config) int {
 	if storeKind(cfg) == embeddedKind {
 		return 2
 	}
-	return 1
+	return 0
 }
 
 // checkAfter leaves the first half minute to catching up, and spares commands,
