@@ -75,11 +75,7 @@ func answered[T any](ctx context.Context, m *member, call func(context.Context) 
 			m.retire(a.err)
 		}
 	}()
-	if m.retired.Load() {
-		a.err = errRetired
-		return a
-	}
-	a.value, a.err = call(ctx)
+	a.value, a.err = pass(ctx, m, call)
 	return a
 }
 

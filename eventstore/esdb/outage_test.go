@@ -215,23 +215,3 @@ func TestABlackHole(t *testing.T) {
 		})
 	}
 }
-
-// TestReconnectsLeaveNothingBehind cuts all connections a thousand times.
-func TestReconnectsLeaveNothingBehind(t *testing.T) {
-	const cuts = 1000
-	server := esdbtest.Start(t)
-	s := open(t, server, esdb.Options{})
-	var before int
-	underLoad(t, server, s, 4, func(total *atomic.Int64) {
-		grows(t, total, 100)
-		before = runtime.NumGoroutine()
-		for range cuts {
-			server.Drop()
-			grows(t, total, 1)
-		}
-	})
-	eventually(t, "goroutines are as few as they were", func() bool {
-		runtime.GC()
-		return runtime.NumGoroutine() <= before+20
-	})
-}

@@ -57,6 +57,7 @@ type member struct {
 	pool    *pool
 	at      int
 	users   int
+	gate    sync.RWMutex // read-locked by calls that may ask for the connection; see pass
 	retired atomic.Bool
 	good    atomic.Bool // a call has succeeded
 }
@@ -202,12 +203,14 @@ func (p *pool) rest(at int) bool {
 // dial makes a client and has it find its server, which it tries once, for as
 // long as the timeouts of its configuration say.
 func (p *pool) dial(at int) (*member, error) {
+	m := &member{pool: p, at: at}
 	config := *p.config
+	config.Logger = m.listen
 	c, err := client.NewClient(&config)
 	if err != nil {
 		return nil, fmt.Errorf("make a client: %w", err)
 	}
-	m := &member{Client: c, pool: p, at: at}
+	m.Client = c
 	if _, err := c.GetServerVersion(); err != nil { // any call would do
 		m.shut()
 		return nil, err

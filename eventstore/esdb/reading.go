@@ -281,10 +281,7 @@ func forward(ctx context.Context, m *member, open func(context.Context) (receive
 			err = fmt.Errorf("%w: %v", errHung, p)
 		}
 	}()
-	if m.retired.Load() {
-		return errRetired
-	}
-	from, err := open(ctx)
+	from, err := pass(ctx, m, open)
 	if err != nil {
 		return err
 	}
