@@ -77,7 +77,7 @@ func (w *writer) run(ctx context.Context, s *esdb.Store, stop <-chan struct{}, t
 // holds what was acknowledged, each event once and in order.
 func underLoad(t *testing.T, server *esdbtest.Server, s *esdb.Store, writers int, disturb func(total *atomic.Int64)) {
 	t.Helper()
-	ctx := bounded(t)
+	ctx := t.Context() // every append has a deadline, and every step of the disturbance
 	stop := make(chan struct{})
 	var total atomic.Int64
 	var running sync.WaitGroup

@@ -57,9 +57,11 @@ type member struct {
 	pool    *pool
 	at      int
 	users   int
-	gate    sync.RWMutex // read-locked by calls that may ask for the connection; see pass
+	gate    sync.RWMutex // held for reading by calls that are in the gate; see gate.go
 	retired atomic.Bool
 	good    atomic.Bool // a call has succeeded
+	once    sync.Once
+	over    chan struct{} // closed with the client
 }
 
 func newPool(config *client.Configuration, size int, grace time.Duration, report func(error)) *pool {
@@ -203,7 +205,7 @@ func (p *pool) rest(at int) bool {
 // dial makes a client and has it find its server, which it tries once, for as
 // long as the timeouts of its configuration say.
 func (p *pool) dial(at int) (*member, error) {
-	m := &member{pool: p, at: at}
+	m := &member{pool: p, at: at, over: make(chan struct{})}
 	config := *p.config
 	config.Logger = m.listen
 	c, err := client.NewClient(&config)
@@ -306,7 +308,12 @@ func (m *member) release() {
 }
 
 // shut closes the client, once. It has nothing to tell.
-func (m *member) shut() { _ = m.Close() }
+func (m *member) shut() {
+	m.once.Do(func() {
+		_ = m.Close()
+		close(m.over)
+	})
+}
 
 // close closes all clients. Appends have ended by then, and reads been told to.
 func (p *pool) close() {

@@ -14,23 +14,24 @@ import (
 
 // census counts goroutines by what started them.
 type census struct {
-	clients int // of which each has one
-	grpc    int // of gRPC's client side: connections, and calls in progress
-	ours    int // of this package: calls, and the making of clients
+	clients     int // of which each has one
+	connections int // of gRPC's connections, as many for each that was not closed, in whatever state
+	carriers    int // of gRPC's client side else: for what is connected, and for calls
+	ours        int // of this package: calls, and the making of clients
 }
 
 // count counts all goroutines of this process.
 func count() (c census) {
-	for _, started := range started() {
+	for _, by := range started() {
 		switch {
-		case strings.HasPrefix(started, "github.com/EventStore/"):
+		case strings.HasPrefix(by, "github.com/EventStore/"):
 			c.clients++
-		case strings.HasPrefix(started, "google.golang.org/grpc"):
-			if !strings.Contains(started, "Server") {
-				c.grpc++
-			}
-		case strings.HasPrefix(started, "github.com/daybookhq/daybook/eventstore/esdb."):
+		case strings.HasPrefix(by, "github.com/daybookhq/daybook/eventstore/esdb."):
 			c.ours++
+		case strings.HasSuffix(by, "grpcsync.NewCallbackSerializer"):
+			c.connections++
+		case strings.HasPrefix(by, "google.golang.org/grpc") && !strings.Contains(by, "Server"):
+			c.carriers++
 		}
 	}
 	return c
@@ -52,9 +53,9 @@ func started() (functions []string) {
 	return functions
 }
 
-// goroutinesOfOne is how many goroutines of gRPC's a client has that is
-// connected and idle. No other client may be at work.
-func goroutinesOfOne(t *testing.T, server *esdbtest.Server) int {
+// ofOneClient counts the goroutines of a client that is connected. No other may
+// be at work.
+func ofOneClient(t *testing.T, server *esdbtest.Server) census {
 	t.Helper()
 	eventually(t, "the clients of other tests are gone", func() bool { return count() == census{} })
 	c := bareClient(t, server.URL())
@@ -62,12 +63,12 @@ func goroutinesOfOne(t *testing.T, server *esdbtest.Server) int {
 		t.Fatal(err)
 	}
 	one := count()
-	if one.clients != 1 || one.grpc < 3 {
+	if one.clients != 1 || one.connections == 0 || one.carriers == 0 || one.ours != 0 {
 		t.Fatalf("counted %+v for one client", one)
 	}
 	_ = c.Close() // it has nothing to tell
 	eventually(t, "a client that was closed is gone", func() bool { return count() == census{} })
-	return one.grpc
+	return one
 }
 
 // TestReconnectsLeaveNothingBehind breaks connections under callers and a
@@ -94,7 +95,7 @@ func TestReconnectsLeaveNothingBehind(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := esdbtest.Start(t)
-			each := goroutinesOfOne(t, server)
+			one := ofOneClient(t, server)
 			var replaced atomic.Int64
 			s := open(t, server, esdb.Options{Connections: connections, Report: func(error) { replaced.Add(1) }})
 			followed := follow(t, s, 0, eventstore.Filter{})
@@ -104,17 +105,27 @@ func TestReconnectsLeaveNothingBehind(t *testing.T) {
 			})
 			followed.sees(t, server)
 			t.Logf("%d times a client was replaced", replaced.Load())
-			var left census
-			defer func() {
-				if t.Failed() {
-					t.Logf("of gRPC %d goroutines, %d for each of %d clients, and of ours %d", left.grpc, each, left.clients, left.ours)
-				}
-			}()
-			eventually(t, "only the connections in use have goroutines", func() bool {
-				left = count()
-				// Beyond them there is the subscription, one goroutine here and one of gRPC's.
-				return left.clients <= connections && left.grpc == left.clients*each+1 && left.ours == 1
-			})
+			leaves(t, one, connections, 1)
 		})
 	}
+}
+
+// leaves waits until there are no more clients than there should be, no more
+// connections than clients, and nothing else but subscriptions, which have a
+// goroutine here and one of gRPC's.
+func leaves(t *testing.T, one census, clients, subscriptions int) {
+	t.Helper()
+	var left census
+	defer func() {
+		if t.Failed() {
+			t.Logf("left are %+v, a client alone is %+v; all:\n%s", left, one, strings.Join(started(), "\n"))
+		}
+	}()
+	eventually(t, "only the connections in use have goroutines", func() bool {
+		left = count()
+		return left.clients <= clients &&
+			left.connections == left.clients*one.connections &&
+			left.carriers <= left.clients*one.carriers+subscriptions &&
+			left.ours == subscriptions
+	})
 }
