@@ -97,7 +97,11 @@ func TestReconnectsLeaveNothingBehind(t *testing.T) {
 			server := esdbtest.Start(t)
 			one := ofOneClient(t, server)
 			var replaced atomic.Int64
-			s := open(t, server, esdb.Options{Connections: connections, Report: func(error) { replaced.Add(1) }})
+			s := open(t, server, esdb.Options{
+				Connections: connections,
+				ReadTimeout: patience, // the subscription has to get through between cuts, on a busy machine too
+				Report:      func(error) { replaced.Add(1) },
+			})
 			followed := follow(t, s, 0, eventstore.Filter{})
 			underLoad(t, server, s, callers, func(total *atomic.Int64) {
 				disturb(t, server, total)
