@@ -75,11 +75,7 @@ func answered[T any](ctx context.Context, m *member, call func(context.Context) 
 			m.retire(a.err)
 		}
 	}()
-	if m.retired.Load() {
-		a.err = errRetired
-		return a
-	}
-	a.value, a.err = call(ctx)
+	a.value, a.err = pass(ctx, m, call)
 	return a
 }
 
@@ -118,7 +114,7 @@ func judge(err error) (o outcome, broken bool) {
 	case client.ErrorCodeAccessDenied, client.ErrorCodeUnauthenticated, client.ErrorCodeUnsupportedFeature:
 		return refused, false
 	case client.ErrorCodeNotLeader:
-		return unsent, false // the client has gone to the leader by itself
+		return unsent, false // the client goes to the leader by itself; see awaitLeader
 	case client.ErrorCodeConnectionClosed:
 		return unsent, true
 	case client.ErrorAborted, client.ErrorCodeDeadlineExceeded:
@@ -188,10 +184,12 @@ func pause(ctx context.Context, d time.Duration) error {
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		return nil
+		if ctx.Err() == nil {
+			return nil
+		}
 	case <-ctx.Done():
-		return cause(ctx)
 	}
+	return cause(ctx)
 }
 
 // The pauses between attempts.

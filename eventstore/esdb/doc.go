@@ -5,10 +5,10 @@
 // what lies between:
 //
 //   - A client that loses its server for longer than a few attempts of
-//     discovery is dead for ever, and one that lost a connection leaves
-//     goroutines behind when it makes the next. So a client is lent out once it
-//     is connected, used until the first failure of its connection, then
-//     replaced, and closed behind its last user (see pool).
+//     discovery is dead for ever, and one that makes a second connection forgets
+//     to close the first. So a client is lent out once it is connected, used
+//     until the first failure of its connection, asked for none after that, then
+//     replaced, and closed behind its last user (see pool and gate.go).
 //   - It may block without regard for its context, or panic when it is closed
 //     under a call. So every call runs in a goroutine of its own, and is given
 //     up on after our own deadline (see attempt).

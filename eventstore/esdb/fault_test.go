@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -170,5 +171,33 @@ func TestConnectionStrings(t *testing.T) {
 		if err != nil && strings.Contains(err.Error(), "hun") {
 			t.Errorf("the fault quotes the password: %v", err)
 		}
+	}
+}
+
+// TestALeaderThatIsGoneLeavesNothingBehind has a follower name a leader that
+// does not answer, until a client was replaced for it ten times.
+func TestALeaderThatIsGoneLeavesNothingBehind(t *testing.T) {
+	leader, follower := esdbtest.Start(t), esdbtest.Start(t)
+	one := ofOneClient(t, leader)
+	leader.Stop()
+	follower.Inject(esdbtest.Fault{Kind: esdbtest.NotLeader, On: esdbtest.Appends, Leader: leader.Addr()})
+	var replaced atomic.Int64
+	s := open(t, follower, esdb.Options{
+		Connections:   1,
+		AppendTimeout: 8 * time.Millisecond, // so short that none is tried again
+		Report: func(err error) {
+			if strings.Contains(err.Error(), "the leader") {
+				replaced.Add(1)
+			}
+		},
+	})
+	ctx := bounded(t)
+	for replaced.Load() < 10 {
+		if _, err := s.Append(ctx, "order-1", eventstore.Any, event()); err == nil {
+			t.Fatal("an append without a leader")
+		} else if ctx.Err() != nil {
+			t.Fatalf("a client was replaced %d times", replaced.Load())
+		}
+		leaves(t, one, 1, 0)
 	}
 }

@@ -57,8 +57,14 @@ type member struct {
 	pool    *pool
 	at      int
 	users   int
+	gate    sync.RWMutex // held for reading by calls that are in the gate; see gate.go
 	retired atomic.Bool
 	good    atomic.Bool // a call has succeeded
+	// leased ends when reads and subscriptions that go on have to leave.
+	leased context.Context
+	evict  context.CancelFunc
+	once   sync.Once
+	over   chan struct{} // closed with the client
 }
 
 func newPool(config *client.Configuration, size int, grace time.Duration, report func(error)) *pool {
@@ -202,12 +208,15 @@ func (p *pool) rest(at int) bool {
 // dial makes a client and has it find its server, which it tries once, for as
 // long as the timeouts of its configuration say.
 func (p *pool) dial(at int) (*member, error) {
+	m := &member{pool: p, at: at, over: make(chan struct{})}
+	m.leased, m.evict = context.WithCancel(context.Background())
 	config := *p.config
+	config.Logger = m.listen
 	c, err := client.NewClient(&config)
 	if err != nil {
 		return nil, fmt.Errorf("make a client: %w", err)
 	}
-	m := &member{Client: c, pool: p, at: at}
+	m.Client = c
 	if _, err := c.GetServerVersion(); err != nil { // any call would do
 		m.shut()
 		return nil, err
@@ -253,9 +262,8 @@ func (m *member) succeeded() {
 }
 
 // retire takes the member out of the pool, because its connection has failed.
-// It is closed behind its last user; one who hangs in it is thrown out after a
-// while, by the panic of a send on a closed channel, which receive and attempt
-// catch.
+// It is closed behind its last user. Reads and subscriptions that go on, over
+// what gRPC has connected again by itself, are told to leave after a while.
 func (m *member) retire(why error) {
 	p := m.pool
 	p.mu.Lock()
@@ -268,7 +276,7 @@ func (m *member) retire(why error) {
 	}
 	used := m.users > 0
 	if first && used && !p.closed {
-		p.retired[m] = time.AfterFunc(p.grace, func() { p.forget(m); m.shut() })
+		p.retired[m] = time.AfterFunc(p.grace, func() { m.evict(); p.throwOut(m) })
 	}
 	p.mu.Unlock()
 	if !first {
@@ -278,6 +286,20 @@ func (m *member) retire(why error) {
 		m.shut()
 	}
 	p.report(fmt.Errorf("a connection to the event store is replaced: %w", why))
+}
+
+// hanging is how many times as long a user must have stayed to be held for one
+// who hangs in the client, not for one who is slow on a busy machine.
+const hanging = 10
+
+// throwOut closes a client, if need be under those who hang in it, by the panic
+// of a send on a closed channel, which receive and attempt catch.
+func (p *pool) throwOut(m *member) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.retired[m] != nil {
+		p.retired[m] = time.AfterFunc(hanging*p.grace, func() { p.forget(m); m.shut() })
+	}
 }
 
 // forget stops the clock of a retired member.
@@ -303,7 +325,13 @@ func (m *member) release() {
 }
 
 // shut closes the client, once. It has nothing to tell.
-func (m *member) shut() { _ = m.Close() }
+func (m *member) shut() {
+	m.once.Do(func() {
+		_ = m.Close()
+		m.evict()
+		close(m.over)
+	})
+}
 
 // close closes all clients. Appends have ended by then, and reads been told to.
 func (p *pool) close() {
@@ -329,12 +357,13 @@ func (p *pool) close() {
 	}
 }
 
-// end closes a client at once if nobody uses it, and soon otherwise: its users
-// have been told to go. It is called under mu.
+// end closes a client at once if nobody uses it, and otherwise behind its last
+// user, or under one who hangs: all have been told to go. It is called under mu.
 func (p *pool) end(m *member) {
 	if m.users == 0 {
 		m.shut()
 		return
 	}
-	time.AfterFunc(patience, m.shut)
+	m.evict()
+	time.AfterFunc(hanging*patience, m.shut)
 }

@@ -249,8 +249,8 @@ const receivedAhead = 256
 
 // receive opens a read and receives in a goroutine of its own, for the client
 // may block whatever its context says. The goroutine gives the member back when
-// it ends, which it does when ctx has ended and the client notices; one that
-// does not notice ends when its client is closed.
+// it ends, which it does when ctx has ended, or the member has to be left, and
+// the client notices; one that does not notice ends when its client is closed.
 func receive(ctx context.Context, m *member, open func(context.Context) (receiver, error)) <-chan received {
 	out := make(chan received, receivedAhead)
 	go func() {
@@ -281,10 +281,10 @@ func forward(ctx context.Context, m *member, open func(context.Context) (receive
 			err = fmt.Errorf("%w: %v", errHung, p)
 		}
 	}()
-	if m.retired.Load() {
-		return errRetired
-	}
-	from, err := open(ctx)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(m.leased, cancel)()
+	from, err := pass(ctx, m, open)
 	if err != nil {
 		return err
 	}
