@@ -25,6 +25,9 @@ type PriceMapping struct {
 	// StripeEventID is the event that showed the match, SeenAt Stripe's time of it.
 	StripeEventID string    `json:"stripe_event_id,omitempty"`
 	SeenAt        time.Time `json:"seen_at,omitzero"`
+	// Epoch is that of the fact in which the event showed it: a later reading of
+	// the event may show something else. Builds that knew no epochs left it out.
+	Epoch int `json:"epoch,omitempty"`
 	// MappedAt is our clock when the match was recorded.
 	MappedAt time.Time `json:"mapped_at"`
 }
@@ -41,6 +44,8 @@ type Sighting struct {
 	StripeEventID string
 	// SeenAt is Stripe's time of the event.
 	SeenAt time.Time
+	// Epoch is that of the fact.
+	Epoch int
 }
 
 // Sightings are the items of a fact that have a lookup key, and so may map a
@@ -52,7 +57,7 @@ func (f *Fact) Sightings() []Sighting {
 	var seen []Sighting
 	for _, item := range f.Subscription.Items {
 		if item.LookupKey != "" {
-			seen = append(seen, Sighting{Item: item, StripeEventID: f.Key.StripeEventID, SeenAt: f.OccurredAt})
+			seen = append(seen, Sighting{Item: item, StripeEventID: f.Key.StripeEventID, SeenAt: f.OccurredAt, Epoch: f.Epoch})
 		}
 	}
 	return seen
@@ -94,7 +99,7 @@ func (h Catalogs) WithMapping(m PriceMapping) Catalogs {
 // one of its price.
 func (h Catalogs) precedes(m PriceMapping) bool {
 	of := h.recorded[m.Price]
-	return !h.withdrawn[m.shown()] && (len(of) == 0 || m.CompareSeen(of[0]) < 0)
+	return !h.withdrew(m) && (len(of) == 0 || m.CompareSeen(of[0]) < 0)
 }
 
 // Mappings returns the mappings that were recorded and not withdrawn, in the
@@ -118,7 +123,7 @@ func (h Catalogs) NewMappings(seen []Sighting) []PriceMapping {
 	}
 	var mappings []PriceMapping
 	for _, s := range seen {
-		if s.Price == "" || !h.precedes(PriceMapping{Price: s.Price, StripeEventID: s.StripeEventID, SeenAt: s.SeenAt}) {
+		if s.Price == "" || !h.precedes(PriceMapping{Price: s.Price, StripeEventID: s.StripeEventID, SeenAt: s.SeenAt, Epoch: s.Epoch}) {
 			continue
 		}
 		found := h.current.matchByKeyAlone(s.Item)
@@ -138,7 +143,7 @@ func (h Catalogs) NewMappings(seen []Sighting) []PriceMapping {
 }
 
 func (c *Catalog) mapping(s Sighting, found match) PriceMapping {
-	m := PriceMapping{Schema: Schema, Price: s.Price, LookupKey: s.LookupKey, StripeEventID: s.StripeEventID, SeenAt: s.SeenAt.UTC()}
+	m := PriceMapping{Schema: Schema, Price: s.Price, LookupKey: s.LookupKey, StripeEventID: s.StripeEventID, SeenAt: s.SeenAt.UTC(), Epoch: s.Epoch}
 	if found.tier >= 0 {
 		m.Tier = c.Tiers[found.tier].ID
 	} else {

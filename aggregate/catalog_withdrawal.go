@@ -3,6 +3,7 @@ package aggregate
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"time"
 )
@@ -12,22 +13,35 @@ import (
 const MappingWithdrawnType = "PriceMappingWithdrawn"
 
 // MappingWithdrawal records that what a Stripe event showed of a price counts no
-// more, because the event was repudiated. It holds whether the mapping was
-// recorded before it or is recorded after it.
+// more: because the event was repudiated, or because a later reading of it shows
+// something else. It holds whether the mapping was recorded before it or is
+// recorded after it.
 type MappingWithdrawal struct {
 	Schema int    `json:"schema"`
 	Price  string `json:"price"`
 	// StripeEventID is the event that showed what is withdrawn.
 	StripeEventID string `json:"stripe_event_id"`
+	// SupersededBy is the epoch of the facts that took the place of those which
+	// showed it: what facts of an earlier epoch showed is withdrawn, and nothing
+	// else. 0 withdraws whatever the event shows.
+	SupersededBy int `json:"superseded_by,omitempty"`
 	// WithdrawnAt is our clock when the withdrawal was recorded.
 	WithdrawnAt time.Time `json:"withdrawn_at"`
 }
 
-// shown identifies a mapping: what an event shows of a price.
+// shown identifies what an event shows of a price, whichever way it is read.
 type shown struct{ price, stripeEventID string }
 
 func (m PriceMapping) shown() shown      { return shown{m.Price, m.StripeEventID} }
 func (w MappingWithdrawal) shown() shown { return shown{w.Price, w.StripeEventID} }
+
+// until is the epoch from which on mappings are not withdrawn.
+func (w MappingWithdrawal) until() int {
+	if w.SupersededBy == 0 {
+		return math.MaxInt
+	}
+	return w.SupersededBy
+}
 
 // DecodeMappingWithdrawn reads the stored form of a withdrawal, which is its
 // JSON. Another type gives ErrUnknownType; a schema newer than ours, or a
@@ -40,52 +54,91 @@ func DecodeMappingWithdrawn(eventType string, data []byte) (MappingWithdrawal, e
 	if err := decodeStored(eventType, data, &w); err != nil {
 		return w, err
 	}
-	if w.Price == "" || w.StripeEventID == "" {
+	if w.Price == "" || w.StripeEventID == "" || w.SupersededBy < 0 {
 		return w, fmt.Errorf("decode %s: want a price, and the event that showed it", eventType)
 	}
 	return w, checkSchema(eventType, w.Schema)
 }
 
-// WithWithdrawal returns the history with a mapping out of force, for ever. What
-// was seen next of its price, among what is recorded, stands from then on.
+// WithWithdrawal returns the history with mappings out of force, for ever. What
+// was seen next of their price, among what is recorded, stands from then on.
 func (h Catalogs) WithWithdrawal(w MappingWithdrawal) Catalogs {
-	gone := w.shown()
-	if h.withdrawn[gone] {
+	if h.Holds(w) {
 		return h
 	}
-	withdrawn := make(map[shown]bool, len(h.withdrawn)+1)
+	withdrawn := make(map[shown]int, len(h.withdrawn)+1)
 	maps.Copy(withdrawn, h.withdrawn)
-	withdrawn[gone] = true
+	withdrawn[w.shown()] = w.until()
 	h.withdrawn = withdrawn
-	isGone := func(m PriceMapping) bool { return m.shown() == gone }
-	if !slices.ContainsFunc(h.mappings, isGone) {
+	if !slices.ContainsFunc(h.mappings, h.withdrew) {
 		return h
 	}
-	h.mappings = slices.DeleteFunc(slices.Clone(h.mappings), isGone)
+	h.mappings = slices.DeleteFunc(slices.Clone(h.mappings), h.withdrew)
 	recorded := maps.Clone(h.recorded)
-	if recorded[w.Price] = slices.DeleteFunc(slices.Clone(recorded[w.Price]), isGone); len(recorded[w.Price]) == 0 {
+	if recorded[w.Price] = slices.DeleteFunc(slices.Clone(recorded[w.Price]), h.withdrew); len(recorded[w.Price]) == 0 {
 		delete(recorded, w.Price)
 	}
 	h.recorded = recorded
 	return h.asOfNow()
 }
 
+// Holds reports whether a withdrawal, or one that says more, is recorded.
+func (h Catalogs) Holds(w MappingWithdrawal) bool { return h.withdrawn[w.shown()] >= w.until() }
+
+// withdrew reports whether a mapping counts no more, or never will.
+func (h Catalogs) withdrew(m PriceMapping) bool { return m.Epoch < h.withdrawn[m.shown()] }
+
 // Withdrawals says what is to be recorded when a Stripe event is repudiated: that
 // its mappings count no more. They are those that are recorded, and those that
 // would be if the event, which shows seen, were posted now, as somebody may be
 // doing. WithdrawnAt is the caller's to set.
 func (h Catalogs) Withdrawals(stripeEventID string, seen []Sighting) []MappingWithdrawal {
+	return h.withdrawals(stripeEventID, seen, 0, func(PriceMapping) bool { return false })
+}
+
+// Superseded says what is to be recorded when facts of a Stripe event take the
+// place of others: that those of its mappings count no more which these showed and
+// the present ones do not. Was is what the event showed before, is what it shows
+// now, and epoch that of its latest fact now. Mappings that would be recorded if
+// the event were posted as it was before, as somebody may be doing, count as if
+// they were. WithdrawnAt is the caller's to set.
+func (h Catalogs) Superseded(stripeEventID string, was, is []Sighting, epoch int) []MappingWithdrawal {
+	return h.withdrawals(stripeEventID, was, epoch, func(m PriceMapping) bool {
+		return m.Epoch >= epoch || m.shownAgain(was, is)
+	})
+}
+
+// withdrawals are those of the mappings of a Stripe event, which shows seen, but
+// for what stays; each price once.
+func (h Catalogs) withdrawals(stripeEventID string, seen []Sighting, supersededBy int, stays func(PriceMapping) bool) []MappingWithdrawal {
 	var withdrawals []MappingWithdrawal
 	for _, m := range slices.Concat(h.mappings, h.NewMappings(seen)) {
-		if m.StripeEventID == stripeEventID {
-			withdrawals = append(withdrawals, MappingWithdrawal{Schema: Schema, Price: m.Price, StripeEventID: stripeEventID})
+		w := MappingWithdrawal{Schema: Schema, Price: m.Price, StripeEventID: stripeEventID, SupersededBy: supersededBy}
+		if m.StripeEventID == stripeEventID && !stays(m) && !slices.Contains(withdrawals, w) {
+			withdrawals = append(withdrawals, w)
 		}
 	}
 	return withdrawals
 }
 
-// WithdrawnOf lists the prices of which a Stripe event's mapping is withdrawn, in
-// order.
+// shownAgain reports whether an event that once showed a mapping shows it still.
+// That an item has another product now makes it another match: the mapping itself
+// does not tell of the product, but what the event showed before does.
+func (m PriceMapping) shownAgain(was, is []Sighting) bool {
+	return slices.ContainsFunc(is, func(now Sighting) bool {
+		return m.fits(now) && !slices.ContainsFunc(was, func(then Sighting) bool {
+			return m.fits(then) && then.Product != now.Product
+		})
+	})
+}
+
+// fits reports whether a sighting of the mapping's event may have led to it.
+func (m PriceMapping) fits(s Sighting) bool {
+	return s.Price == m.Price && s.LookupKey == m.LookupKey && s.SeenAt.Equal(m.SeenAt)
+}
+
+// WithdrawnOf lists the prices of which mappings of a Stripe event are withdrawn,
+// in order.
 func (h Catalogs) WithdrawnOf(stripeEventID string) []string {
 	var prices []string
 	for w := range h.withdrawn {
@@ -96,3 +149,19 @@ func (h Catalogs) WithdrawnOf(stripeEventID string) []string {
 	slices.Sort(prices)
 	return prices
 }
+
+// Named are the Stripe events of which a mapping counts, or was withdrawn.
+func (h Catalogs) Named() map[string]bool {
+	named := make(map[string]bool, len(h.mappings)+len(h.withdrawn))
+	for _, m := range h.mappings {
+		named[m.StripeEventID] = true
+	}
+	for w := range h.withdrawn {
+		named[w.stripeEventID] = true
+	}
+	return named
+}
+
+// Blank is a history in which nothing has happened yet, but in which what the
+// history has withdrawn will never count.
+func (h Catalogs) Blank() Catalogs { return Catalogs{withdrawn: h.withdrawn} }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -155,7 +156,7 @@ func (c *continuation) mapPrices(mappings []aggregate.PriceMapping, now time.Tim
 			continue
 		}
 		c.history = next
-		if err := c.add(aggregate.PriceMappedType, m.Price, m.StripeEventID, m, now); err != nil {
+		if err := c.add(aggregate.PriceMappedType, m.Price, m.StripeEventID, m.Epoch, m, now); err != nil {
 			return err
 		}
 	}
@@ -165,23 +166,27 @@ func (c *continuation) mapPrices(mappings []aggregate.PriceMapping, now time.Tim
 // withdrawPrices adds withdrawals that are not there.
 func (c *continuation) withdrawPrices(withdrawals []aggregate.MappingWithdrawal, now time.Time) error {
 	for _, w := range withdrawals {
-		if slices.Contains(c.history.WithdrawnOf(w.StripeEventID), w.Price) {
+		if c.history.Holds(w) {
 			continue
 		}
 		w.WithdrawnAt = now.UTC()
 		c.history = c.history.WithWithdrawal(w)
-		if err := c.add(aggregate.MappingWithdrawnType, w.Price, w.StripeEventID, w, now); err != nil {
+		if err := c.add(aggregate.MappingWithdrawnType, w.Price, w.StripeEventID, w.SupersededBy, w, now); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// add adds an event about what a Stripe event showed of a price: its ID follows
-// from the two.
-func (c *continuation) add(eventType, price, stripeEventID string, content any, now time.Time) error {
+// add adds an event about what a Stripe event showed of a price in a fact of some
+// epoch, or before one, if that is not 0: its ID follows from these.
+func (c *continuation) add(eventType, price, stripeEventID string, epoch int, content any, now time.Time) error {
 	event, err := ownEvent(eventType, content, now)
-	event.ID = eventstore.DeriveID(catalogStream, eventType, price, stripeEventID)
+	of := []string{eventType, price, stripeEventID}
+	if epoch > 0 {
+		of = append(of, strconv.Itoa(epoch))
+	}
+	event.ID = eventstore.DeriveID(catalogStream, of...)
 	c.events = append(c.events, event)
 	return err
 }

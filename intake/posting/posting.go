@@ -90,9 +90,10 @@ type Poster struct {
 	// repudiated holds the Stripe events that are never posted. It is replaced,
 	// under mu, and never changed.
 	repudiated atomic.Pointer[map[string]bool]
-	// repudiations lets one at a time happen here: what one finds to stand in the
-	// place of a forged mapping may be what another is about to withdraw.
-	repudiations *semaphore.Weighted
+	// withdrawing lets mappings of prices be withdrawn by one at a time here: what
+	// one finds to stand in the place of a mapping may be what another is about to
+	// withdraw.
+	withdrawing *semaphore.Weighted
 	// locatedAtOnce is mostLocated, but in tests.
 	locatedAtOnce int
 }
@@ -123,7 +124,7 @@ func (p Progress) Lag(now time.Time) time.Duration {
 // New returns a Poster.
 func New(c Config) *Poster {
 	return &Poster{Config: c, ledgers: newLedgers(c.Store), moved: make(chan struct{}),
-		repudiations: semaphore.NewWeighted(1), locatedAtOnce: mostLocated}
+		withdrawing: semaphore.NewWeighted(1), locatedAtOnce: mostLocated}
 }
 
 // Progress returns how far posting is now.

@@ -92,7 +92,7 @@ func expected(log []logged, without string) []aggregate.PriceMapping {
 	for id, l := range inForce {
 		for _, s := range l.fact.Sightings() {
 			if s.LookupKey == "key" && id != without {
-				all = append(all, aggregate.PriceMapping{Schema: 1, Price: s.Price, Tier: tiers[id], LookupKey: "key", StripeEventID: id, SeenAt: s.SeenAt})
+				all = append(all, aggregate.PriceMapping{Schema: 1, Price: s.Price, Tier: tiers[id], LookupKey: "key", StripeEventID: id, SeenAt: s.SeenAt, Epoch: s.Epoch})
 			}
 		}
 	}
@@ -109,7 +109,7 @@ func TestASearchFindsTheFirstSightingInForce(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		log := drawLog(t)
 		const without = "evt_000"
-		s := newPriceSearch(without, []string{"price_x", "price_y"})
+		s := newPriceSearch(aggregate.Catalogs{}, without, []string{"price_x", "price_y"})
 		goOver := func(part []logged) {
 			for i := range part {
 				s.take(&part[i].event, part[i].fact)
