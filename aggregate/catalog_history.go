@@ -88,8 +88,8 @@ type Catalogs struct {
 	mappings []PriceMapping
 	// recorded are the mappings by their price, the one first that was seen first.
 	recorded map[string][]PriceMapping
-	// withdrawn tells up to which epoch, exclusive, what an event showed of a
-	// price counts no more, or never will.
+	// withdrawn tells up to which epoch, exclusive, what facts of a stream showed
+	// counts no more, or never will.
 	withdrawn map[shown]int
 	// current is the catalog in force now, with all mappings.
 	current *Catalog

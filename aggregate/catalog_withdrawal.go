@@ -21,24 +21,30 @@ type MappingWithdrawal struct {
 	Price  string `json:"price"`
 	// StripeEventID is the event that showed what is withdrawn.
 	StripeEventID string `json:"stripe_event_id"`
-	// SupersededBy is the epoch of the facts that took the place of those which
-	// showed it: what facts of an earlier epoch showed is withdrawn, and nothing
-	// else. 0 withdraws whatever the event shows.
+	// SupersededBy is the epoch of the fact that took the place of the one which
+	// showed it, in Stream: what the event's facts of earlier epochs showed in that
+	// stream is withdrawn, and nothing else. 0 withdraws whatever the event shows.
 	SupersededBy int `json:"superseded_by,omitempty"`
+	// Stream is empty for mappings that tell of none.
+	Stream string `json:"stream,omitempty"`
 	// WithdrawnAt is our clock when the withdrawal was recorded.
 	WithdrawnAt time.Time `json:"withdrawn_at"`
 }
 
-// shown identifies what an event shows of a price, whichever way it is read.
-type shown struct{ price, stripeEventID string }
+// shown identifies what an event shows of a price in a stream, by a fact of
+// whichever epoch.
+type shown struct{ price, stripeEventID, stream string }
 
-func (m PriceMapping) shown() shown      { return shown{m.Price, m.StripeEventID} }
-func (w MappingWithdrawal) shown() shown { return shown{w.Price, w.StripeEventID} }
+func (m PriceMapping) shown() shown      { return shown{m.Price, m.StripeEventID, m.Stream} }
+func (w MappingWithdrawal) shown() shown { return shown{w.Price, w.StripeEventID, w.Stream} }
+
+// always is later than the epoch of any fact.
+const always = math.MaxInt
 
 // until is the epoch from which on mappings are not withdrawn.
 func (w MappingWithdrawal) until() int {
 	if w.SupersededBy == 0 {
-		return math.MaxInt
+		return always
 	}
 	return w.SupersededBy
 }
@@ -54,8 +60,11 @@ func DecodeMappingWithdrawn(eventType string, data []byte) (MappingWithdrawal, e
 	if err := decodeStored(eventType, data, &w); err != nil {
 		return w, err
 	}
-	if w.Price == "" || w.StripeEventID == "" || w.SupersededBy < 0 {
+	if w.Price == "" || w.StripeEventID == "" {
 		return w, fmt.Errorf("decode %s: want a price, and the event that showed it", eventType)
+	}
+	if w.SupersededBy < 0 || w.SupersededBy == 0 && w.Stream != "" {
+		return w, fmt.Errorf("decode %s: want the epoch that supersedes what is in a stream", eventType)
 	}
 	return w, checkSchema(eventType, w.Schema)
 }
@@ -86,35 +95,49 @@ func (h Catalogs) WithWithdrawal(w MappingWithdrawal) Catalogs {
 func (h Catalogs) Holds(w MappingWithdrawal) bool { return h.withdrawn[w.shown()] >= w.until() }
 
 // withdrew reports whether a mapping counts no more, or never will.
-func (h Catalogs) withdrew(m PriceMapping) bool { return m.Epoch < h.withdrawn[m.shown()] }
+func (h Catalogs) withdrew(m PriceMapping) bool {
+	return m.Epoch < h.withdrawn[m.shown()] || h.withdrawn[shown{price: m.Price, stripeEventID: m.StripeEventID}] == always
+}
 
 // Withdrawals says what is to be recorded when a Stripe event is repudiated: that
 // its mappings count no more. They are those that are recorded, and those that
 // would be if the event, which shows seen, were posted now, as somebody may be
 // doing. WithdrawnAt is the caller's to set.
 func (h Catalogs) Withdrawals(stripeEventID string, seen []Sighting) []MappingWithdrawal {
-	return h.withdrawals(stripeEventID, seen, 0, func(PriceMapping) bool { return false })
+	return h.withdrawals(stripeEventID, seen, func(PriceMapping) (MappingWithdrawal, bool) { return MappingWithdrawal{}, true })
 }
 
 // Superseded says what is to be recorded when facts of a Stripe event take the
 // place of others: that those of its mappings count no more which these showed and
 // the present ones do not. Was is what the event showed before, is what it shows
-// now, and epoch that of its latest fact now. Mappings that would be recorded if
-// the event were posted as it was before, as somebody may be doing, count as if
-// they were. WithdrawnAt is the caller's to set.
-func (h Catalogs) Superseded(stripeEventID string, was, is []Sighting, epoch int) []MappingWithdrawal {
-	return h.withdrawals(stripeEventID, was, epoch, func(m PriceMapping) bool {
-		return m.Epoch >= epoch || m.shownAgain(was, is)
+// now, and epochs are those of its latest fact in each stream now. Mappings that
+// would be recorded if the event were posted as it was before, as somebody may be
+// doing, count as if they were. WithdrawnAt is the caller's to set.
+func (h Catalogs) Superseded(stripeEventID string, was, is []Sighting, epochs map[string]int) []MappingWithdrawal {
+	latest := 0
+	for _, epoch := range epochs {
+		latest = max(latest, epoch)
+	}
+	return h.withdrawals(stripeEventID, was, func(m PriceMapping) (MappingWithdrawal, bool) {
+		by := epochs[m.Stream]
+		if m.Stream == "" {
+			by = latest
+		}
+		return MappingWithdrawal{Stream: m.Stream, SupersededBy: by}, m.Epoch < by && !m.shownAgain(was, is)
 	})
 }
 
-// withdrawals are those of the mappings of a Stripe event, which shows seen, but
-// for what stays; each price once.
-func (h Catalogs) withdrawals(stripeEventID string, seen []Sighting, supersededBy int, stays func(PriceMapping) bool) []MappingWithdrawal {
+// withdrawals are those of the mappings of a Stripe event, which shows seen, that
+// are to be withdrawn, in the way that is chosen for each.
+func (h Catalogs) withdrawals(stripeEventID string, seen []Sighting, choose func(PriceMapping) (MappingWithdrawal, bool)) []MappingWithdrawal {
 	var withdrawals []MappingWithdrawal
 	for _, m := range slices.Concat(h.mappings, h.NewMappings(seen)) {
-		w := MappingWithdrawal{Schema: Schema, Price: m.Price, StripeEventID: stripeEventID, SupersededBy: supersededBy}
-		if m.StripeEventID == stripeEventID && !stays(m) && !slices.Contains(withdrawals, w) {
+		if m.StripeEventID != stripeEventID {
+			continue
+		}
+		w, chosen := choose(m)
+		w.Schema, w.Price, w.StripeEventID = Schema, m.Price, stripeEventID
+		if chosen && !slices.Contains(withdrawals, w) {
 			withdrawals = append(withdrawals, w)
 		}
 	}
@@ -147,7 +170,12 @@ func (h Catalogs) WithdrawnOf(stripeEventID string) []string {
 		}
 	}
 	slices.Sort(prices)
-	return prices
+	return slices.Compact(prices)
+}
+
+// MappingsOf returns those mappings that count to which a Stripe event led.
+func (h Catalogs) MappingsOf(stripeEventID string) []PriceMapping {
+	return slices.DeleteFunc(h.Mappings(), func(m PriceMapping) bool { return m.StripeEventID != stripeEventID })
 }
 
 // Named are the Stripe events of which a mapping counts, or was withdrawn.

@@ -156,7 +156,7 @@ func (c *continuation) mapPrices(mappings []aggregate.PriceMapping, now time.Tim
 			continue
 		}
 		c.history = next
-		if err := c.add(aggregate.PriceMappedType, m.Price, m.StripeEventID, m.Epoch, m, now); err != nil {
+		if err := c.add(aggregate.PriceMappedType, m, now, m.Price, m.StripeEventID, m.Stream, strconv.Itoa(m.Epoch)); err != nil {
 			return err
 		}
 	}
@@ -171,22 +171,17 @@ func (c *continuation) withdrawPrices(withdrawals []aggregate.MappingWithdrawal,
 		}
 		w.WithdrawnAt = now.UTC()
 		c.history = c.history.WithWithdrawal(w)
-		if err := c.add(aggregate.MappingWithdrawnType, w.Price, w.StripeEventID, w.SupersededBy, w, now); err != nil {
+		if err := c.add(aggregate.MappingWithdrawnType, w, now, w.Price, w.StripeEventID, w.Stream, strconv.Itoa(w.SupersededBy)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// add adds an event about what a Stripe event showed of a price in a fact of some
-// epoch, or before one, if that is not 0: its ID follows from these.
-func (c *continuation) add(eventType, price, stripeEventID string, epoch int, content any, now time.Time) error {
+// add adds an event about a price: its ID follows from what it is about.
+func (c *continuation) add(eventType string, content any, now time.Time, about ...string) error {
 	event, err := ownEvent(eventType, content, now)
-	of := []string{eventType, price, stripeEventID}
-	if epoch > 0 {
-		of = append(of, strconv.Itoa(epoch))
-	}
-	event.ID = eventstore.DeriveID(catalogStream, of...)
+	event.ID = eventstore.DeriveID(catalogStream, append([]string{eventType}, about...)...)
 	c.events = append(c.events, event)
 	return err
 }

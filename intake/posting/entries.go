@@ -169,7 +169,7 @@ func (p *Poster) read(ctx context.Context, entry eventstore.RecordedEvent, r *re
 		}
 		for _, f := range p.factsOf(earlier) {
 			r.before = append(r.before, f.Stream)
-			r.showed = append(r.showed, f.Fact.Sightings()...)
+			r.showed = append(r.showed, f.Fact.Sightings(string(f.Stream))...)
 		}
 	}
 	r.takeFacts(p.translate(entry))

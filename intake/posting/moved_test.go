@@ -255,19 +255,24 @@ func TestProgressNeverGoesBack(t *testing.T) {
 }
 
 // build is a translation drawn by a number: each puts some facts elsewhere, and
-// some nowhere.
+// some nowhere, and reads some lookup keys otherwise, or none.
 func build(p *posting.Poster, number int) *posting.Poster {
 	p.Translator = rerouted{p.Translator, func(f intake.StreamFact) eventstore.Stream {
 		h := fnv.New32()
 		fmt.Fprint(h, f.Fact.Key.StripeEventID, number)
-		subscription := f.Fact.Subscription != nil
+		if subscription := f.Fact.Subscription; subscription != nil {
+			switch key := &subscription.Items[0].LookupKey; h.Sum32() / 4 % 4 {
+			case 0:
+				*key = "enterprise"
+			case 1:
+				*key = ""
+			}
+		}
 		switch h.Sum32() % 4 {
 		case 0:
 			return eventstore.NewStream(f.Stream.Category(), "elsewhere")
 		case 1:
-			if !subscription { // what was seen of its price stays, wherever it is
-				return ""
-			}
+			return ""
 		}
 		return f.Stream
 	}}
@@ -372,8 +377,7 @@ func TestCorrectionsConverge(t *testing.T) {
 			r.Fatalf("in force are\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 		}
 		for _, price := range []string{"price_x", "price_y"} {
-			got, _ := book.history.MappingOf(price)
-			if want, _ := other.history.MappingOf(price); got != want {
+			if got, want := book.standing(price), other.standing(price); got != want {
 				r.Fatalf("%s is %+v, want %+v", price, got, want)
 			}
 		}

@@ -34,8 +34,8 @@ type vacancy struct{ price, stripeEventID string }
 // and entries, and what it shows once the readings are posted.
 type showing struct {
 	was, is []aggregate.Sighting
-	// epoch is that of its latest fact then.
-	epoch int
+	// epochs are those of its latest fact then in each stream.
+	epochs map[string]int
 }
 
 // settle records what follows from the readings for prices. A record that cannot be
@@ -145,7 +145,7 @@ func (p *pricing) decide(ctx context.Context) (repricing, error) {
 	todo := repricing{before: p.Catalogs()}
 	p.showings = map[string]*showing{}
 	for doubtful := p.doubtful(todo.before); ; {
-		if err := p.rehearse(ctx, doubtful); err != nil {
+		if err := p.rehearse(ctx, todo.before, doubtful); err != nil {
 			return todo, err
 		}
 		p.supersede(&todo)
@@ -183,7 +183,7 @@ func (p *pricing) supersede(todo *repricing) {
 	todo.after, todo.withdrawals, todo.gone = todo.before, nil, nil
 	for _, id := range slices.Sorted(maps.Keys(p.showings)) {
 		s := p.showings[id]
-		todo.withdrawals = append(todo.withdrawals, todo.before.Superseded(id, s.was, s.is, s.epoch)...)
+		todo.withdrawals = append(todo.withdrawals, todo.before.Superseded(id, s.was, s.is, s.epochs)...)
 		for _, price := range todo.before.WithdrawnOf(id) {
 			if v := (vacancy{price, id}); !p.remapped[v] {
 				todo.gone = append(todo.gone, v)
@@ -204,8 +204,8 @@ func (p *pricing) sightings() []aggregate.Sighting {
 		if p.showings[r.stripeEventID()] != nil {
 			continue
 		}
-		for j := range r.facts {
-			seen = append(seen, r.facts[j].Fact.Sightings()...)
+		for _, f := range r.facts {
+			seen = append(seen, f.Fact.Sightings(string(f.Stream))...)
 		}
 	}
 	for _, s := range p.showings {
@@ -216,25 +216,13 @@ func (p *pricing) sightings() []aggregate.Sighting {
 
 // rehearse finds out what Stripe events show, by posting their readings to
 // ledgers that nobody else sees. What cannot be posted shows nothing.
-func (p *pricing) rehearse(ctx context.Context, events map[string]bool) error {
-	var readings []reading
-	for _, r := range p.readings {
-		if events[r.stripeEventID()] {
-			s := p.showings[r.stripeEventID()]
-			if s == nil {
-				s = &showing{}
-				p.showings[r.stripeEventID()] = s
-			}
-			s.was = append(s.was, r.showed...)
-			readings = append(readings, r)
-		}
-	}
+func (p *pricing) rehearse(ctx context.Context, history aggregate.Catalogs, events map[string]bool) error {
 	cache := newLedgers(p.Store)
-	for _, j := range jobsOf(readings) {
+	for _, j := range p.jobsOf(events) {
 		j.manner = p.manner
 		to, err := cache.load(ctx, j.stream)
 		if err == nil {
-			p.each(j, to, func(s *showing, f *aggregate.Fact) { s.was = append(s.was, f.Sightings()...) })
+			p.each(j, to, func(s *showing, f *aggregate.Fact) { s.was = append(s.was, f.Sightings(string(j.stream))...) })
 			err = p.decideJob(ctx, cache, j)
 		}
 		if isUnpostable(err) {
@@ -244,10 +232,58 @@ func (p *pricing) rehearse(ctx context.Context, events map[string]bool) error {
 			return err
 		}
 		p.each(j, to, func(s *showing, f *aggregate.Fact) {
-			s.is, s.epoch = append(s.is, f.Sightings()...), max(s.epoch, f.Epoch)
+			s.is = append(s.is, f.Sightings(string(j.stream))...)
+			s.epochs[string(j.stream)] = max(s.epochs[string(j.stream)], f.Epoch)
 		})
 	}
+	for id := range events {
+		for _, m := range history.MappingsOf(id) {
+			if err := p.lookInto(ctx, cache, m); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
+}
+
+// lookInto finds out what the event of a mapping shows in the mapping's stream, if
+// no reading leads there.
+func (p *pricing) lookInto(ctx context.Context, cache *ledgers, m aggregate.PriceMapping) error {
+	s := p.showings[m.StripeEventID]
+	if _, known := s.epochs[m.Stream]; known || m.Stream == "" {
+		return nil
+	}
+	to, err := cache.load(ctx, eventstore.Stream(m.Stream))
+	if isUnpostable(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, key := range to.KeysOf(m.StripeEventID) {
+		held, _ := to.Held(key)
+		s.is = append(s.is, held.Sightings(m.Stream)...)
+		s.epochs[m.Stream] = max(s.epochs[m.Stream], held.Epoch)
+	}
+	return nil
+}
+
+// jobsOf are the jobs to which the readings of Stripe events lead.
+func (p *pricing) jobsOf(events map[string]bool) []*job {
+	var readings []reading
+	for _, r := range p.readings {
+		if !events[r.stripeEventID()] {
+			continue
+		}
+		s := p.showings[r.stripeEventID()]
+		if s == nil {
+			s = &showing{epochs: map[string]int{}}
+			p.showings[r.stripeEventID()] = s
+		}
+		s.was = append(s.was, r.showed...)
+		readings = append(readings, r)
+	}
+	return jobsOf(readings)
 }
 
 // each goes over the facts in force that a ledger has of a job's Stripe events.

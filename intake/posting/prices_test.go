@@ -56,6 +56,14 @@ func (b *priceBook) withdraw(ctx context.Context, withdrawals []aggregate.Mappin
 	return b.record(ctx, instead)
 }
 
+// standing is the mapping of a price that stands, but for which reading showed it:
+// the zero mapping if there is none.
+func (b *priceBook) standing(price string) aggregate.PriceMapping {
+	m, _ := b.history.MappingOf(price)
+	m.Stream, m.Epoch = "", 0
+	return m
+}
+
 func (b *priceBook) poster(store eventstore.Store) *posting.Poster {
 	p := newPoster(store)
 	p.Catalogs, p.MapPrices, p.WithdrawPrices = func() aggregate.Catalogs { return b.history }, b.record, b.withdraw

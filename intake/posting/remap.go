@@ -79,8 +79,8 @@ func (r *repudiating) beginPrices() []aggregate.MappingWithdrawal {
 		return nil
 	}
 	var seen []aggregate.Sighting
-	for i := range r.given {
-		seen = append(seen, r.given[i].Fact.Sightings()...)
+	for _, f := range r.given {
+		seen = append(seen, f.Fact.Sightings(string(f.Stream))...)
 	}
 	withdrawals := history.Withdrawals(r.plan.StripeEventID, seen)
 	prices := history.WithdrawnOf(r.plan.StripeEventID)

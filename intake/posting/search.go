@@ -61,7 +61,7 @@ func (s *priceSearch) takeFact(stream eventstore.Stream, f *aggregate.Fact) {
 	if f.Key.StripeEventID == s.without {
 		return
 	}
-	seen := slices.DeleteFunc(f.Sightings(), func(seen aggregate.Sighting) bool { return s.of[seen.Price] == nil })
+	seen := slices.DeleteFunc(f.Sightings(string(stream)), func(seen aggregate.Sighting) bool { return s.of[seen.Price] == nil })
 	for _, m := range s.adopted.NewMappings(seen) {
 		s.of[m.Price].offer(candidate{PriceMapping: m, stream: stream, key: f.Key})
 	}
@@ -88,7 +88,7 @@ func (s *priceSearch) overtaken() []aggregate.MappingWithdrawal {
 	for price, r := range s.of {
 		if r.overtakenBy > 0 && !r.tellsAgain() {
 			withdrawals = append(withdrawals, aggregate.MappingWithdrawal{Schema: aggregate.Schema, Price: price,
-				StripeEventID: r.told.StripeEventID, SupersededBy: r.overtakenBy})
+				StripeEventID: r.told.StripeEventID, Stream: string(r.told.stream), SupersededBy: r.overtakenBy})
 		}
 	}
 	return withdrawals

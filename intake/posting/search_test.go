@@ -90,9 +90,9 @@ func expected(log []logged, without string) []aggregate.PriceMapping {
 	}
 	var all []aggregate.PriceMapping
 	for id, l := range inForce {
-		for _, s := range l.fact.Sightings() {
+		for _, s := range l.fact.Sightings(string(l.event.Stream)) {
 			if s.LookupKey == "key" && id != without {
-				all = append(all, aggregate.PriceMapping{Schema: 1, Price: s.Price, Tier: tiers[id], LookupKey: "key", StripeEventID: id, SeenAt: s.SeenAt, Epoch: s.Epoch})
+				all = append(all, aggregate.PriceMapping{Schema: 1, Price: s.Price, Tier: tiers[id], LookupKey: "key", StripeEventID: id, SeenAt: s.SeenAt, Stream: s.Stream, Epoch: s.Epoch})
 			}
 		}
 	}
