@@ -150,6 +150,9 @@ type cluster struct {
 	book  *priceBook
 	store eventstore.Store
 	nodes []*clusterNode
+	// told and repudiated are the events that were.
+	told       []string
+	repudiated map[string]bool
 }
 
 // clusterNode posts, and may be interrupted by whatever happens elsewhere.
@@ -218,7 +221,7 @@ func (n *clusterNode) Append(ctx context.Context, stream eventstore.Stream, expe
 // map as if only what is posted at last had ever come.
 func TestNodesAgreeOnPricesWhateverTheyPostWhen(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
-		c := &cluster{book: newPriceBook(), store: openStore(t)}
+		c := &cluster{book: newPriceBook(), store: openStore(t), repudiated: map[string]bool{}}
 		c.book.adoptIn(t, c.store)
 		for _, name := range []string{"one", "two"} {
 			n := &clusterNode{Store: c.store, cluster: c, name: name}
@@ -226,10 +229,10 @@ func TestNodesAgreeOnPricesWhateverTheyPostWhen(t *testing.T) {
 			c.nodes = append(c.nodes, n)
 		}
 		deliveries, signed := drawDeliveries(r)
-		repudiated := map[string]bool{}
 		for _, d := range rapid.Permutation(deliveries).Draw(r, "order") {
 			record(t, c.store, d)
-			c.drawSteps(t, r, repudiated, d.id)
+			c.told = append(c.told, d.id)
+			c.drawSteps(t, r)
 		}
 		for _, n := range c.nodes {
 			n.meanwhile = nil
@@ -239,7 +242,7 @@ func TestNodesAgreeOnPricesWhateverTheyPostWhen(t *testing.T) {
 
 		clean, other := openStore(t), newPriceBook()
 		other.adoptIn(t, clean)
-		kept := slices.DeleteFunc(signed, func(d delivery) bool { return repudiated[d.id] })
+		kept := slices.DeleteFunc(signed, func(d delivery) bool { return c.repudiated[d.id] })
 		if len(kept) > 0 {
 			postUpTo(t, other.poster(clean), record(t, clean, kept...))
 		}
@@ -285,13 +288,17 @@ func (c *cluster) head(t *testing.T) eventstore.Position {
 }
 
 // drawSteps has things happen once an event is recorded.
-func (c *cluster) drawSteps(t *testing.T, r *rapid.T, repudiated map[string]bool, id string) {
+func (c *cluster) drawSteps(t *testing.T, r *rapid.T) {
 	t.Helper()
 	for range rapid.IntRange(0, 3).Draw(r, "steps") {
-		n := rapid.SampledFrom(c.nodes).Draw(r, "node")
-		other := c.nodes[0]
-		if other == n {
-			other = c.nodes[1]
+		i := rapid.IntRange(0, 1).Draw(r, "node")
+		n, other := c.nodes[i], c.nodes[1-i]
+		meanwhile := func(happen func()) {
+			n.meanwhile = append(make([]func() error, rapid.IntRange(0, 2).Draw(r, "writes before")), func() error {
+				other.meanwhile = nil
+				happen()
+				return nil
+			})
 		}
 		switch rapid.IntRange(0, 9).Draw(r, "step") {
 		case 0:
@@ -299,25 +306,18 @@ func (c *cluster) drawSteps(t *testing.T, r *rapid.T, repudiated map[string]bool
 		case 1:
 			n.start()
 		case 2:
-			n.repudiate(t, r, id)
-			repudiated[id] = true
-		case 3:
 			n.crash(t, rapid.IntRange(1, 4).Draw(r, "crash at write"))
-		case 4, 5:
-			n.meanwhile = append(make([]func() error, rapid.IntRange(0, 2).Draw(r, "writes before")), func() error {
-				other.meanwhile = nil
-				postUpTo(t, other.poster, c.head(t))
-				return nil
-			})
+		case 3:
+			n.repudiate(r)
+		case 4:
+			meanwhile(func() { postUpTo(t, other.poster, c.head(t)) })
+			n.repudiate(r)
+		case 5:
+			meanwhile(func() { other.repudiate(r) })
 			postUpTo(t, n.poster, c.head(t))
-		case 6:
-			n.meanwhile = append(make([]func() error, rapid.IntRange(0, 2).Draw(r, "writes before")), func() error {
-				other.meanwhile = nil
-				other.repudiate(t, r, id)
-				repudiated[id] = true
-				return nil
-			})
-			postUpTo(t, n.poster, c.head(t))
+		case 6, 7:
+			meanwhile(func() { postUpTo(t, other.poster, c.head(t)) })
+			fallthrough
 		default:
 			postUpTo(t, n.poster, c.head(t))
 		}
@@ -325,11 +325,13 @@ func (c *cluster) drawSteps(t *testing.T, r *rapid.T, repudiated map[string]bool
 	}
 }
 
-func (n *clusterNode) repudiate(t *testing.T, r *rapid.T, id string) {
-	t.Helper()
-	if _, err := n.poster.Repudiate(t.Context(), posting.RepudiationPlan{StripeEventID: id, Actor: "ann", Reason: forged}); err != nil {
+// repudiate repudiates one of the events that were recorded.
+func (n *clusterNode) repudiate(r *rapid.T) {
+	id := rapid.SampledFrom(n.told).Draw(r, "repudiated")
+	if _, err := n.poster.Repudiate(r.Context(), posting.RepudiationPlan{StripeEventID: id, Actor: "ann", Reason: forged}); err != nil {
 		r.Fatal(err)
 	}
+	n.repudiated[id] = true
 }
 
 // crash posts until a write, at which the node dies: before it is made.
