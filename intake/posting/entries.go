@@ -159,7 +159,7 @@ func (p *Poster) read(ctx context.Context, entry eventstore.RecordedEvent, r *re
 		return nil
 	}
 	r.receipt = receipt
-	if !p.concerns(entry, receipt) || p.isRepudiated(entry.Stream.ID()) {
+	if p.isRepudiated(entry.Stream.ID()) {
 		return nil
 	}
 	if entry.Revision > 0 {
@@ -167,13 +167,21 @@ func (p *Poster) read(ctx context.Context, entry eventstore.RecordedEvent, r *re
 		if err != nil || !chosen {
 			return err
 		}
-		for _, f := range p.factsOf(earlier) {
-			r.before = append(r.before, f.Stream)
-			r.showed = append(r.showed, f.Fact.Sightings(string(f.Stream))...)
-		}
+		r.takeEarlier(p.factsOf(slices.DeleteFunc(earlier, p.ignores)))
 	}
-	r.takeFacts(p.translate(entry))
+	if p.concerns(entry, receipt) {
+		r.takeFacts(p.translate(entry))
+	}
 	return nil
+}
+
+// takeEarlier takes what earlier entries gave, whether or not this one, which is
+// posted in their place, gives anything.
+func (r *reading) takeEarlier(facts []intake.StreamFact) {
+	for _, f := range facts {
+		r.before = append(r.before, f.Stream)
+		r.showed = append(r.showed, f.Fact.Sightings(string(f.Stream))...)
+	}
 }
 
 // takeFacts takes what an entry was translated to. A later entry supersedes
@@ -190,6 +198,12 @@ func (r *reading) takeFacts(facts []intake.StreamFact, failure error) {
 func (p *Poster) concerns(entry eventstore.RecordedEvent, receipt intake.Receipt) bool {
 	return receipt.Livemode == p.Livemode && intake.Posted(entry.Type) &&
 		(receipt.Account == "" || slices.Contains(p.ConnectAccounts, receipt.Account))
+}
+
+// ignores reports an entry that is not one to post.
+func (p *Poster) ignores(entry eventstore.RecordedEvent) bool {
+	receipt, err := intake.DecodeReceipt(entry.Metadata)
+	return err != nil || !p.concerns(entry, receipt)
 }
 
 // translate guards the flow against a bug in reading one payload: the entry

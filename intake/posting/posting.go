@@ -39,7 +39,7 @@ type Config struct {
 	// MapPrices records what prices were first matched to by their lookup key, so
 	// that Catalogs then knows it. Nil records nothing.
 	MapPrices func(ctx context.Context, mappings []aggregate.PriceMapping) error
-	// WithdrawPrices records, at once, that mappings count no more and which take
+	// WithdrawPrices records that mappings count no more and, with that, which take
 	// their place, so that Catalogs then knows it. It is there if MapPrices is.
 	WithdrawPrices func(ctx context.Context, withdrawals []aggregate.MappingWithdrawal, instead []aggregate.PriceMapping) error
 	// Livemode is the mode of the store: events of the other are not posted.

@@ -25,6 +25,11 @@ func itemed(id, sub, price, key, product string, when time.Time) delivery {
 	return d
 }
 
+func ofAccount(d delivery, account string) delivery {
+	d.account = account
+	return d
+}
+
 func unsigned(d delivery) delivery {
 	d.unsigned = true
 	return d
@@ -44,7 +49,7 @@ func importCases() []importCase {
 	var cases []importCase
 	for _, imported := range []string{"elite", none} {
 		for others := range 3 {
-			for differs := range 10 {
+			for differs := range 11 {
 				n := len(cases)
 				when := now.Add(time.Hour)
 				show := func(event, sub int, price, key, product string, when time.Time) delivery {
@@ -61,6 +66,7 @@ func importCases() []importCase {
 					show(1, 2, "price_x", "basic", "prod_1", when), // another subscription
 					show(1, 1, "price_x", "elite", "prod_1", when), // perhaps the same
 					failedInvoice(fmt.Sprintf("evt_%d_1", n), when),
+					ofAccount(show(1, 1, "price_x", "basic", "prod_1", when), "acct_other"), // none of ours
 				}[differs]}
 				switch others {
 				case 1:

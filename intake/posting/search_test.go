@@ -134,3 +134,46 @@ func TestASearchFindsTheFirstSightingInForce(t *testing.T) {
 		t.Error("no case needed a second pass: nothing is proved of it")
 	}
 }
+
+// TestWhatWasFoundIsWithdrawnIfItIsSupersededMeanwhile, unless it is found again.
+func TestWhatWasFoundIsWithdrawnIfItIsSupersededMeanwhile(t *testing.T) {
+	catalog, err := aggregate.DecodeCatalog([]byte(`{"free_tier":"free","tiers":[{"id":"free"},{"id":"team","prices":["lookup:key"]}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	silent := shows(1, 8, "")
+	silent.fact.Type, silent.fact.Subscription, silent.fact.Retraction = aggregate.Retracted, nil, &aggregate.Retraction{}
+	gone := aggregate.MappingWithdrawal{Schema: 1, Price: "price_x", StripeEventID: "evt_001", Stream: "subscription-1"}
+	for name, test := range map[string]struct {
+		since        logged
+		supersededBy int
+		found        string
+	}{
+		"by another key":       {shows(1, 1, "another"), 1, "evt_009"},
+		"by nothing":           {silent, 8, "evt_009"},
+		"by the same":          {shows(1, 1, "key"), 0, "evt_001"},
+		"not at all":           {shows(2, 1, "another"), 0, "evt_001"},
+		"by what came before":  {shows(1, 0, "another"), 0, "evt_001"},
+		"by one that is later": {shows(17, 0, "key"), 0, "evt_001"},
+	} {
+		s := newPriceSearch(aggregate.Catalogs{}, "", []string{"price_x"})
+		s.adopted = s.adopted.With(aggregate.CatalogAdopted{Catalog: catalog})
+		for _, l := range []logged{shows(9, 0, "key"), shows(1, 0, "key")} {
+			s.take(&l.event, l.fact)
+		}
+		if first := s.found(); len(first) != 1 || first[0].StripeEventID != "evt_001" {
+			t.Fatalf("found %+v", first)
+		}
+		s.take(&test.since.event, test.since.fact)
+		var want []aggregate.MappingWithdrawal
+		if gone.SupersededBy = test.supersededBy; gone.SupersededBy > 0 {
+			want = append(want, gone)
+		}
+		if got := s.overtaken(); !slices.Equal(got, want) {
+			t.Errorf("%s: %+v, want %+v", name, got, want)
+		}
+		if found := s.found(); len(found) != 1 || found[0].StripeEventID != test.found || len(s.overtaken()) > 0 {
+			t.Errorf("%s: found %+v, then %+v", name, found, s.overtaken())
+		}
+	}
+}
