@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -320,7 +321,7 @@ func inForce(t *testing.T, store eventstore.Reader) []string {
 // whichever builds, what a last repost leaves is what the last build makes of the
 // events that were not repudiated; and to do it all again changes nothing.
 func TestCorrectionsConverge(t *testing.T) {
-	fewer(t)
+	fewer(t, 12)
 	rapid.Check(t, func(r *rapid.T) {
 		var events []delivery
 		for i := range rapid.IntRange(1, 6).Draw(r, "events") {
@@ -387,13 +388,13 @@ func TestCorrectionsConverge(t *testing.T) {
 
 // fewer draws fewer cases, unless the command line asks for a number: each waits
 // for dozens of appends to be durable.
-func fewer(t *testing.T) {
+func fewer(t *testing.T, cases int) {
 	t.Helper()
 	checks := flag.Lookup("rapid.checks")
 	if checks.Value.String() != checks.DefValue {
 		return
 	}
-	if err := checks.Value.Set("12"); err != nil {
+	if err := checks.Value.Set(strconv.Itoa(cases)); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = checks.Value.Set(checks.DefValue) })

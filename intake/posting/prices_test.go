@@ -208,3 +208,20 @@ func TestARepudiationTellsOfThePricesThatItRemaps(t *testing.T) {
 		}
 	}
 }
+
+// TestARepostMendsTheMappingThatAnEarlierBuildLeft: one that tells of no fact, of an
+// unsigned entry that a signed one had superseded.
+func TestARepostMendsTheMappingThatAnEarlierBuildLeft(t *testing.T) {
+	store, b := openStore(t), newPriceBook()
+	b.adoptIn(t, store)
+	b.history = b.history.WithMapping(aggregate.PriceMapping{Schema: 1, Price: "price_x", Tier: "elite", LookupKey: "elite", StripeEventID: "evt_1", SeenAt: now})
+	last := record(t, store, unsigned(keyed("evt_1", "price_x", "elite", now)), keyed("evt_1", "price_x", "", now), keyed("evt_2", "price_x", "basic", now.Add(time.Hour)))
+	postUpTo(t, newPoster(store), last)
+	for range 2 {
+		wantOutcome(t, mustRepost(t, b.poster(store), byID("evt_1")),
+			posting.RepostedEvent{StripeEventID: "evt_1", EventType: updated, Outcome: posting.OutcomeUnchanged})
+		if m := b.standing("price_x"); m.StripeEventID != "evt_2" || m.Tier != "basic" {
+			t.Errorf("%+v stands", m)
+		}
+	}
+}

@@ -226,6 +226,7 @@ func (n *clusterNode) Append(ctx context.Context, stream eventstore.Stream, expe
 // each other, by deliveries and by repudiations, they crash and begin anew. Prices
 // map as if only what is posted at last had ever come.
 func TestNodesAgreeOnPricesWhateverTheyPostWhen(t *testing.T) {
+	fewer(t, 40)
 	rapid.Check(t, func(r *rapid.T) {
 		c := &cluster{book: newPriceBook(), store: openStore(t), repudiated: map[string]bool{}}
 		c.book.adoptIn(t, c.store)
