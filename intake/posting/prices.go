@@ -30,14 +30,6 @@ type pricing struct {
 // vacancy is what is left by what an event showed of a price.
 type vacancy struct{ price, stripeEventID string }
 
-// showing is what a Stripe event shows of prices: what it showed by earlier facts
-// and entries, and what it shows once the readings are posted.
-type showing struct {
-	was, is []aggregate.Sighting
-	// epochs are those of its latest fact then in each stream.
-	epochs map[string]int
-}
-
 // settle records what follows from the readings for prices. A record that cannot be
 // written for good holds up no posting: until a key is moved, its price maps
 // without it.
@@ -166,12 +158,16 @@ func (p *pricing) decide(ctx context.Context) (repricing, error) {
 	return todo, nil
 }
 
-// doubtful are the Stripe events of readings that were known to the history of
-// mappings before, or that may be so by what an earlier entry shows.
+// doubtful are the Stripe events of readings that the history of mappings names,
+// or would name if an earlier entry was posted.
 func (p *pricing) doubtful(history aggregate.Catalogs) map[string]bool {
 	doubtful, named := map[string]bool{}, history.Named()
 	for i := range p.readings {
-		if r := &p.readings[i]; named[r.stripeEventID()] || len(history.NewMappings(r.showed)) > 0 {
+		r := &p.readings[i]
+		if r.failure != nil || len(r.facts)+len(r.before) == 0 {
+			continue // nothing comes of it
+		}
+		if named[r.stripeEventID()] || len(history.NewMappings(r.showed)) > 0 {
 			doubtful[r.stripeEventID()] = true
 		}
 	}
@@ -192,113 +188,5 @@ func (p *pricing) supersede(todo *repricing) {
 	}
 	for _, w := range todo.withdrawals {
 		todo.after = todo.after.WithWithdrawal(w)
-	}
-}
-
-// sightings are what the readings show once they are posted: as far as that was
-// found out, and otherwise as if all of it came into force.
-func (p *pricing) sightings() []aggregate.Sighting {
-	var seen []aggregate.Sighting
-	for i := range p.readings {
-		r := &p.readings[i]
-		if p.showings[r.stripeEventID()] != nil {
-			continue
-		}
-		for _, f := range r.facts {
-			seen = append(seen, f.Fact.Sightings(string(f.Stream))...)
-		}
-	}
-	for _, s := range p.showings {
-		seen = append(seen, s.is...)
-	}
-	return seen
-}
-
-// rehearse finds out what Stripe events show, by posting their readings to
-// ledgers that nobody else sees. What cannot be posted shows nothing.
-func (p *pricing) rehearse(ctx context.Context, history aggregate.Catalogs, events map[string]bool) error {
-	cache := newLedgers(p.Store)
-	for _, j := range p.jobsOf(events) {
-		j.manner = p.manner
-		to, err := cache.load(ctx, j.stream)
-		if err == nil {
-			p.each(j, to, func(s *showing, f *aggregate.Fact) { s.was = append(s.was, f.Sightings(string(j.stream))...) })
-			err = p.decideJob(ctx, cache, j)
-		}
-		if isUnpostable(err) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		p.each(j, to, func(s *showing, f *aggregate.Fact) {
-			s.is = append(s.is, f.Sightings(string(j.stream))...)
-			s.epochs[string(j.stream)] = max(s.epochs[string(j.stream)], f.Epoch)
-		})
-	}
-	for id := range events {
-		for _, m := range history.MappingsOf(id) {
-			if err := p.lookInto(ctx, cache, m); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// lookInto finds out what the event of a mapping shows in the mapping's stream, if
-// no reading leads there.
-func (p *pricing) lookInto(ctx context.Context, cache *ledgers, m aggregate.PriceMapping) error {
-	s := p.showings[m.StripeEventID]
-	if _, known := s.epochs[m.Stream]; known || m.Stream == "" {
-		return nil
-	}
-	to, err := cache.load(ctx, eventstore.Stream(m.Stream))
-	if isUnpostable(err) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	for _, key := range to.KeysOf(m.StripeEventID) {
-		held, _ := to.Held(key)
-		s.is = append(s.is, held.Sightings(m.Stream)...)
-		s.epochs[m.Stream] = max(s.epochs[m.Stream], held.Epoch)
-	}
-	return nil
-}
-
-// jobsOf are the jobs to which the readings of Stripe events lead.
-func (p *pricing) jobsOf(events map[string]bool) []*job {
-	var readings []reading
-	for _, r := range p.readings {
-		if !events[r.stripeEventID()] {
-			continue
-		}
-		s := p.showings[r.stripeEventID()]
-		if s == nil {
-			s = &showing{epochs: map[string]int{}}
-			p.showings[r.stripeEventID()] = s
-		}
-		s.was = append(s.was, r.showed...)
-		readings = append(readings, r)
-	}
-	return jobsOf(readings)
-}
-
-// each goes over the facts in force that a ledger has of a job's Stripe events.
-func (p *pricing) each(j *job, to *ledger, visit func(s *showing, f *aggregate.Fact)) {
-	visited := map[string]bool{}
-	for _, source := range slices.Concat(j.sources, j.swept) {
-		id := source.stripeEventID()
-		if visited[id] {
-			continue
-		}
-		visited[id] = true
-		for _, key := range to.KeysOf(id) {
-			if held, found := to.Held(key); found {
-				visit(p.showings[id], &held)
-			}
-		}
 	}
 }
