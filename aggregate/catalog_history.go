@@ -88,8 +88,9 @@ type Catalogs struct {
 	mappings []PriceMapping
 	// recorded are the mappings by their price, the one first that was seen first.
 	recorded map[string][]PriceMapping
-	// withdrawn are the mappings that count no more, or never will.
-	withdrawn map[shown]bool
+	// withdrawn tells up to which epoch, exclusive, what facts of a stream showed
+	// counts no more, or never will.
+	withdrawn map[shown]int
 	// current is the catalog in force now, with all mappings.
 	current *Catalog
 }

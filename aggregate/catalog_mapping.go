@@ -25,6 +25,11 @@ type PriceMapping struct {
 	// StripeEventID is the event that showed the match, SeenAt Stripe's time of it.
 	StripeEventID string    `json:"stripe_event_id,omitempty"`
 	SeenAt        time.Time `json:"seen_at,omitzero"`
+	// Stream has the fact in which the event showed it, and Epoch is that of the
+	// fact: a later reading of the event may show something else, or elsewhere. What
+	// an earlier build recorded has neither.
+	Stream string `json:"stream,omitempty"`
+	Epoch  int    `json:"epoch,omitempty"`
 	// MappedAt is our clock when the match was recorded.
 	MappedAt time.Time `json:"mapped_at"`
 }
@@ -41,18 +46,22 @@ type Sighting struct {
 	StripeEventID string
 	// SeenAt is Stripe's time of the event.
 	SeenAt time.Time
+	// Stream has the fact that has the item, and Epoch is that of the fact.
+	Stream string
+	Epoch  int
 }
 
-// Sightings are the items of a fact that have a lookup key, and so may map a
-// price.
-func (f *Fact) Sightings() []Sighting {
+// Sightings are the items of a fact of a stream that have a lookup key, and so may
+// map a price.
+func (f *Fact) Sightings(stream string) []Sighting {
 	if f.Subscription == nil {
 		return nil
 	}
 	var seen []Sighting
 	for _, item := range f.Subscription.Items {
 		if item.LookupKey != "" {
-			seen = append(seen, Sighting{Item: item, StripeEventID: f.Key.StripeEventID, SeenAt: f.OccurredAt})
+			seen = append(seen, Sighting{Item: item, StripeEventID: f.Key.StripeEventID, SeenAt: f.OccurredAt,
+				Stream: stream, Epoch: f.Epoch})
 		}
 	}
 	return seen
@@ -94,7 +103,7 @@ func (h Catalogs) WithMapping(m PriceMapping) Catalogs {
 // one of its price.
 func (h Catalogs) precedes(m PriceMapping) bool {
 	of := h.recorded[m.Price]
-	return !h.withdrawn[m.shown()] && (len(of) == 0 || m.CompareSeen(of[0]) < 0)
+	return !h.withdrew(m) && (len(of) == 0 || m.CompareSeen(of[0]) < 0)
 }
 
 // Mappings returns the mappings that were recorded and not withdrawn, in the
@@ -118,7 +127,7 @@ func (h Catalogs) NewMappings(seen []Sighting) []PriceMapping {
 	}
 	var mappings []PriceMapping
 	for _, s := range seen {
-		if s.Price == "" || !h.precedes(PriceMapping{Price: s.Price, StripeEventID: s.StripeEventID, SeenAt: s.SeenAt}) {
+		if s.Price == "" || !h.precedes(s.unmatched()) {
 			continue
 		}
 		found := h.current.matchByKeyAlone(s.Item)
@@ -137,8 +146,14 @@ func (h Catalogs) NewMappings(seen []Sighting) []PriceMapping {
 	return mappings
 }
 
+// unmatched is the mapping of a sighting, but for what it maps to.
+func (s Sighting) unmatched() PriceMapping {
+	return PriceMapping{Schema: Schema, Price: s.Price, LookupKey: s.LookupKey, StripeEventID: s.StripeEventID, SeenAt: s.SeenAt.UTC(),
+		Stream: s.Stream, Epoch: s.Epoch}
+}
+
 func (c *Catalog) mapping(s Sighting, found match) PriceMapping {
-	m := PriceMapping{Schema: Schema, Price: s.Price, LookupKey: s.LookupKey, StripeEventID: s.StripeEventID, SeenAt: s.SeenAt.UTC()}
+	m := s.unmatched()
 	if found.tier >= 0 {
 		m.Tier = c.Tiers[found.tier].ID
 	} else {

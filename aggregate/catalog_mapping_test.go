@@ -190,16 +190,27 @@ func TestRecordsOutliveACatalogAndThePastHasItsOwn(t *testing.T) {
 	}
 }
 
-// storedMapping is what a build of today stores; it must be read for ever.
-const storedMapping = `{"schema":1,"price":"price_x","tier":"team","lookup_key":"team","mapped_at":"2026-03-01T12:00:00Z"}`
+// What a build of today stores, and what one stored that told of no fact, must be
+// read for ever.
+const (
+	storedMapping  = `{"schema":1,"price":"price_x","tier":"team","lookup_key":"team","mapped_at":"2026-03-01T12:00:00Z"}`
+	storedOfAFact  = `{"schema":1,"price":"price_x","tier":"team","lookup_key":"team","stripe_event_id":"evt_1","seen_at":"2026-03-01T12:00:00Z","stream":"subscription-sub_1","epoch":9,"mapped_at":"2026-03-01T12:00:00Z"}`
+	storedOfNoFact = `{"schema":1,"price":"price_x","tier":"team","lookup_key":"team","stripe_event_id":"evt_1","seen_at":"2026-03-01T12:00:00Z","mapped_at":"2026-03-01T12:00:00Z"}`
+)
 
 func TestStoredMappingsAreReadForEver(t *testing.T) {
-	want := aggregate.PriceMapping{Schema: 1, Price: "price_x", Tier: "team", LookupKey: "team", MappedAt: day0}
-	if data, err := json.Marshal(want); err != nil || string(data) != storedMapping {
-		t.Errorf("stored %s, %v", data, err)
-	}
-	if got, err := aggregate.DecodePriceMapped("PriceMapped", []byte(storedMapping)); err != nil || got != want {
-		t.Errorf("read %+v, %v", got, err)
+	plain := aggregate.PriceMapping{Schema: 1, Price: "price_x", Tier: "team", LookupKey: "team", MappedAt: day0}
+	ofNoFact := plain
+	ofNoFact.StripeEventID, ofNoFact.SeenAt = "evt_1", day0
+	ofAFact := ofNoFact
+	ofAFact.Stream, ofAFact.Epoch = "subscription-sub_1", 9
+	for stored, want := range map[string]aggregate.PriceMapping{storedMapping: plain, storedOfAFact: ofAFact, storedOfNoFact: ofNoFact} {
+		if data, err := json.Marshal(want); err != nil || string(data) != stored {
+			t.Errorf("stored %s, %v", data, err)
+		}
+		if got, err := aggregate.DecodePriceMapped("PriceMapped", []byte(stored)); err != nil || got != want {
+			t.Errorf("read %+v, %v", got, err)
+		}
 	}
 	for name, data := range map[string]string{
 		"a newer schema": `{"schema":2,"price":"p","tier":"t"}`, "no price": `{"schema":1,"tier":"t"}`,

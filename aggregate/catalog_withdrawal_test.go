@@ -81,6 +81,92 @@ func TestNothingIsWithdrawnThatNobodyMapped(t *testing.T) {
 	}
 }
 
+// read is a sighting in a fact of some epoch of a stream.
+func read(s aggregate.Sighting, stream string, epoch int) aggregate.Sighting {
+	s.Stream, s.Epoch = stream, epoch
+	return s
+}
+
+// TestWhatOneReadingShowedIsWithdrawnAndNoOther: whichever of what is told of the
+// two readings of an event is recorded first.
+func TestWhatOneReadingShowedIsWithdrawnAndNoOther(t *testing.T) {
+	plain := adopt(aggregate.Catalogs{}, catalogOf(t, mappingCatalog), day0)
+	early := plain.NewMappings([]aggregate.Sighting{read(sighting("price_x", "all", "evt_1", 1), "subscription-1", 0)})[0]
+	late := plain.NewMappings([]aggregate.Sighting{read(sighting("price_x", "team", "evt_1", 1), "subscription-1", 1)})[0]
+	elsewhere := plain.NewMappings([]aggregate.Sighting{read(sighting("price_x", "team", "evt_1", 1), "subscription-2", 0)})[0]
+	gone := withdrawal("price_x", "evt_1")
+	gone.Stream, gone.SupersededBy = "subscription-1", 1
+	for name, h := range map[string]aggregate.Catalogs{
+		"withdrawn before both": plain.WithWithdrawal(gone).WithMapping(early).WithMapping(late),
+		"withdrawn between":     plain.WithMapping(early).WithWithdrawal(gone).WithMapping(late),
+		"the later one first":   plain.WithMapping(late).WithMapping(early).WithWithdrawal(gone),
+		"again":                 plain.WithMapping(early).WithWithdrawal(gone).WithMapping(late).WithMapping(early).WithWithdrawal(gone),
+		"in another stream":     plain.WithMapping(early).WithWithdrawal(gone).WithMapping(elsewhere),
+	} {
+		m, found := h.MappingOf("price_x")
+		if !found || m.Tier != "team" || placeOf(h.Current(), aggregate.Item{Price: "price_x"}) != "team" || len(h.Mappings()) != 1 {
+			t.Errorf("%s: %+v stands, of %v", name, m, h.Mappings())
+		}
+		after := h.WithWithdrawal(withdrawal("price_x", "evt_1"))
+		if len(after.WithMapping(late).WithMapping(elsewhere).Mappings()) > 0 {
+			t.Errorf("%s: after all is withdrawn, %v count", name, after.Mappings())
+		}
+		if !h.Holds(gone) || h.Holds(withdrawal("price_x", "evt_1")) || !after.Holds(withdrawal("price_x", "evt_1")) {
+			t.Errorf("%s: it is not known what is withdrawn", name)
+		}
+		if blank := h.Blank(); blank.Current() != nil || len(blank.WithMapping(early).Mappings()) > 0 {
+			t.Errorf("%s: blank, it is %+v", name, blank)
+		}
+	}
+}
+
+// TestWhatALaterReadingDoesNotShowIsWithdrawn, and nothing else.
+func TestWhatALaterReadingDoesNotShowIsWithdrawn(t *testing.T) {
+	const one, other = "subscription-1", "subscription-2"
+	shows := func(key, product string, days, epoch int) []aggregate.Sighting {
+		s := read(sighting("price_x", key, "evt_1", days), one, epoch)
+		s.Product = product
+		return []aggregate.Sighting{s}
+	}
+	was := shows("team", "prod", 1, 0)
+	plain := adopt(aggregate.Catalogs{}, catalogOf(t, mappingCatalog), day0)
+	mapped := see(plain, was[0])
+	old := plain.WithMapping(aggregate.PriceMapping{Schema: 1, Price: "price_x", Tier: "team", LookupKey: "team", StripeEventID: "evt_1", SeenAt: at(day)})
+	at1 := map[string]int{one: 1}
+	for name, test := range map[string]struct {
+		history aggregate.Catalogs
+		was, is []aggregate.Sighting
+		epochs  map[string]int
+		want    *aggregate.MappingWithdrawal
+	}{
+		"another key":              {mapped, was, shows("all", "prod", 1, 1), at1, &aggregate.MappingWithdrawal{Stream: one, SupersededBy: 1}},
+		"no key":                   {mapped, was, nil, at1, &aggregate.MappingWithdrawal{Stream: one, SupersededBy: 1}},
+		"another time":             {mapped, was, shows("team", "prod", 2, 1), at1, &aggregate.MappingWithdrawal{Stream: one, SupersededBy: 1}},
+		"another product":          {mapped, was, shows("team", "prod_all", 1, 1), at1, &aggregate.MappingWithdrawal{Stream: one, SupersededBy: 1}},
+		"the same in a later fact": {mapped, was, shows("team", "prod", 1, 1), at1, nil},
+		"no later fact":            {mapped, was, nil, map[string]int{one: 0}, nil},
+		"a later fact elsewhere":   {mapped, was, nil, map[string]int{one: 0, other: 8}, nil},
+		"nothing recorded, but to be expected": {plain, was, shows("all", "prod", 1, 1), at1,
+			&aggregate.MappingWithdrawal{Stream: one, SupersededBy: 1}},
+		"nothing recorded, nor expected": {see(plain, sighting("price_x", "all", "evt_0", 0)), was, nil, at1, nil},
+		"recorded without a stream":      {old, was, nil, map[string]int{one: 1, other: 8}, &aggregate.MappingWithdrawal{SupersededBy: 8}},
+		"recorded so, and shown still":   {old, was, shows("team", "prod", 1, 1), at1, nil},
+	} {
+		var want []aggregate.MappingWithdrawal
+		if w := test.want; w != nil {
+			w.Schema, w.Price, w.StripeEventID = aggregate.Schema, "price_x", "evt_1"
+			want = append(want, *w)
+		}
+		got := test.history.Superseded("evt_1", test.was, test.is, test.epochs)
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: %+v, want %+v", name, got, want)
+		}
+		if other := test.history.Superseded("evt_2", nil, nil, test.epochs); len(other) > 0 {
+			t.Errorf("%s: of another event, %+v", name, other)
+		}
+	}
+}
+
 // see posts events that show prices, one after the other.
 func see(h aggregate.Catalogs, sightings ...aggregate.Sighting) aggregate.Catalogs {
 	for _, s := range sightings {
@@ -142,22 +228,30 @@ func TestAStoreForgetsWhatRepudiatedEventsShowed(t *testing.T) {
 	})
 }
 
-// storedWithdrawal is what a build of today stores; it must be read for ever.
-const storedWithdrawal = `{"schema":1,"price":"price_x","stripe_event_id":"evt_1","withdrawn_at":"2026-03-01T12:00:00Z"}`
+// What a build of today stores must be read for ever: of a repudiated event, and of
+// one that was read otherwise later.
+const (
+	storedWithdrawal   = `{"schema":1,"price":"price_x","stripe_event_id":"evt_1","withdrawn_at":"2026-03-01T12:00:00Z"}`
+	storedSupersession = `{"schema":1,"price":"price_x","stripe_event_id":"evt_1","superseded_by":9,"stream":"subscription-sub_1","withdrawn_at":"2026-03-01T12:00:00Z"}`
+)
 
 func TestStoredWithdrawalsAreReadForEver(t *testing.T) {
-	want := withdrawal("price_x", "evt_1")
-	want.WithdrawnAt = day0
-	if data, err := json.Marshal(want); err != nil || string(data) != storedWithdrawal {
-		t.Errorf("stored %s, %v", data, err)
-	}
-	got, err := aggregate.DecodeCatalogEvent("PriceMappingWithdrawn", []byte(storedWithdrawal))
-	if err != nil || got.Withdrawn == nil || *got.Withdrawn != want || got.Price() != "price_x" || !got.RecordedAt().Equal(day0) {
-		t.Errorf("read %+v, %v", got, err)
+	repudiated, superseded := withdrawal("price_x", "evt_1"), withdrawal("price_x", "evt_1")
+	superseded.Stream, superseded.SupersededBy = "subscription-sub_1", 9
+	for stored, want := range map[string]aggregate.MappingWithdrawal{storedWithdrawal: repudiated, storedSupersession: superseded} {
+		want.WithdrawnAt = day0
+		if data, err := json.Marshal(want); err != nil || string(data) != stored {
+			t.Errorf("stored %s, %v", data, err)
+		}
+		got, err := aggregate.DecodeCatalogEvent("PriceMappingWithdrawn", []byte(stored))
+		if err != nil || got.Withdrawn == nil || *got.Withdrawn != want || got.Price() != "price_x" || !got.RecordedAt().Equal(day0) {
+			t.Errorf("read %+v, %v", got, err)
+		}
 	}
 	for name, data := range map[string]string{
 		"a newer schema": `{"schema":2,"price":"p","stripe_event_id":"e"}`, "no price": `{"schema":1,"stripe_event_id":"e"}`,
-		"no event": `{"schema":1,"price":"p"}`, "no JSON": `{`,
+		"no event": `{"schema":1,"price":"p"}`, "no JSON": `{`, "before all": `{"schema":1,"price":"p","stripe_event_id":"e","superseded_by":-1}`,
+		"a stream for ever": `{"schema":1,"price":"p","stripe_event_id":"e","stream":"s-1"}`,
 	} {
 		if w, err := aggregate.DecodeMappingWithdrawn("PriceMappingWithdrawn", []byte(data)); err == nil {
 			t.Errorf("%s: read %+v", name, w)

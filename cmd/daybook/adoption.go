@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -88,15 +90,29 @@ func (b *catalogBook) change(ctx context.Context, decide func(*continuation) err
 		if err := decide(c); err != nil || len(c.events) == 0 {
 			return false, err
 		}
-		_, err = b.store.Append(ctx, catalogStream, behind(there), c.events...)
+		there, err = b.append(ctx, there, c.events)
 		switch {
 		case err == nil:
-			b.keep(c.history, there+uint64(len(c.events)))
+			b.keep(c.history, there)
 			return true, nil
 		case !eventstore.IsConflict(err):
 			return false, fmt.Errorf("record in %s: %w", catalogStream, err)
 		}
 	}
+}
+
+// eventsAtOnce bounds an append well below what a store takes.
+const eventsAtOnce = 200
+
+// append appends events behind so many, and returns how many there are then.
+func (b *catalogBook) append(ctx context.Context, there uint64, events []eventstore.ProposedEvent) (uint64, error) {
+	for part := range slices.Chunk(events, eventsAtOnce) {
+		if _, err := b.store.Append(ctx, catalogStream, behind(there), part...); err != nil {
+			return there, err
+		}
+		there += uint64(len(part))
+	}
+	return there, nil
 }
 
 // adopt puts a catalog in force, by recording it, unless it is already.
@@ -124,24 +140,34 @@ func (b *catalogBook) adopt(ctx context.Context, catalog *aggregate.Catalog, now
 func (b *catalogBook) mapPrices(ctx context.Context, mappings []aggregate.PriceMapping, now time.Time) error {
 	b.writing.Lock()
 	defer b.writing.Unlock()
-	for part := range slices.Chunk(mappings, mappingsAtOnce) {
-		if _, err := b.change(ctx, func(c *continuation) error { return c.mapPrices(part, now) }); err != nil {
-			return err
-		}
-	}
-	return nil
+	_, err := b.change(ctx, func(c *continuation) error { return c.mapPrices(mappings, now) })
+	return err
 }
 
-// mappingsAtOnce bounds an append well below what a store takes.
-const mappingsAtOnce = 200
-
-// withdrawPrices records, in one append, that mappings count no more, and those
-// that take their place.
+// withdrawPrices records that mappings count no more, and those that take their
+// place: those of one price next to each other, and in one append unless they are
+// very many.
 func (b *catalogBook) withdrawPrices(ctx context.Context, withdrawals []aggregate.MappingWithdrawal, instead []aggregate.PriceMapping, now time.Time) error {
 	b.writing.Lock()
 	defer b.writing.Unlock()
+	of := map[string][]aggregate.PriceMapping{}
+	for _, m := range instead {
+		of[m.Price] = append(of[m.Price], m)
+	}
+	withdrawals = slices.SortedStableFunc(slices.Values(withdrawals), func(a, b aggregate.MappingWithdrawal) int { return strings.Compare(a.Price, b.Price) })
 	_, err := b.change(ctx, func(c *continuation) error {
-		return errors.Join(c.withdrawPrices(withdrawals, now), c.mapPrices(instead, now))
+		for i, w := range withdrawals {
+			if err := c.withdraw(w, now); err != nil {
+				return err
+			}
+			if i+1 < len(withdrawals) && withdrawals[i+1].Price == w.Price {
+				continue
+			}
+			if err := c.mapPrices(of[w.Price], now); err != nil {
+				return err
+			}
+		}
+		return c.mapPrices(instead, now) // of prices of which nothing is withdrawn
 	})
 	return err
 }
@@ -155,33 +181,27 @@ func (c *continuation) mapPrices(mappings []aggregate.PriceMapping, now time.Tim
 			continue
 		}
 		c.history = next
-		if err := c.add(aggregate.PriceMappedType, m.Price, m.StripeEventID, m, now); err != nil {
+		if err := c.add(aggregate.PriceMappedType, m, now, m.Price, m.StripeEventID, m.Stream, strconv.Itoa(m.Epoch)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// withdrawPrices adds withdrawals that are not there.
-func (c *continuation) withdrawPrices(withdrawals []aggregate.MappingWithdrawal, now time.Time) error {
-	for _, w := range withdrawals {
-		if slices.Contains(c.history.WithdrawnOf(w.StripeEventID), w.Price) {
-			continue
-		}
-		w.WithdrawnAt = now.UTC()
-		c.history = c.history.WithWithdrawal(w)
-		if err := c.add(aggregate.MappingWithdrawnType, w.Price, w.StripeEventID, w, now); err != nil {
-			return err
-		}
+// withdraw adds a withdrawal, unless it is there.
+func (c *continuation) withdraw(w aggregate.MappingWithdrawal, now time.Time) error {
+	if c.history.Holds(w) {
+		return nil
 	}
-	return nil
+	w.WithdrawnAt = now.UTC()
+	c.history = c.history.WithWithdrawal(w)
+	return c.add(aggregate.MappingWithdrawnType, w, now, w.Price, w.StripeEventID, w.Stream, strconv.Itoa(w.SupersededBy))
 }
 
-// add adds an event about what a Stripe event showed of a price: its ID follows
-// from the two.
-func (c *continuation) add(eventType, price, stripeEventID string, content any, now time.Time) error {
+// add adds an event about a price: its ID follows from what it is about.
+func (c *continuation) add(eventType string, content any, now time.Time, about ...string) error {
 	event, err := ownEvent(eventType, content, now)
-	event.ID = eventstore.DeriveID(catalogStream, eventType, price, stripeEventID)
+	event.ID = eventstore.DeriveID(catalogStream, append([]string{eventType}, about...)...)
 	c.events = append(c.events, event)
 	return err
 }

@@ -169,3 +169,43 @@ func TestMappingsAreWithdrawnOnceWithWhatTakesTheirPlace(t *testing.T) {
 		t.Errorf("the price maps to %q", tier.ID)
 	}
 }
+
+// TestWhatALaterReadingShowsOutlivesTheWithdrawal of what an earlier one showed,
+// of the same price in the same Stripe event.
+func TestWhatALaterReadingShowsOutlivesTheWithdrawal(t *testing.T) {
+	store := openTestStore(t)
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	book := &catalogBook{store: store}
+	if _, err := book.adopt(t.Context(), aggregate.BuiltinCatalog(), now); err != nil {
+		t.Fatal(err)
+	}
+	shown := func(tier string, epoch int) []aggregate.PriceMapping {
+		return []aggregate.PriceMapping{{Schema: aggregate.Schema, Price: "price_x", LookupKey: tier, Tier: tier, StripeEventID: "evt_1", SeenAt: now, Stream: "subscription-1", Epoch: epoch}}
+	}
+	gone := func(by int) []aggregate.MappingWithdrawal {
+		return []aggregate.MappingWithdrawal{{Schema: aggregate.Schema, Price: "price_x", StripeEventID: "evt_1", Stream: "subscription-1", SupersededBy: by}}
+	}
+	if err := book.mapPrices(t.Context(), shown("elite", 0), now); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		for epoch, tier := range []string{"", "basic", "premium"} {
+			if epoch == 0 {
+				continue
+			}
+			if err := book.withdrawPrices(t.Context(), gone(epoch), shown(tier, epoch), now); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if n := count(t, store, catalogStream); n != 6 {
+		t.Errorf("%d events recorded, want a catalog, three mappings and two withdrawals", n)
+	}
+	again := &catalogBook{store: store}
+	if _, err := again.load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if tier, _ := again.Current().TierOfItem(aggregate.Item{Price: "price_x"}); tier.ID != "premium" {
+		t.Errorf("the price maps to %q", tier.ID)
+	}
+}

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/daybookhq/daybook/aggregate"
 	"github.com/daybookhq/daybook/eventstore"
 	"github.com/daybookhq/daybook/intake"
 )
@@ -29,6 +30,8 @@ type reading struct {
 	// before are the streams to which the event gave facts when it was read
 	// otherwise, or from an earlier entry. It may give them none now.
 	before []eventstore.Stream
+	// showed is what earlier entries of the event show of prices.
+	showed []aggregate.Sighting
 	// failure says why the entry cannot be posted; nil if it can.
 	failure error
 }
@@ -42,28 +45,31 @@ func (p *Poster) post(ctx context.Context, batch []eventstore.RecordedEvent) (ta
 	if err != nil {
 		return tally{}, err
 	}
-	if err := p.postFacts(ctx, p.ledgers, readings, jobsOf(readings)); err != nil {
+	if err := p.postFacts(ctx, p.ledgers, readings, jobsOf(readings), received); err != nil {
 		return tally{}, err
 	}
 	return p.settle(ctx, readings)
 }
 
-// postFacts runs the jobs that readings led to, and has their prices mapped
-// before. A mapping that was withdrawn while the facts were on their way may make
-// room for one of theirs: whoever withdrew it may have looked for such facts
-// before they were in, so that they are looked at again.
-func (p *Poster) postFacts(ctx context.Context, cache *ledgers, readings []reading, jobs []*job) error {
-	if err := p.mapPrices(ctx, readings); err != nil {
+// postFacts runs the jobs that readings led to, and settles what they show of
+// prices before. If mappings were recorded or withdrawn meanwhile, that is done
+// again once the facts are in: a mapping that was withdrawn while they were on
+// their way may make room for one of theirs, for whoever withdrew it may have looked
+// for such facts before they were in; and of two that post readings of one event,
+// the one that posts an earlier one may have been the last to record a mapping.
+func (p *Poster) postFacts(ctx context.Context, cache *ledgers, readings []reading, jobs []*job, manner manner) error {
+	prices := &pricing{Poster: p, readings: readings, manner: manner, remapped: map[vacancy]bool{}}
+	catalog := p.Catalogs().Current()
+	if err := prices.settle(ctx); err != nil {
 		return err
 	}
-	catalog := p.Catalogs().Current()
 	if err := p.runJobs(ctx, cache, jobs); err != nil {
 		return err
 	}
 	if p.Catalogs().Current() == catalog {
 		return nil
 	}
-	return p.mapPrices(ctx, readings)
+	return prices.settle(ctx)
 }
 
 // passFailures fails the entries whose facts found no place.
@@ -153,7 +159,7 @@ func (p *Poster) read(ctx context.Context, entry eventstore.RecordedEvent, r *re
 		return nil
 	}
 	r.receipt = receipt
-	if !p.concerns(entry, receipt) || p.isRepudiated(entry.Stream.ID()) {
+	if p.isRepudiated(entry.Stream.ID()) {
 		return nil
 	}
 	if entry.Revision > 0 {
@@ -161,22 +167,21 @@ func (p *Poster) read(ctx context.Context, entry eventstore.RecordedEvent, r *re
 		if err != nil || !chosen {
 			return err
 		}
-		r.before = p.streamsOf(earlier)
+		r.takeEarlier(p.factsOf(slices.DeleteFunc(earlier, p.ignores)))
 	}
-	r.takeFacts(p.translate(entry))
+	if p.concerns(entry, receipt) {
+		r.takeFacts(p.translate(entry))
+	}
 	return nil
 }
 
-// streamsOf are those to which entries give facts.
-func (p *Poster) streamsOf(entries []eventstore.RecordedEvent) []eventstore.Stream {
-	var streams []eventstore.Stream
-	for _, entry := range entries {
-		facts, _ := p.translate(entry) // what cannot be read gives none
-		for _, f := range facts {
-			streams = append(streams, f.Stream)
-		}
+// takeEarlier takes what earlier entries gave, whether or not this one, which is
+// posted in their place, gives anything.
+func (r *reading) takeEarlier(facts []intake.StreamFact) {
+	for _, f := range facts {
+		r.before = append(r.before, f.Stream)
+		r.showed = append(r.showed, f.Fact.Sightings(string(f.Stream))...)
 	}
-	return streams
 }
 
 // takeFacts takes what an entry was translated to. A later entry supersedes
@@ -193,6 +198,12 @@ func (r *reading) takeFacts(facts []intake.StreamFact, failure error) {
 func (p *Poster) concerns(entry eventstore.RecordedEvent, receipt intake.Receipt) bool {
 	return receipt.Livemode == p.Livemode && intake.Posted(entry.Type) &&
 		(receipt.Account == "" || slices.Contains(p.ConnectAccounts, receipt.Account))
+}
+
+// ignores reports an entry that is not one to post.
+func (p *Poster) ignores(entry eventstore.RecordedEvent) bool {
+	receipt, err := intake.DecodeReceipt(entry.Metadata)
+	return err != nil || !p.concerns(entry, receipt)
 }
 
 // translate guards the flow against a bug in reading one payload: the entry

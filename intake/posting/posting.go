@@ -39,7 +39,7 @@ type Config struct {
 	// MapPrices records what prices were first matched to by their lookup key, so
 	// that Catalogs then knows it. Nil records nothing.
 	MapPrices func(ctx context.Context, mappings []aggregate.PriceMapping) error
-	// WithdrawPrices records, at once, that mappings count no more and which take
+	// WithdrawPrices records that mappings count no more and, with that, which take
 	// their place, so that Catalogs then knows it. It is there if MapPrices is.
 	WithdrawPrices func(ctx context.Context, withdrawals []aggregate.MappingWithdrawal, instead []aggregate.PriceMapping) error
 	// Livemode is the mode of the store: events of the other are not posted.
@@ -90,9 +90,10 @@ type Poster struct {
 	// repudiated holds the Stripe events that are never posted. It is replaced,
 	// under mu, and never changed.
 	repudiated atomic.Pointer[map[string]bool]
-	// repudiations lets one at a time happen here: what one finds to stand in the
-	// place of a forged mapping may be what another is about to withdraw.
-	repudiations *semaphore.Weighted
+	// withdrawing lets mappings of prices be withdrawn by one at a time here: what
+	// one finds to stand in the place of a mapping may be what another is about to
+	// withdraw.
+	withdrawing *semaphore.Weighted
 	// locatedAtOnce is mostLocated, but in tests.
 	locatedAtOnce int
 }
@@ -123,7 +124,7 @@ func (p Progress) Lag(now time.Time) time.Duration {
 // New returns a Poster.
 func New(c Config) *Poster {
 	return &Poster{Config: c, ledgers: newLedgers(c.Store), moved: make(chan struct{}),
-		repudiations: semaphore.NewWeighted(1), locatedAtOnce: mostLocated}
+		withdrawing: semaphore.NewWeighted(1), locatedAtOnce: mostLocated}
 }
 
 // Progress returns how far posting is now.

@@ -56,6 +56,14 @@ func (b *priceBook) withdraw(ctx context.Context, withdrawals []aggregate.Mappin
 	return b.record(ctx, instead)
 }
 
+// standing is the mapping of a price that stands, but for which reading showed it:
+// the zero mapping if there is none.
+func (b *priceBook) standing(price string) aggregate.PriceMapping {
+	m, _ := b.history.MappingOf(price)
+	m.Stream, m.Epoch = "", 0
+	return m
+}
+
 func (b *priceBook) poster(store eventstore.Store) *posting.Poster {
 	p := newPoster(store)
 	p.Catalogs, p.MapPrices, p.WithdrawPrices = func() aggregate.Catalogs { return b.history }, b.record, b.withdraw
@@ -197,6 +205,23 @@ func TestARepudiationTellsOfThePricesThatItRemaps(t *testing.T) {
 		if err != nil || len(result.Prices) != 1 || result.Prices[0].Price != "price_x" || (result.Prices[0].Mapping == nil) != (step.now == "") ||
 			step.now != "" && result.Prices[0].Mapping.Tier != step.now {
 			t.Errorf("%s: %+v, %v", step.event, result.Prices, err)
+		}
+	}
+}
+
+// TestARepostMendsTheMappingThatAnEarlierBuildLeft: one that tells of no fact, of an
+// unsigned entry that a signed one had superseded.
+func TestARepostMendsTheMappingThatAnEarlierBuildLeft(t *testing.T) {
+	store, b := openStore(t), newPriceBook()
+	b.adoptIn(t, store)
+	b.history = b.history.WithMapping(aggregate.PriceMapping{Schema: 1, Price: "price_x", Tier: "elite", LookupKey: "elite", StripeEventID: "evt_1", SeenAt: now})
+	last := record(t, store, unsigned(keyed("evt_1", "price_x", "elite", now)), keyed("evt_1", "price_x", "", now), keyed("evt_2", "price_x", "basic", now.Add(time.Hour)))
+	postUpTo(t, newPoster(store), last)
+	for range 2 {
+		wantOutcome(t, mustRepost(t, b.poster(store), byID("evt_1")),
+			posting.RepostedEvent{StripeEventID: "evt_1", EventType: updated, Outcome: posting.OutcomeUnchanged})
+		if m := b.standing("price_x"); m.StripeEventID != "evt_2" || m.Tier != "basic" {
+			t.Errorf("%+v stands", m)
 		}
 	}
 }

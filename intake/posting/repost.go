@@ -230,7 +230,7 @@ func (r *repost) carryOut(ctx context.Context, readings []reading, jobs []*job) 
 	if r.plan.Rehearse {
 		return r.runJobs(ctx, r.cache, jobs)
 	}
-	return r.postFacts(ctx, r.cache, readings, jobs)
+	return r.postFacts(ctx, r.cache, readings, jobs, r.plan.manner())
 }
 
 // meet sees to it that what a Stripe event states counts once, though streams

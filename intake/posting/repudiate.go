@@ -81,10 +81,10 @@ func (p *Poster) Repudiate(ctx context.Context, plan RepudiationPlan) (Repudiati
 	if err := errors.Join(CheckReason(plan.Reason), checkActor(plan.Actor)); err != nil {
 		return Repudiation{}, err
 	}
-	if err := p.repudiations.Acquire(ctx, 1); err != nil {
+	if err := p.withdrawing.Acquire(ctx, 1); err != nil {
 		return Repudiation{}, err
 	}
-	defer p.repudiations.Release(1)
+	defer p.withdrawing.Release(1)
 	entries, err := p.entriesOf(ctx, plan.StripeEventID)
 	if err != nil {
 		return Repudiation{}, err
@@ -114,7 +114,7 @@ type repudiating struct {
 
 func (r *repudiating) run(ctx context.Context) (err error) {
 	withdrawals := r.beginPrices()
-	searched, err := r.search(ctx, 0)
+	searched, err := r.searchPrices(ctx, r.prices, 0, r.beside())
 	if err != nil {
 		return err
 	}
@@ -127,48 +127,33 @@ func (r *repudiating) run(ctx context.Context) (err error) {
 		r.result.Facts += len(j.changes)
 		r.result.Streams = append(r.result.Streams, j.stream)
 	}
-	if err := r.remap(ctx, withdrawals, searched); err != nil {
+	if err := r.remapPrices(ctx, withdrawals, searched); err != nil {
 		return err
 	}
 	r.result.Repudiated, r.result.Already, err = r.recordRepudiation(ctx, r.read, r.plan.Actor, r.plan.Reason)
 	return err
 }
 
-// search looks through the log behind a place, up to its present end, which it
-// returns.
-func (r *repudiating) search(ctx context.Context, from eventstore.Position) (end eventstore.Position, err error) {
-	if end, err = r.Store.Head(ctx); err != nil {
-		return 0, fmt.Errorf("read the log's end: %w", err)
-	}
-	err = r.searchBetween(ctx, from, end)
-	for err == nil && r.prices.again() {
-		err = r.searchBetween(ctx, 0, end)
-	}
-	return end, err
-}
-
-func (r *repudiating) searchBetween(ctx context.Context, from, to eventstore.Position) error {
-	return r.look(ctx, from, to, append([]string{catalogCategory}, intake.Categories...), func(e *eventstore.RecordedEvent) {
-		f := factIn(e)
-		r.where.note(e.Stream, f)
-		r.prices.take(e, f)
-	}, func(at eventstore.Position) {
+// beside is what else a repudiation does while the log is looked through.
+func (r *repudiating) beside() beside {
+	return beside{categories: intake.Categories, note: r.where.note, tell: func(at, end eventstore.Position) {
 		if r.plan.Progress != nil {
-			r.plan.Progress(int64(at), int64(to))
+			r.plan.Progress(int64(at), int64(end))
 		}
-	})
+	}}
 }
 
-// factsOf are those that any of the entries of a Stripe event gives, each once.
-// What this build cannot read gives nothing.
+// factsOf are those that the entries of a Stripe event give, each as its entry
+// gives it. What this build cannot read gives nothing.
 func (p *Poster) factsOf(entries []eventstore.RecordedEvent) []intake.StreamFact {
 	var given []intake.StreamFact
 	for _, entry := range entries {
 		if r, err := intake.DecodeReceipt(entry.Metadata); err == nil && r.Livemode != p.Livemode {
 			continue // never posted
 		}
-		facts, _ := p.translate(entry)
-		given = append(given, facts...)
+		read := reading{entry: entry}
+		read.takeFacts(p.translate(entry))
+		given = append(given, read.facts...)
 	}
 	return given
 }

@@ -14,11 +14,13 @@ import (
 const catalogCategory = "catalog"
 
 // priceSearch finds, among the facts of the log, what prices would be mapped to
-// had a Stripe event never been: as they come, only the first sightings of a price
-// are recorded, so that those which it forestalled are nowhere else. It takes the
-// events of the log in, in order.
+// had nobody ever seen what is withdrawn of them: as they come, only the first
+// sightings of a price are recorded, so that those which it forestalled are nowhere
+// else. It takes the events of the log in, in order.
 type priceSearch struct {
-	// without is that Stripe event.
+	// blank has the withdrawals, and nothing else.
+	blank aggregate.Catalogs
+	// without is a Stripe event of which nothing counts; empty for none.
 	without string
 	// adopted are the catalogs adopted so far: a sighting maps by the one in force
 	// when its fact was recorded, as it would have then.
@@ -26,9 +28,11 @@ type priceSearch struct {
 	of      map[string]*ranking // by price
 }
 
-// newPriceSearch begins a search for some prices.
-func newPriceSearch(without string, prices []string) *priceSearch {
-	s := &priceSearch{without: without, of: map[string]*ranking{}}
+// newPriceSearch begins a search for some prices, by a history that has the
+// withdrawals, recorded or not yet.
+func newPriceSearch(history aggregate.Catalogs, without string, prices []string) *priceSearch {
+	blank := history.Blank()
+	s := &priceSearch{blank: blank, adopted: blank, without: without, of: map[string]*ranking{}}
 	for _, price := range prices {
 		s.of[price] = &ranking{}
 	}
@@ -51,13 +55,13 @@ func (s *priceSearch) take(e *eventstore.RecordedEvent, f *aggregate.Fact) {
 func (s *priceSearch) takeFact(stream eventstore.Stream, f *aggregate.Fact) {
 	if f.Epoch > 0 {
 		for _, r := range s.of {
-			r.drop(stream, f.Key)
+			r.drop(stream, f.Key, f.Epoch)
 		}
 	}
 	if f.Key.StripeEventID == s.without {
 		return
 	}
-	seen := slices.DeleteFunc(f.Sightings(), func(s2 aggregate.Sighting) bool { return s.of[s2.Price] == nil })
+	seen := slices.DeleteFunc(f.Sightings(string(stream)), func(seen aggregate.Sighting) bool { return s.of[seen.Price] == nil })
 	for _, m := range s.adopted.NewMappings(seen) {
 		s.of[m.Price].offer(candidate{PriceMapping: m, stream: stream, key: f.Key})
 	}
@@ -67,12 +71,27 @@ func (s *priceSearch) takeFact(stream eventstore.Stream, f *aggregate.Fact) {
 func (s *priceSearch) found() []aggregate.PriceMapping {
 	var found []aggregate.PriceMapping
 	for _, r := range s.of {
-		if len(r.first) > 0 {
-			found = append(found, r.first[0].PriceMapping)
+		if r.told, r.overtakenBy = nil, 0; len(r.first) > 0 {
+			r.told = &candidate{}
+			*r.told = r.first[0]
+			found = append(found, r.told.PriceMapping)
 		}
 	}
 	slices.SortFunc(found, func(a, b aggregate.PriceMapping) int { return strings.Compare(a.Price, b.Price) })
 	return found
+}
+
+// overtaken withdraws those of the mappings that were found last whose facts were
+// superseded since by facts that do not show them.
+func (s *priceSearch) overtaken() []aggregate.MappingWithdrawal {
+	var withdrawals []aggregate.MappingWithdrawal
+	for price, r := range s.of {
+		if r.overtakenBy > 0 && !r.tellsAgain() {
+			withdrawals = append(withdrawals, aggregate.MappingWithdrawal{Schema: aggregate.Schema, Price: price,
+				StripeEventID: r.told.StripeEventID, Stream: string(r.told.stream), SupersededBy: r.overtakenBy})
+		}
+	}
+	return withdrawals
 }
 
 // again reports that the log must be gone over once more from its beginning, and
@@ -88,13 +107,13 @@ func (s *priceSearch) again() bool {
 		case !again:
 			r.from = nil // what is yet to come in the log may be of any time
 		case r.undecided():
-			*r = ranking{from: r.cut}
+			r.from, r.first, r.cut = r.cut, nil, nil
 		default:
-			*r = ranking{from: r.from}
+			r.first, r.cut = nil, nil
 		}
 	}
 	if again {
-		s.adopted = aggregate.Catalogs{}
+		s.adopted = s.blank
 	}
 	return again
 }
@@ -121,6 +140,10 @@ type ranking struct {
 	// before from, if that is not nil, is known to be superseded in the log as far
 	// as it was gone over.
 	cut, from *candidate
+	// told is what was found last, overtakenBy the epoch of the fact that superseded
+	// its fact since; 0 if none did.
+	told        *candidate
+	overtakenBy int
 }
 
 // undecided reports that what was let go may have been seen before what is left.
@@ -145,6 +168,20 @@ func (r *ranking) offer(c candidate) {
 }
 
 // drop lets go what a later fact supersedes.
-func (r *ranking) drop(stream eventstore.Stream, key aggregate.FactKey) {
-	r.first = slices.DeleteFunc(r.first, func(c candidate) bool { return c.stream == stream && c.key == key })
+func (r *ranking) drop(stream eventstore.Stream, key aggregate.FactKey, epoch int) {
+	of := func(c candidate) bool { return c.stream == stream && c.key == key }
+	r.first = slices.DeleteFunc(r.first, of)
+	if r.told != nil && of(*r.told) && epoch > r.told.Epoch {
+		r.overtakenBy = max(r.overtakenBy, epoch)
+	}
+}
+
+// tellsAgain reports whether what was found last is found again, in a later fact.
+func (r *ranking) tellsAgain() bool {
+	if len(r.first) == 0 {
+		return false
+	}
+	m := r.first[0].PriceMapping
+	m.Epoch = r.told.Epoch
+	return m == r.told.PriceMapping
 }

@@ -26,7 +26,7 @@ var begin = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 // adoption puts a catalog in force in which a lookup key names another tier each
 // time.
-func adoption(t *rapid.T, tier string) logged {
+func adoption(t rapid.TB, tier string) logged {
 	catalog, err := aggregate.DecodeCatalog(fmt.Appendf(nil, `{"free_tier":"free","tiers":[{"id":"free"},{"id":%q,"prices":["lookup:key"]}]}`, tier))
 	if err != nil {
 		t.Fatal(err)
@@ -90,9 +90,9 @@ func expected(log []logged, without string) []aggregate.PriceMapping {
 	}
 	var all []aggregate.PriceMapping
 	for id, l := range inForce {
-		for _, s := range l.fact.Sightings() {
+		for _, s := range l.fact.Sightings(string(l.event.Stream)) {
 			if s.LookupKey == "key" && id != without {
-				all = append(all, aggregate.PriceMapping{Schema: 1, Price: s.Price, Tier: tiers[id], LookupKey: "key", StripeEventID: id, SeenAt: s.SeenAt})
+				all = append(all, aggregate.PriceMapping{Schema: 1, Price: s.Price, Tier: tiers[id], LookupKey: "key", StripeEventID: id, SeenAt: s.SeenAt, Stream: s.Stream, Epoch: s.Epoch})
 			}
 		}
 	}
@@ -105,32 +105,87 @@ func expected(log []logged, without string) []aggregate.PriceMapping {
 // TestASearchFindsTheFirstSightingInForce: with little memory, and however many of
 // those before it were corrected.
 func TestASearchFindsTheFirstSightingInForce(t *testing.T) {
-	most := 0
+	// All that is kept is corrected, and what was let go is not.
+	log := []logged{adoption(t, "first")}
+	for id := range 2 * mostCandidates {
+		log = append(log, shows(id, 0, "key"))
+	}
+	for id := range mostCandidates + 1 {
+		log = append(log, shows(id, 8, "another"))
+	}
+	if passes := wantFound(t, log, len(log)); passes < 2 {
+		t.Error("the case needed no second pass: nothing is proved of it")
+	}
 	rapid.Check(t, func(t *rapid.T) {
 		log := drawLog(t)
-		const without = "evt_000"
-		s := newPriceSearch(without, []string{"price_x", "price_y"})
-		goOver := func(part []logged) {
-			for i := range part {
-				s.take(&part[i].event, part[i].fact)
-			}
-		}
-		cut := rapid.IntRange(0, len(log)).Draw(t, "begun again at")
-		goOver(log[:cut])
-		passes := 1
-		for ; s.again(); passes++ {
-			goOver(log[:cut])
-		}
-		goOver(log[cut:])
-		for ; s.again(); passes++ {
-			goOver(log)
-		}
-		most = max(most, passes)
-		if got, want := s.found(), expected(log, without); !slices.Equal(got, want) {
-			t.Fatalf("found %+v, want %+v", got, want)
-		}
+		wantFound(t, log, rapid.IntRange(0, len(log)).Draw(t, "begun again at"))
 	})
-	if most < 2 {
-		t.Error("no case needed a second pass: nothing is proved of it")
+}
+
+// wantFound searches a log, up to a place and then to its end, and returns how
+// often it was gone over.
+func wantFound(t rapid.TB, log []logged, cut int) (passes int) {
+	t.Helper()
+	const without = "evt_000"
+	s := newPriceSearch(aggregate.Catalogs{}, without, []string{"price_x", "price_y"})
+	goOver := func(part []logged) {
+		for i := range part {
+			s.take(&part[i].event, part[i].fact)
+		}
+	}
+	goOver(log[:cut])
+	for passes = 1; s.again(); passes++ {
+		goOver(log[:cut])
+	}
+	goOver(log[cut:])
+	for ; s.again(); passes++ {
+		goOver(log)
+	}
+	if got, want := s.found(), expected(log, without); !slices.Equal(got, want) {
+		t.Fatalf("found %+v, want %+v", got, want)
+	}
+	return passes
+}
+
+// TestWhatWasFoundIsWithdrawnIfItIsSupersededMeanwhile, unless it is found again.
+func TestWhatWasFoundIsWithdrawnIfItIsSupersededMeanwhile(t *testing.T) {
+	catalog, err := aggregate.DecodeCatalog([]byte(`{"free_tier":"free","tiers":[{"id":"free"},{"id":"team","prices":["lookup:key"]}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	silent := shows(1, 8, "")
+	silent.fact.Type, silent.fact.Subscription, silent.fact.Retraction = aggregate.Retracted, nil, &aggregate.Retraction{}
+	gone := aggregate.MappingWithdrawal{Schema: 1, Price: "price_x", StripeEventID: "evt_001", Stream: "subscription-1"}
+	for name, test := range map[string]struct {
+		since        logged
+		supersededBy int
+		found        string
+	}{
+		"by another key":       {shows(1, 1, "another"), 1, "evt_009"},
+		"by nothing":           {silent, 8, "evt_009"},
+		"by the same":          {shows(1, 1, "key"), 0, "evt_001"},
+		"not at all":           {shows(2, 1, "another"), 0, "evt_001"},
+		"by what came before":  {shows(1, 0, "another"), 0, "evt_001"},
+		"by one that is later": {shows(17, 0, "key"), 0, "evt_001"},
+	} {
+		s := newPriceSearch(aggregate.Catalogs{}, "", []string{"price_x"})
+		s.adopted = s.adopted.With(aggregate.CatalogAdopted{Catalog: catalog})
+		for _, l := range []logged{shows(9, 0, "key"), shows(1, 0, "key")} {
+			s.take(&l.event, l.fact)
+		}
+		if first := s.found(); len(first) != 1 || first[0].StripeEventID != "evt_001" {
+			t.Fatalf("found %+v", first)
+		}
+		s.take(&test.since.event, test.since.fact)
+		var want []aggregate.MappingWithdrawal
+		if gone.SupersededBy = test.supersededBy; gone.SupersededBy > 0 {
+			want = append(want, gone)
+		}
+		if got := s.overtaken(); !slices.Equal(got, want) {
+			t.Errorf("%s: %+v, want %+v", name, got, want)
+		}
+		if found := s.found(); len(found) != 1 || found[0].StripeEventID != test.found || len(s.overtaken()) > 0 {
+			t.Errorf("%s: found %+v, then %+v", name, found, s.overtaken())
+		}
 	}
 }

@@ -1,7 +1,10 @@
 package e2e_test
 
 import (
+	"bytes"
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -175,4 +178,92 @@ func repudiate(t *testing.T, dir string) {
 		t.Errorf("without a server: %v %+v", err, o)
 	}
 	wantRebuildEqual(t, s.dir)
+}
+
+// imports are events as a file has them and as Stripe signs them: each of a price of
+// its own, of which another event tells later.
+var imports = []struct{ name, imported, signed, tier, rule string }{
+	{"other", "elite", "premium", "premium", "recorded"},
+	{"none", "elite", "", "basic", "recorded"},
+	{"found", "", "premium", "premium", "recorded"},
+	{"same", "elite", "elite", "elite", "recorded"},
+	{"foreign", "elite", "of_nobody", "basic", "recorded"},
+}
+
+// TestAFileMapsNoPriceThatStripeNamesOtherwise ingests a file of events whose prices
+// have lookup keys, and has the same events come with other keys, signed: in either
+// order, and with a restart in between, prices map to the same.
+func TestAFileMapsNoPriceThatStripeNamesOtherwise(t *testing.T) {
+	t.Parallel()
+	onEachStore(t, importedMapping)
+}
+
+func importedMapping(t *testing.T, dir string) {
+	t.Helper()
+	const created = "customer.subscription.created"
+	began := quietTime()
+	priced := func(name, event, key string, at time.Time) []byte {
+		return pricedEvent("evt_"+event+name, created, "sub_"+event+name, "active", at, "price_"+name, key, "prod_x")
+	}
+	ingest := func(s *server) {
+		t.Helper()
+		var lines []byte
+		for _, each := range imports {
+			lines = append(append(lines, bytes.ReplaceAll(priced(each.name, "first", each.imported, began), []byte("\n"), nil)...), '\n')
+		}
+		file := filepath.Join(t.TempDir(), "events.jsonl")
+		if err := os.WriteFile(file, lines, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		mustRun(t, "ingest", file, "--dev", "--data-dir", s.dir)
+	}
+	later := func(s *server) {
+		t.Helper()
+		for _, each := range imports {
+			s.mustDeliver(priced(each.name, "second", "basic", began.Add(time.Hour)), "recorded")
+		}
+	}
+	sign := func(s *server) {
+		t.Helper()
+		for _, each := range imports {
+			s.mustDeliver(priced(each.name, "first", each.signed, began), "recorded")
+		}
+	}
+
+	clean := start(t, development(""))
+	for _, step := range []func(*server){sign, ingest, later} {
+		step(clean)
+		clean.settle()
+	}
+	s := start(t, development(dir))
+	for i, step := range []func(*server){ingest, later, sign} {
+		step(s)
+		s.settle() // so that each is posted by itself
+		if i == 0 {
+			s.stop()
+			s = start(t, development(dir))
+		}
+	}
+	prices, clear := checkCatalog(t, dir, 0), checkCatalog(t, clean.dir, 0)
+	for _, each := range imports {
+		for _, row := range []string{"price_" + each.name + "/" + each.signed, "price_" + each.name + "/basic"} {
+			if got := prices[row]; got != clear[row] || got.Tier != each.tier || got.Rule != each.rule {
+				t.Errorf("catalog check, %s: %+v; signed first: %+v; want tier %s, %s", row, got, clear[row], each.tier, each.rule)
+			}
+		}
+		for _, event := range []string{"first", "second"} {
+			sub := "sub_" + event + each.name
+			wantSameAnswer(t, s, clean, "/v1/entitlements/acme-"+sub)
+			wantSameAnswer(t, s, clean, "/v1/subscriptions/"+sub)
+			if e := s.entitlement("acme-" + sub); e.Tier != each.tier {
+				t.Errorf("%s: %+v, want tier %s", sub, e, each.tier)
+			}
+		}
+	}
+	s.stop()
+	clean.stop()
+	wantRebuildEqual(t, dir)
+	if r := repost(t, dir, 0, "--type", created); r.Added+r.Corrected+r.Retracted != 0 {
+		t.Errorf("posted again: %+v", r)
+	}
 }
