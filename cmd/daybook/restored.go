@@ -95,31 +95,41 @@ func openHistory(ctx context.Context, store eventstore.Store, alone bool) (*hist
 
 // load reads what is filed.
 func (h *historyBook) load(ctx context.Context, about founded) error {
-	var lost *loss
-	since := about.FoundedAt
-	for e, err := range h.store.ReadStream(ctx, storeStream, 0, eventstore.Forwards, 0) {
+	lost, recovered, err := readHistory(ctx, h.store)
+	if err != nil {
+		return err
+	}
+	h.mu.Lock()
+	h.lost, h.since = lost, about.FoundedAt
+	if recovered != nil {
+		h.since = recovered.RecoveredAt
+	}
+	h.mu.Unlock()
+	select {
+	case h.noticed <- struct{}{}:
+	default: // whoever takes it reads lost again
+	}
+	return nil
+}
+
+// readHistory returns what a store is known to lack, nil if nothing is, and how it
+// was last made whole, nil if it never had to be.
+func readHistory(ctx context.Context, store eventstore.Reader) (lost *loss, recovered *recovery, err error) {
+	for e, err := range store.ReadStream(ctx, storeStream, 0, eventstore.Forwards, 0) {
 		switch {
 		case err != nil:
 		case e.Type == historyLostType && lost == nil:
 			lost = &loss{}
 			err = json.Unmarshal(e.Data, lost)
 		case e.Type == historyRecoveredType:
-			var r recovery
-			err = json.Unmarshal(e.Data, &r)
-			lost, since = nil, r.RecoveredAt
+			lost, recovered = nil, &recovery{}
+			err = json.Unmarshal(e.Data, recovered)
 		}
 		if err != nil {
-			return fmt.Errorf("read whether the store lacks history: %w", err)
+			return nil, nil, fmt.Errorf("read whether the store lacks history: %w", err)
 		}
 	}
-	h.mu.Lock()
-	h.lost, h.since = lost, since
-	h.mu.Unlock()
-	select {
-	case h.noticed <- struct{}{}:
-	default:
-	}
-	return nil
+	return lost, recovered, nil
 }
 
 // present is what was loaded last.
