@@ -70,10 +70,13 @@ func (m *eventMaker) body(i int) string {
 
 // requests makes n signed webhooks, ready to be written to a connection. They
 // are valid for as long as a signature is: five minutes.
-func (m *eventMaker) requests(n int, now time.Time) [][]byte {
+func (m *eventMaker) requests(n int, now time.Time) [][]byte { return m.requestsFrom(0, n, now) }
+
+// requestsFrom makes those of the n events from the i-th on.
+func (m *eventMaker) requestsFrom(i, n int, now time.Time) [][]byte {
 	all := make([][]byte, n)
-	for i := range all {
-		all[i] = signedRequest(m.body(i), now)
+	for k := range all {
+		all[k] = signedRequest(m.body(i+k), now)
 	}
 	return all
 }
