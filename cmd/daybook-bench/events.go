@@ -43,6 +43,14 @@ func newEventMaker(prefix string, accounts int, now time.Time) (*eventMaker, err
 // account names the account that the i-th event speaks of.
 func (m *eventMaker) account(i int) string { return fmt.Sprintf("%s-%06d", m.prefix, i%m.accounts) }
 
+// first is the time of the first event.
+func (m *eventMaker) first() time.Time { return time.Unix(m.began, 0).UTC() }
+
+// at is when an account has its turn: each once a minute, one after the other.
+func (m *eventMaker) at(who, turn int) int64 {
+	return m.began + 60*int64(turn) + 60*int64(who)/int64(m.accounts)
+}
+
 // opens reports whether the i-th event is the first of its account.
 func (m *eventMaker) opens(i int) bool { return i < m.accounts }
 
@@ -64,7 +72,7 @@ func (m *eventMaker) body(i int) string {
 		"@event@", m.eventID(i), "@account@", m.account(i),
 		"@subscription@", id("sub", 0), "@customer@", id("cus", 0), "@item@", id("si", 0), "@method@", id("pm", 0),
 		"@invoice@", id("in", turn), "@previous@", id("in", turn-1),
-		"@start@", number(m.began), "@end@", number(m.began+30*86400), "@created@", number(m.began+int64(turn)*60),
+		"@start@", number(m.began), "@end@", number(m.began+30*86400), "@created@", number(m.at(who, turn)),
 	).Replace(text)
 }
 

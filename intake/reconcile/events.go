@@ -35,7 +35,7 @@ func (r *run) sweepEvents(ctx context.Context, from, until time.Time, passed fun
 		case err != nil:
 			return err
 		case !whole:
-			size = smaller(size, end.Sub(events[0].Created))
+			size = smaller(size, events[len(events)-1].Created.Sub(events[0].Created))
 			continue
 		case len(events) < windowEvents/4:
 			size *= 2
@@ -51,10 +51,11 @@ func (r *run) sweepEvents(ctx context.Context, from, until time.Time, passed fun
 	return nil
 }
 
-// smaller is the size of a window instead of one that held too much: at most half
-// of it, and no more than the span that was too much already.
-func smaller(size, tooMuch time.Duration) time.Duration {
-	return max(min(size/2, tooMuch).Truncate(time.Second), time.Second)
+// smaller is the size of a window instead of one that held too much: the span in
+// which too much lay, so that where events lie close it is found at once, and half
+// the size at most.
+func smaller(size, span time.Duration) time.Duration {
+	return max(min(size/2, span).Truncate(time.Second), time.Second)
 }
 
 // window lists the events of a window, the oldest first. It is false if there
