@@ -25,6 +25,8 @@ type publishing struct {
 	// of that content.
 	sure    bool
 	content uint64
+	// ignored is why a heartbeat was ignored, as far as that was said.
+	ignored string
 	// nextBeat is when the heartbeat is due.
 	nextBeat time.Time
 	// since is when it was last possible to vouch for the model.
@@ -74,21 +76,26 @@ func (w *publishing) step(ctx context.Context) (idle time.Duration, err error) {
 
 // makeSure asks whether the record is whole, before the first heartbeat of a term
 // takes the place of what was told last, and when the model was folded anew: the
-// log may have been cut under it.
+// log may have been cut under it. Until then nothing is published, nor by a check;
+// a heartbeat allows it again.
 func (w *publishing) makeSure(ctx context.Context) error {
 	content := w.opts.Runner.Standing().Content
 	if w.sure && w.content == content {
 		return nil
 	}
+	w.sure, w.nextBeat = false, time.Time{}
+	w.mu.Lock()
+	w.allow = false
+	w.mu.Unlock()
 	told, err := w.opts.Outlet.Told(ctx)
 	if err != nil {
 		return err
 	}
-	if told.Ignored != "" {
+	if told.Ignored != "" && told.Ignored != w.ignored {
 		w.opts.Log.WithField("why", told.Ignored).Warn("publisher: the heartbeat that is there is ignored, and replaced")
 	}
+	w.ignored = told.Ignored
 	if err := w.opts.Vouch(ctx, told); err != nil {
-		w.sure = false
 		return err
 	}
 	w.sure, w.content = true, content
