@@ -25,7 +25,9 @@ func TestALogThatLacksWhatWasToldOf(t *testing.T) {
 		}
 		heads = append(heads, head)
 	}
-	opened := func(n int) projections.Opening { return projections.Opening{Head: heads[n], At: hour(n).Add(time.Minute)} }
+	opened := func(n int) projections.Opening {
+		return projections.Opening{Head: heads[n], At: hour(n).Add(time.Minute)}
+	}
 	for name, c := range map[string]struct {
 		position eventstore.Position
 		at       time.Time
@@ -35,11 +37,11 @@ func TestALogThatLacksWhatWasToldOf(t *testing.T) {
 		"the end, just now":                        {heads[3], hour(3), opened(3), false},
 		"the end, by a clock that is behind":       {heads[3], hour(3).Add(-time.Minute), projections.Opening{}, false},
 		"an earlier place, since nothing was told": {heads[2], hour(2), opened(3), false},
-		"nothing":                                  {0, hour(0), opened(3), false},
-		"beyond the end":                           {heads[3] + 1, hour(3), opened(3), true},
-		"grown past it, long after":                {heads[2], hour(1), projections.Opening{}, true},
-		"grown past it at once, by this process":   {heads[2], hour(2).Add(-time.Second), projections.Opening{Head: heads[1], At: hour(2)}, true},
-		"told by this process":                     {heads[3], hour(3), opened(1), false},
+		"nothing":                                {0, hour(0), opened(3), false},
+		"beyond the end":                         {heads[3] + 1, hour(3), opened(3), true},
+		"grown past it, long after":              {heads[2], hour(1), projections.Opening{}, true},
+		"grown past it at once, by this process": {heads[2], hour(2).Add(-time.Second), projections.Opening{Head: heads[1], At: hour(2)}, true},
+		"told by this process":                   {heads[3], hour(3), opened(1), false},
 	} {
 		told := projections.Told{Epoch: epoch, FoundedAt: begin, Position: c.position, At: c.at}
 		if lacks, err := projections.Lacks(t.Context(), r.store, told, c.opened); err != nil || lacks != c.lacks {
