@@ -82,6 +82,9 @@ type Config struct {
 	// Reconciliation tells, for the status, how the record was compared with
 	// Stripe; nil where it is not.
 	Reconciliation func() reconcile.Status
+	// HistoryLost tells what history the store is known to lack, nil if it lacks
+	// none; answers are marked stale then. nil itself where nobody would know.
+	HistoryLost func() *HistoryLost
 	// Rebuilding tells whether the read model is being folded from zero, DiskFree
 	// how many bytes of room the data dir has. What is nil is not told.
 	Rebuilding func() bool

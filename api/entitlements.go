@@ -51,7 +51,7 @@ func (s *Server) entitlement(w http.ResponseWriter, r *http.Request) error {
 }
 
 // entitlementOf asks the read model, and says so if the record behind it cannot
-// be reached.
+// be reached, or lacks history.
 func (s *Server) entitlementOf(ctx context.Context, account string) (entitlementAnswer, error) {
 	if err := authorizeAccount(ctx, account); err != nil {
 		return entitlementAnswer{}, err
@@ -63,6 +63,7 @@ func (s *Server) entitlementOf(ctx context.Context, account string) (entitlement
 	}
 	e.ValidUntil = validUntil(e, now, s.EntitlementLease)
 	answer := entitlementAnswer{Entitlement: e}
+	answer.Stale = s.HistoryLost != nil && s.HistoryLost() != nil
 	if h := s.Health.StoreHealth(); !h.Reachable {
 		answer.Stale = true
 		if !h.LastReached.IsZero() {

@@ -67,6 +67,8 @@ type Status struct {
 	DiskFreeBytes *uint64 `json:"disk_free_bytes,omitempty"`
 
 	Followers []Progress `json:"followers"`
+	// HistoryLost is missing unless the store is known to lack history.
+	HistoryLost *HistoryLost `json:"history_lost,omitempty"`
 	// Publisher is missing where entitlements are not published, Drift while the
 	// read model was not compared with one folded anew.
 	Publisher *projections.PublisherStatus `json:"publisher,omitempty"`
@@ -88,6 +90,21 @@ type StoreStatus struct {
 	LastReachedAt time.Time `json:"last_reached_at,omitzero"`
 	// Head is the position of the last event, missing if it cannot be reached.
 	Head *eventstore.Position `json:"head,omitempty"`
+}
+
+// HistoryLost tells of a store that lacks events which it had, as one does that
+// was restored from a backup.
+type HistoryLost struct {
+	// NoticedAt is when that was found out. The log ended at Head then, whose event
+	// was recorded at HeadAt.
+	NoticedAt time.Time           `json:"noticed_at"`
+	Head      eventstore.Position `json:"head"`
+	HeadAt    time.Time           `json:"head_at,omitzero"`
+	// ToldPosition is how far readers of Redis had been told of it, at ToldAt.
+	ToldPosition eventstore.Position `json:"told_position"`
+	ToldAt       time.Time           `json:"told_at"`
+	// Advice is a sentence: what is done about it, or has to be.
+	Advice string `json:"advice"`
 }
 
 // status answers GET /v1/status. It tells of all accounts, so a key that is
@@ -129,6 +146,9 @@ func (s *Server) processStatus(ctx context.Context) Status {
 		if free, err := s.DiskFree(); err == nil {
 			st.DiskFreeBytes = &free
 		}
+	}
+	if s.HistoryLost != nil {
+		st.HistoryLost = s.HistoryLost()
 	}
 	if s.Publisher != nil {
 		published := s.Publisher()

@@ -239,7 +239,8 @@ func (r *rig) everyPart() {
 		Sweeping: func() Sweeping {
 			return Sweeping{SweptAt: noon, Failing: true, LastMissed: 9, LastDiffering: 10, Missed: 11, Differed: 12, DisabledEndpoints: 13}
 		},
-		Silent: func() bool { return true },
+		Lacking: func() bool { return true },
+		Silent:  func() bool { return true },
 	}
 }
 

@@ -8,6 +8,8 @@ type Parts struct {
 	Publishing func() Publishing
 	Drift      func() DriftFound
 	Sweeping   func() Sweeping
+	// Lacking says that the store is known to lack history, as after a restore.
+	Lacking func() bool
 	// Silent says that no webhook comes though at these hours there always are
 	// some.
 	Silent func() bool
@@ -82,11 +84,12 @@ var (
 	sweptMissed   = counter("sweep_missed_events_total", "Events that no webhook had brought, of all comparisons.")
 	sweptDiffered = counter("sweep_differing_objects_total", "Objects that were not as Stripe has them, of all comparisons.")
 	endpointsOff  = gauge("webhook_endpoints_disabled", "Webhook endpoints of ours that Stripe has disabled.")
+	historyGone   = gauge("history_lost", "1 while the store is known to lack history that it had, as after a restore from a backup.")
 	webhookHush   = gauge("webhooks_silent", "1 if no webhook comes, though in the same hours of every week before there were some.")
 
 	partFigures = []figure{redisUp, redisBreaker, publisherLeading, publisherWaiting, publisherLag, publisherBeat, clockSkew,
 		publications, publishedChecked, publishedWrong, driftChecked, driftFailed, driftFound, sweptAt, sweepFailing, sweepMissed,
-		sweepDiffer, sweptMissed, sweptDiffered, endpointsOff, webhookHush}
+		sweepDiffer, sweptMissed, sweptDiffered, endpointsOff, historyGone, webhookHush}
 )
 
 func (p Parts) emit(e emitter) {
@@ -98,6 +101,9 @@ func (p Parts) emit(e emitter) {
 	}
 	if p.Sweeping != nil {
 		p.Sweeping().emit(e)
+	}
+	if p.Lacking != nil {
+		e.yes(historyGone, p.Lacking())
 	}
 	if p.Silent != nil {
 		e.yes(webhookHush, p.Silent())

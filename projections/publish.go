@@ -146,6 +146,8 @@ type Outlet interface {
 	// still has what was published. Publish nothing before the first beat, which
 	// always asks for everything to be published.
 	Beat(ctx context.Context, position eventstore.Position, now time.Time) (Beat, error)
+	// Told reads the heartbeat that is there, whoever's it is. It changes nothing.
+	Told(ctx context.Context) (Told, error)
 	// Walk calls fn with the entries that are there, page by page, in no order,
 	// never at once from several goroutines. What is written meanwhile may be
 	// missed, and one may be shown twice. Memory is bounded by a page.

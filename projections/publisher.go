@@ -45,6 +45,11 @@ type PublisherOptions struct {
 	Store  interface {
 		Head(ctx context.Context) (eventstore.Position, error)
 	}
+	// Vouch is asked whether the record behind the model is whole, as far as anybody
+	// knows: when a term begins, with what was told last, and again when the model
+	// was folded anew. Until it returns nil, nothing is published and no heartbeat
+	// written; its error is the trouble, and it is asked again.
+	Vouch func(ctx context.Context, told Told) error
 	// Lease is the outlet's.
 	Lease time.Duration
 	// CheckEvery is how often what is published is compared with the model; 0
@@ -62,8 +67,9 @@ type PublisherOptions struct {
 //
 // It publishes what changes at once, and all else again before its lease ends.
 // It does either only while it vouches for the model: the model has everything up
-// to a head of the store that was read less than a quarter of the lease ago. So
-// what a node that is behind, or cut off, once published lapses. What is to be
+// to a head of the store that was read less than a quarter of the lease ago; and
+// nothing tells that the store itself lacks anything. So what a node that is
+// behind, cut off, or restored from a backup once published lapses. What is to be
 // published can be read of the model at any time, so that nothing is lost by a
 // failure: where there may be doubt, everything is published again.
 type Publisher struct {

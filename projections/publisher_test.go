@@ -3,6 +3,8 @@ package projections_test
 import (
 	"context"
 	"errors"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -22,6 +24,31 @@ type publishingRig struct {
 	redis     *redistest.Server
 	publisher *projections.Publisher
 	store     cutStore
+
+	mu    sync.Mutex
+	doubt error // why nothing is vouched for
+	told  []projections.Told
+}
+
+// vouch stands in for whoever knows whether the record is whole.
+func (r *publishingRig) vouch(_ context.Context, told projections.Told) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.told = append(r.told, told)
+	return r.doubt
+}
+
+func (r *publishingRig) doubted(doubt error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.doubt = doubt
+}
+
+// asked is what was shown to vouch so far.
+func (r *publishingRig) asked() []projections.Told {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.told)
 }
 
 // cutStore is the store as the publisher sees it; it can be cut off.
@@ -50,7 +77,20 @@ func newPublishingRig(t *testing.T, lease time.Duration) *publishingRig {
 
 func newPublishingRigWith(t *testing.T, lease time.Duration, change func(*projections.PublisherOptions)) *publishingRig {
 	t.Helper()
-	r := &publishingRig{rig: newRig(t), redis: redistest.Start(t)}
+	r := preparePublishing(t)
+	r.publish(lease, change)
+	return r
+}
+
+// preparePublishing is a rig whose publisher has not begun.
+func preparePublishing(t *testing.T) *publishingRig {
+	t.Helper()
+	return &publishingRig{rig: newRig(t), redis: redistest.Start(t)}
+}
+
+func (r *publishingRig) publish(lease time.Duration, change func(*projections.PublisherOptions)) {
+	t := r.t
+	t.Helper()
 	r.clock.Set(time.Now())
 	feed := projections.NewFeed(time.Now)
 	opts := r.options()
@@ -62,7 +102,7 @@ func newPublishingRigWith(t *testing.T, lease time.Duration, change func(*projec
 		t.Fatal(err)
 	}
 	publisher := projections.PublisherOptions{Outlet: outlet, Model: r.model, Feed: feed,
-		Runner: r.runner, Store: r.store, Lease: lease, Now: time.Now, Log: opts.Log, CheckEvery: time.Hour}
+		Runner: r.runner, Store: r.store, Vouch: r.vouch, Lease: lease, Now: time.Now, Log: opts.Log, CheckEvery: time.Hour}
 	change(&publisher)
 	r.publisher = projections.NewPublisher(publisher)
 	ctx, stop := context.WithCancel(context.Background())
@@ -75,7 +115,6 @@ func newPublishingRigWith(t *testing.T, lease time.Duration, change func(*projec
 		}
 		_ = outlet.Close()
 	})
-	return r
 }
 
 // read is what a reader believes of an account.
@@ -134,6 +173,48 @@ func TestLeasesAreRenewedOnlyByTheInformed(t *testing.T) {
 	r.store.cut.Store(false)
 	r.awaitTier("a", "elite")
 	r.eventually("the trouble is over", func() bool { return r.publisher.Status().LastError == "" })
+}
+
+// TestNothingIsPublishedBeforeTheRecordIsWhole: neither entries nor a heartbeat,
+// which would take the place of the one that tells of what was lost.
+func TestNothingIsPublishedBeforeTheRecordIsWhole(t *testing.T) {
+	r := preparePublishing(t)
+	r.doubted(errors.New("history is missing"))
+	before := published.Heartbeat{Position: 1 << 40, At: time.Now().Add(-time.Hour), Epoch: epoch, FoundedAt: begin}
+	value, err := before.Seal(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.redis.Do("SET", published.HeartbeatKey, value)
+	r.publish(time.Minute, func(*projections.PublisherOptions) {})
+	r.subscribed("sub_1", "a", aggregate.Active, "price_basic", begin)
+	r.settle()
+	r.eventually("it was asked for often", func() bool { return len(r.asked()) > 3 })
+	if got := r.redis.Do("GET", published.HeartbeatKey); got != string(value) {
+		t.Errorf("the heartbeat is %v", got)
+	}
+	if e, found := r.read("a"); found {
+		t.Errorf("published: %+v", e)
+	}
+	if s := r.publisher.Status(); s.LastError != "history is missing" {
+		t.Errorf("the status says %+v", s)
+	}
+	if told := r.asked()[0]; told.Position != 1<<40 || told.Epoch != epoch || !told.FoundedAt.Equal(begin) || told.Ignored != "" {
+		t.Errorf("told %+v", told)
+	}
+	r.doubted(nil)
+	r.awaitTier("a", "basic")
+	// A log that was cut under the publisher shows by a model that is folded anew.
+	asked := len(r.asked())
+	r.doubted(errors.New("the log was cut"))
+	if _, err := r.runner.Rebuild(t.Context(), projections.RebuildPlan{}); err != nil {
+		t.Fatal(err)
+	}
+	r.eventually("it is asked for again", func() bool {
+		return len(r.asked()) > asked && r.publisher.Status().LastError == "the log was cut"
+	})
+	r.doubted(nil)
+	r.eventually("it is published again", func() bool { return r.publisher.Status().LastError == "" })
 }
 
 // TestAnAccountThatHasNothingLeftIsWithdrawn at once, not when its lease ends.

@@ -21,6 +21,12 @@ var errUnvouched = errors.New("the read model is not known to be up with the eve
 type publishing struct {
 	*Publisher
 	renewals renewals
+	// sure says that the record is whole, as far as anybody knows, behind a model
+	// of that content.
+	sure    bool
+	content uint64
+	// ignored is why a heartbeat was ignored, as far as that was said.
+	ignored string
 	// nextBeat is when the heartbeat is due.
 	nextBeat time.Time
 	// since is when it was last possible to vouch for the model.
@@ -37,6 +43,9 @@ type publishing struct {
 
 // step does what is most urgent, and returns for how long there is nothing to do.
 func (w *publishing) step(ctx context.Context) (idle time.Duration, err error) {
+	if err := w.makeSure(ctx); err != nil {
+		return 0, err
+	}
 	now := w.opts.Now()
 	if !now.Before(w.nextBeat) {
 		if err := w.beat(ctx, now); err != nil {
@@ -63,6 +72,34 @@ func (w *publishing) step(ctx context.Context) (idle time.Duration, err error) {
 		w.well()
 	}
 	return min(tillBeat, tillRenewal), err
+}
+
+// makeSure asks whether the record is whole, before the first heartbeat of a term
+// takes the place of what was told last, and when the model was folded anew: the
+// log may have been cut under it. Until then nothing is published, nor by a check;
+// a heartbeat allows it again.
+func (w *publishing) makeSure(ctx context.Context) error {
+	content := w.opts.Runner.Standing().Content
+	if w.sure && w.content == content {
+		return nil
+	}
+	w.sure, w.nextBeat = false, time.Time{}
+	w.mu.Lock()
+	w.allow = false
+	w.mu.Unlock()
+	told, err := w.opts.Outlet.Told(ctx)
+	if err != nil {
+		return err
+	}
+	if told.Ignored != "" && told.Ignored != w.ignored {
+		w.opts.Log.WithField("why", told.Ignored).Warn("publisher: the heartbeat that is there is ignored, and replaced")
+	}
+	w.ignored = told.Ignored
+	if err := w.opts.Vouch(ctx, told); err != nil {
+		return err
+	}
+	w.sure, w.content = true, content
+	return nil
 }
 
 // rest waits for as long as there is nothing to do; after a success, something

@@ -43,6 +43,14 @@ func newEventMaker(prefix string, accounts int, now time.Time) (*eventMaker, err
 // account names the account that the i-th event speaks of.
 func (m *eventMaker) account(i int) string { return fmt.Sprintf("%s-%06d", m.prefix, i%m.accounts) }
 
+// first is the time of the first event.
+func (m *eventMaker) first() time.Time { return time.Unix(m.began, 0).UTC() }
+
+// at is when an account has its turn: each once a minute, one after the other.
+func (m *eventMaker) at(who, turn int) int64 {
+	return m.began + 60*int64(turn) + 60*int64(who)/int64(m.accounts)
+}
+
 // opens reports whether the i-th event is the first of its account.
 func (m *eventMaker) opens(i int) bool { return i < m.accounts }
 
@@ -64,16 +72,19 @@ func (m *eventMaker) body(i int) string {
 		"@event@", m.eventID(i), "@account@", m.account(i),
 		"@subscription@", id("sub", 0), "@customer@", id("cus", 0), "@item@", id("si", 0), "@method@", id("pm", 0),
 		"@invoice@", id("in", turn), "@previous@", id("in", turn-1),
-		"@start@", number(m.began), "@end@", number(m.began+30*86400), "@created@", number(m.began+int64(turn)*60),
+		"@start@", number(m.began), "@end@", number(m.began+30*86400), "@created@", number(m.at(who, turn)),
 	).Replace(text)
 }
 
 // requests makes n signed webhooks, ready to be written to a connection. They
 // are valid for as long as a signature is: five minutes.
-func (m *eventMaker) requests(n int, now time.Time) [][]byte {
+func (m *eventMaker) requests(n int, now time.Time) [][]byte { return m.requestsFrom(0, n, now) }
+
+// requestsFrom makes those of the n events from the i-th on.
+func (m *eventMaker) requestsFrom(i, n int, now time.Time) [][]byte {
 	all := make([][]byte, n)
-	for i := range all {
-		all[i] = signedRequest(m.body(i), now)
+	for k := range all {
+		all[k] = signedRequest(m.body(i+k), now)
 	}
 	return all
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -23,6 +24,8 @@ type load struct {
 	connections int
 	// rate is in requests per second; 0 means as fast as they are answered.
 	rate int
+	// until, if set, ends the load early when it is closed.
+	until <-chan struct{}
 	// sent, if set, is told when a request is due. It must not block.
 	sent func(i int, due time.Time)
 }
@@ -40,7 +43,7 @@ type outcome struct {
 
 func (o *outcome) perSecond() float64 { return float64(len(o.latencies)) / o.took.Seconds() }
 
-// run sends each request once. Any answer but 200 is an error: a server that
+// run sends each request once, in their order. Any answer but 200 is an error: a server that
 // refuses is not being measured.
 func (l load) run(ctx context.Context, requests [][]byte) (*outcome, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -62,8 +65,16 @@ func (l load) run(ctx context.Context, requests [][]byte) (*outcome, error) {
 		})
 	}
 	group.Wait()
+	if l.until != nil {
+		o.latencies = sentOnly(o.latencies)
+	}
 	o.took, o.generator, o.machine = time.Since(began), ownCPU()-cpu, machineCPU()-machine
 	return o, context.Cause(ctx)
+}
+
+// sentOnly drops those of requests that were not sent.
+func sentOnly(latencies []time.Duration) []time.Duration {
+	return slices.DeleteFunc(latencies, func(d time.Duration) bool { return d == 0 })
 }
 
 func (l load) dial(ctx context.Context) ([]net.Conn, error) {
@@ -96,6 +107,11 @@ func (l load) drive(ctx context.Context, conn net.Conn, requests [][]byte, next 
 			if err := sleepUntil(ctx, due); err != nil {
 				return nil // whoever ended it knows why
 			}
+		}
+		select {
+		case <-l.until:
+			return nil
+		default: // also of a load that nobody ends
 		}
 		if l.sent != nil {
 			l.sent(i, due)

@@ -33,6 +33,7 @@ type options struct {
 	accounts    int
 
 	pacedRate, pacedSeconds     int
+	sweepRate, sweepSeconds     int
 	visibleRate, visibleSeconds int
 	clusterRate, clusterSeconds int
 	history, historyAccounts    int
@@ -49,6 +50,7 @@ type part struct {
 var parts = []part{
 	{"ingest", "durable webhooks per second, as a ratio of the ceiling", measureIngest},
 	{"paced", "latency at a steady rate", measurePaced},
+	{"sweep", "latency at a steady rate beside a comparison with Stripe", measureSweep},
 	{"visible", "time from webhook to entitlement", measureVisible},
 	{"cluster", "posting on a cluster's protocol", measureCluster},
 	{"history", "rebuild of a long history, and opening it", measureHistory},
@@ -64,7 +66,7 @@ type bench struct {
 }
 
 // children are what this binary serves when it is started by itself.
-var children = map[string]func(args []string) error{"ceiling": serveCeiling, "cluster": serveCluster}
+var children = map[string]func(args []string) error{"ceiling": serveCeiling, "cluster": serveCluster, "stripe": serveStripe}
 
 func main() {
 	if len(os.Args) > 1 {
@@ -133,6 +135,8 @@ func parseFlags(args []string) (o options, chosen []part, strict bool, err error
 	fs.IntVar(&o.accounts, "accounts", 2000, "accounts that the webhooks speak of")
 	fs.IntVar(&o.pacedRate, "paced-rate", 2000, "webhooks per second of paced")
 	fs.IntVar(&o.pacedSeconds, "paced-seconds", 15, "how long paced runs")
+	fs.IntVar(&o.sweepRate, "sweep-rate", 1000, "webhooks per second of sweep")
+	fs.IntVar(&o.sweepSeconds, "sweep-seconds", 10, "how long sweep runs before the comparison, and again after it")
 	fs.IntVar(&o.visibleRate, "visible-rate", 1000, "webhooks per second of visible")
 	fs.IntVar(&o.visibleSeconds, "visible-seconds", 10, "how long visible runs")
 	fs.IntVar(&o.clusterRate, "cluster-rate", 3000, "webhooks per second of cluster")
@@ -151,7 +155,7 @@ func parseFlags(args []string) (o options, chosen []part, strict bool, err error
 		}
 		chosen = append(chosen, parts[i])
 	}
-	for _, n := range []int{o.connections, o.events, o.rounds, o.accounts, o.pacedRate, o.pacedSeconds, o.visibleRate, o.visibleSeconds,
+	for _, n := range []int{o.connections, o.events, o.rounds, o.accounts, o.pacedRate, o.pacedSeconds, o.sweepRate, o.sweepSeconds, o.visibleRate, o.visibleSeconds,
 		o.clusterRate, o.clusterSeconds, o.history, o.historyAccounts, o.reads, o.renewSeconds} {
 		if n < 1 {
 			return o, nil, false, errors.New("sizes begin at 1")

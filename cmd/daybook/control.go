@@ -48,6 +48,7 @@ func (n *node) controlRoutes() http.Handler {
 	mux.Handle("POST /decide", controlHandler(n.decide))
 	mux.Handle("POST /backfill", controlHandler(n.backfill))
 	mux.Handle("POST /reconcile", controlHandler(n.reconcile))
+	mux.Handle("POST /accept-loss", controlHandler(n.acceptLoss))
 	return mux
 }
 

@@ -5,7 +5,8 @@ import "github.com/daybookhq/daybook/api"
 // parts are what the metrics tell of this node beyond what every node has.
 func (n *node) parts() api.Parts {
 	return api.Parts{Publishing: n.publishing(), Drift: n.drift, Sweeping: n.sweeping(),
-		Silent: func() bool { return n.traffic.Silence() != "" }}
+		Lacking: func() bool { return n.historyLost() != nil },
+		Silent:  func() bool { return n.traffic.Silence() != "" }}
 }
 
 // publishing is nil where nothing is published.

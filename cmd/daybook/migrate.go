@@ -116,6 +116,11 @@ func openMove(ctx context.Context, cfg *config.Config, log logrus.FieldLogger) (
 	if m.origin, err = readFounding(ctx, m.from); err != nil {
 		return nil, err
 	}
+	if lost, _, err := readHistory(ctx, m.from); err != nil {
+		return nil, err
+	} else if lost != nil {
+		return nil, fmt.Errorf("%s, and a copy would not know it: run daybook serve until it is made good, or daybook accept-loss", lost)
+	}
 	report := func(err error) { log.WithError(err).Warn("the target") }
 	if m.to, err = openCluster(cfg, report); err != nil {
 		return nil, err

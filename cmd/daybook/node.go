@@ -42,6 +42,7 @@ type node struct {
 	store    eventstore.Store
 	model    *modelsqlite.Model
 	about    founded
+	history  *historyBook
 	catalogs *catalogBook
 
 	verifier  *intake.Verifier
@@ -80,7 +81,13 @@ func openNode(ctx context.Context, cfg *config.Config, log logrus.FieldLogger) (
 	if n.store, err = openStore(ctx, cfg, log); err != nil {
 		return nil, err
 	}
+	if n.history, err = openHistory(ctx, n.store, storeKind(cfg) != clusterKind); err != nil {
+		return nil, err
+	}
 	if n.about, err = foundStore(ctx, n.store, cfg.Livemode, systemClock()); err != nil {
+		return nil, err
+	}
+	if err := n.history.load(ctx, n.about); err != nil {
 		return nil, err
 	}
 	n.catalogs = newCatalogBook(n.store)

@@ -60,7 +60,7 @@ func (n *node) newRedis(feed *projections.Feed) (*redisNode, error) {
 	r := &redisNode{outlet: outlet, keys: n.cfg.EntitlementKeys}
 	r.election = redis.NewElection(outlet, processName(), 0, func(err error) { n.log.WithError(err).Debug("election") })
 	r.publisher = projections.NewPublisher(projections.PublisherOptions{
-		Outlet: outlet, Model: n.model, Feed: feed, Runner: n.runner, Store: n.store, Lease: n.cfg.EntitlementTTL,
+		Outlet: outlet, Model: n.model, Feed: feed, Runner: n.runner, Store: n.store, Vouch: n.vouch, Lease: n.cfg.EntitlementTTL,
 		Now: systemClock, Log: n.log,
 	})
 	return r, nil

@@ -192,8 +192,8 @@ func (n *node) newAPI() (*api.Server, error) {
 		Entitlements: n.answers, Decider: n.decisions, Catalog: func() *aggregate.Catalog { return n.catalogs.Current() },
 		Progress:  []api.Follower{postingProgress{n}, projectionProgress{n}},
 		Publisher: n.publisherStatus(), Drift: n.runner.Drift, EntitlementLease: n.cfg.EntitlementTTL,
-		Reconciliation: n.reconciler.Status,
-		Keys:           n.cfg.APIKeys, MaxWebhookBytes: n.cfg.WebhookMaxBytes, Version: version, StoreKind: storeKind(n.cfg),
+		Reconciliation: n.reconciler.Status, HistoryLost: n.historyLost,
+		Keys: n.cfg.APIKeys, MaxWebhookBytes: n.cfg.WebhookMaxBytes, Version: version, StoreKind: storeKind(n.cfg),
 		Parts: n.parts(), Rebuilding: n.runner.Rebuilding, DiskFree: func() (uint64, error) { return freeBytes(n.cfg.DataDir) },
 		Livemode: n.cfg.Livemode, OwnMetrics: n.cfg.MetricsAddr != "", Clock: systemClock, Log: n.log,
 	})

@@ -55,6 +55,7 @@ func (n *node) watchStripe(ctx context.Context, server *api.Server) error {
 		return nil
 	})
 	group.Go(func() error { n.reconciler.Run(ctx); return nil })
+	group.Go(func() error { n.recoverHistory(ctx); return nil })
 	return group.Wait()
 }
 

@@ -35,7 +35,7 @@ func (r *run) sweepEvents(ctx context.Context, from, until time.Time, passed fun
 		case err != nil:
 			return err
 		case !whole:
-			size = max((size / 2).Truncate(time.Second), time.Second)
+			size = smaller(size, events[len(events)-1].Created.Sub(events[0].Created))
 			continue
 		case len(events) < windowEvents/4:
 			size *= 2
@@ -51,8 +51,16 @@ func (r *run) sweepEvents(ctx context.Context, from, until time.Time, passed fun
 	return nil
 }
 
+// smaller is the size of a window instead of one that held too much: the span in
+// which too much lay, so that where events lie close it is found at once, and half
+// the size at most.
+func smaller(size, span time.Duration) time.Duration {
+	return max(min(size/2, span).Truncate(time.Second), time.Second)
+}
+
 // window lists the events of a window, the oldest first. It is false if there
-// are too many; those of a single second are taken however many they are.
+// are too many, and lists the newest of them then; those of a single second are
+// taken however many they are.
 func (r *run) window(ctx context.Context, from, end time.Time) (events []stripeapi.Object, whole bool, err error) {
 	listing := stripeapi.Listing{Resource: stripeapi.Events, Created: stripeapi.Range{From: from, Until: end}}
 	for page, err := range r.API.List(ctx, listing) {
@@ -61,7 +69,8 @@ func (r *run) window(ctx context.Context, from, end time.Time) (events []stripea
 		}
 		events = append(events, page.Objects...)
 		if len(events) > windowEvents && end.After(from) {
-			return nil, false, nil
+			slices.Reverse(events)
+			return events, false, nil
 		}
 	}
 	slices.Reverse(events)

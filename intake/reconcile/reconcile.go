@@ -43,10 +43,16 @@ const (
 	stillTrying = time.Hour
 	// settleTimeout bounds how long posting may take with what was found.
 	settleTimeout = 10 * time.Minute
-	// parallel bounds the objects in hand at once.
-	parallel = 32
+	// parallel bounds the objects in hand at once: few, for webhooks wait for the
+	// same store; more than keep up with Stripe's pages would gain nothing.
+	parallel = 8
 	// retryEvery is how long a server waits after a sweep that failed.
 	retryEvery = 5 * time.Minute
+	// gapFrom is how long ago the last sweep is when something may be missing: no
+	// server ran since, or the store is one from a backup.
+	gapFrom = 2 * Every
+	// clocksApart is how far Stripe's clock and ours may differ.
+	clocksApart = 5 * time.Minute
 )
 
 // Ours tells of the subscriptions that the read model knows.
@@ -85,9 +91,11 @@ var ErrNoKey = errors.New("STRIPE_API_KEY is not set: without a key Stripe canno
 // work is done at a time.
 type Reconciler struct {
 	Config
-	turn chan struct{} // has a token while nobody works
+	turn  chan struct{} // has a token while nobody works
+	hurry chan struct{} // has a token when a sweep is wanted at once
 
 	mu    sync.Mutex
+	tried bool // a sweep of this process has ended, well or not
 	state state
 	last  lastRun
 }
@@ -102,7 +110,7 @@ type lastRun struct {
 
 // New returns a Reconciler; Load makes it know what was done before.
 func New(c Config) *Reconciler {
-	r := &Reconciler{Config: c, turn: make(chan struct{}, 1)}
+	r := &Reconciler{Config: c, turn: make(chan struct{}, 1), hurry: make(chan struct{}, 1)}
 	r.turn <- struct{}{}
 	return r
 }
@@ -126,12 +134,13 @@ func (r *Reconciler) begin(ctx context.Context) (end func(), err error) {
 }
 
 // Run sweeps every hour until ctx ends: at once, if the last sweep is longer ago,
-// whoever of several servers on one store made it. Without a key it returns.
+// whoever of several servers on one store made it, and whenever Hurry asks for it.
+// Without a key it returns.
 func (r *Reconciler) Run(ctx context.Context) {
 	if r.API == nil {
 		return
 	}
-	for first := true; ; first = false {
+	for first, hurried := true, false; ; first = false {
 		if err := r.Load(ctx); err != nil {
 			r.Log.WithError(err).Warn("reconciling does not know what was done before")
 		}
@@ -139,18 +148,60 @@ func (r *Reconciler) Run(ctx context.Context) {
 			r.announceGap()
 		}
 		wait := r.current().SweptAt.Add(Every).Sub(r.Now())
-		if wait <= 0 {
+		if wait <= 0 || hurried {
 			wait = r.sweepOnce(ctx)
 		}
-		if !pause(ctx, wait) {
+		var ended bool
+		if hurried, ended = r.rest(ctx, wait); ended {
 			return
 		}
 	}
 }
 
+// Hurry has Run sweep now, or once more if it is at it. It does not wait.
+func (r *Reconciler) Hurry() {
+	select {
+	case r.hurry <- struct{}{}:
+	default: // one will do
+	}
+}
+
+// rest waits until a sweep is due, or is asked for, or ctx ends.
+func (r *Reconciler) rest(ctx context.Context, d time.Duration) (hurried, ended bool) {
+	timer := time.NewTimer(max(d, 0))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false, true
+	case <-timer.C:
+		return false, false
+	case <-r.hurry:
+		return true, false
+	}
+}
+
+// Gap reports that more than a sweep was left out, and that none of this process
+// has tried to make up for it yet.
+func (r *Reconciler) Gap() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.API != nil && !r.tried && r.state.gapAt(r.Now())
+}
+
+// SweptSince reports whether a sweep that left nothing out has ended after a
+// moment, and looked through what Stripe listed then: whoever made it, as far as
+// was loaded.
+func (r *Reconciler) SweptSince(moment time.Time) bool {
+	s := r.current()
+	return s.SweptAt.After(moment) && s.SweptUntil.After(moment.Add(-clocksApart))
+}
+
 // sweepOnce sweeps, tells of it in the log, and returns when to look again.
 func (r *Reconciler) sweepOnce(ctx context.Context) time.Duration {
 	report, err := r.Reconcile(ctx, Plan{})
+	r.mu.Lock()
+	r.tried = true
+	r.mu.Unlock()
 	if err != nil {
 		if ctx.Err() == nil {
 			r.Log.WithError(err).Error("the record could not be compared with Stripe")
@@ -165,9 +216,8 @@ func (r *Reconciler) sweepOnce(ctx context.Context) time.Duration {
 // announceGap says that more than a sweep was left out: nothing ran meanwhile, or
 // the store is an older one, restored from a backup.
 func (r *Reconciler) announceGap() {
-	s := r.current()
-	if behind := r.Now().Sub(s.SweptAt); !s.SweptAt.IsZero() && behind > 2*Every {
-		r.Log.WithFields(logrus.Fields{"swept_until": s.SweptUntil, "hours": int(behind.Hours())}).
+	if s := r.current(); s.gapAt(r.Now()) {
+		r.Log.WithFields(logrus.Fields{"swept_until": s.SweptUntil, "hours": int(r.Now().Sub(s.SweptAt).Hours())}).
 			Warn("this store was last compared with Stripe hours ago: no server ran since, or it is restored from a backup; sweeping the gap")
 	}
 }
@@ -203,16 +253,4 @@ func (r *Reconciler) noteDisabled(urls []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.last.disabled = urls
-}
-
-// pause waits, and reports false if ctx ended first.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(max(d, 0))
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sirupsen/logrus"
 	"github.com/sirupsen/logrus/hooks/test"
 
 	"github.com/daybookhq/daybook/aggregate"
@@ -414,6 +416,79 @@ func TestAServerSweepsTheGapAndSaysSo(t *testing.T) {
 	}
 	if _, err := read(t.Context(), r.store, "evt_1"); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestAGapIsWaitedForOnce: until an attempt to sweep it has ended, well or not.
+func TestAGapIsWaitedForOnce(t *testing.T) {
+	r := newRig(t)
+	if r.Gap() {
+		t.Error("a store that was never swept has a gap")
+	}
+	r.sweep(reconcile.Plan{})
+	noticed := r.clock()
+	r.pass(10 * time.Hour)
+	restarted := r.with(testKey)
+	if err := restarted.Load(t.Context()); err != nil || !restarted.Gap() || restarted.SweptSince(noticed) {
+		t.Errorf("gap %t, swept since %t, %v", restarted.Gap(), restarted.SweptSince(noticed), err)
+	}
+	r.stripe.Fail(stripetest.Fault{Status: 401})
+	asked := make(chan struct{}, 1)
+	restarted.Log = failing(asked)
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); restarted.Run(ctx) }()
+	<-asked
+	if restarted.Gap() || restarted.SweptSince(noticed) {
+		t.Error("after an attempt that failed")
+	}
+	// The next attempt would be minutes later; whoever needs it asks for it.
+	restarted.Hurry()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(30 * time.Second); !restarted.SweptSince(noticed); <-tick.C {
+		if time.Now().After(deadline) {
+			t.Fatal("it does not sweep when asked to")
+		}
+	}
+	stop()
+	<-done
+}
+
+// failing is a log that tells of the first error.
+func failing(told chan struct{}) logrus.FieldLogger {
+	log := logrus.New()
+	log.SetOutput(io.Discard)
+	log.AddHook(errorHook(told))
+	return log
+}
+
+type errorHook chan struct{}
+
+func (errorHook) Levels() []logrus.Level { return []logrus.Level{logrus.ErrorLevel} }
+
+func (h errorHook) Fire(*logrus.Entry) error {
+	select {
+	case h <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// TestASweepOfAChosenTimeMakesNoLossGood: what lies before it is as it was.
+func TestASweepOfAChosenTimeMakesNoLossGood(t *testing.T) {
+	r := newRig(t)
+	r.sweep(reconcile.Plan{})
+	r.pass(10 * time.Hour)
+	noticed := r.clock()
+	r.pass(time.Minute)
+	r.sweep(reconcile.Plan{Since: r.clock().Add(-time.Hour)})
+	if r.SweptSince(noticed) {
+		t.Error("a sweep that left a gap counts")
+	}
+	r.sweep(reconcile.Plan{})
+	if !r.SweptSince(noticed) {
+		t.Error("a sweep of everything does not count")
 	}
 }
 

@@ -45,6 +45,11 @@ type state struct {
 	Differed int64 `json:"differed"`
 }
 
+// gapAt reports that more than a sweep was left out by a moment.
+func (s state) gapAt(now time.Time) bool {
+	return !s.SweptAt.IsZero() && now.Sub(s.SweptAt) > gapFrom
+}
+
 // backfillState is how far a backfill is: in which of its lists, and where.
 type backfillState struct {
 	BegunAt time.Time       `json:"begun_at"`

@@ -116,6 +116,18 @@ func (t *Traffic) Run(ctx context.Context, received func() uint64) {
 	}
 }
 
+// pause waits, and reports false if ctx ended first.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(max(d, 0))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
 // Count records how many webhooks came to this server in an hour.
 func (t *Traffic) Count(ctx context.Context, hour time.Time, webhooks uint64) error {
 	if err := t.record(ctx, counted{Schema: 1, Hour: hour.UTC(), Webhooks: webhooks}); err != nil {

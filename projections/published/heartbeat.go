@@ -16,7 +16,8 @@ type Heartbeat struct {
 	At time.Time `json:"at"`
 	// Epoch names the store in which Position counts.
 	Epoch string `json:"epoch"`
-	// FoundedAt is when that store was founded.
+	// FoundedAt is when that store was founded, or was last found to be whole again
+	// after a restore from a backup.
 	FoundedAt time.Time `json:"founded_at"`
 }
 

@@ -19,8 +19,8 @@
 //
 // Of two entries of one account, the one with the greater order is the newer.
 // Its digits are to the base of 36, 0 to 9 and a to z, so that orders compare as
-// text does, byte by byte: 9 for when the store was founded (Unix milliseconds),
-// 13 for the position up to which the log had been folded when the entry was
+// text does, byte by byte: 9 for when the store was founded, or was last found to
+// be whole again after a restore from a backup (Unix milliseconds), 13 for the position up to which the log had been folded when the entry was
 // evaluated, and 11 for the moment that was evaluated (Unix microseconds).
 //
 // The position in the order is not that of the member "position": what an account

@@ -157,3 +157,63 @@ func TestPositionZero(t *testing.T) {
 		t.Errorf("readers see %s", got)
 	}
 }
+
+// What was told last is read before anything takes its place, and only what is
+// known to be ours counts.
+func TestWhatWasToldLast(t *testing.T) {
+	s, c := server(t)
+	o := open(t, s.URL(), signed(keyA))
+	told := func() projections.Told {
+		t.Helper()
+		told, err := o.Told(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return told
+	}
+	if got := told(); got != (projections.Told{}) {
+		t.Errorf("of nothing: %+v", got)
+	}
+	beat(t, o, 7)
+	if got := told(); got.Position != 7 || got.Epoch != epoch || !got.FoundedAt.Equal(founded) || time.Since(got.At).Abs() > time.Minute || got.Ignored != "" {
+		t.Errorf("%+v", got)
+	}
+	unsigned, err := published.Heartbeat{Position: 1 << 40, At: time.Now(), Epoch: epoch, FoundedAt: founded}.Seal(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range map[string]string{"unsigned": string(unsigned), "garbled": "{", "empty": ""} {
+		c.Set(t.Context(), published.HeartbeatKey, value, 0)
+		if got := told(); got.Ignored == "" || got.Epoch != "" || got.Position != 0 {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+	c.Del(t.Context(), published.HeartbeatKey)
+	c.RPush(t.Context(), published.HeartbeatKey, "x")
+	if got := told(); got.Ignored == "" {
+		t.Errorf("a list: %+v", got)
+	}
+	s.Stop()
+	if _, err := o.Told(t.Context()); !errors.Is(err, projections.ErrOutletAway) {
+		t.Errorf("of a server that is away: %v", err)
+	}
+}
+
+// A store whose log has gone back, and that is whole again, wins at once over what
+// it published before; what it published before cannot come back.
+func TestARestoredStoreIsTheNewer(t *testing.T) {
+	s, c := server(t)
+	before, after := open(t, s.URL()), open(t, s.URL())
+	want(t, "before", publish(t, before, publication(t, "team", "basic", 1000)), projections.OutcomeWritten)
+	want(t, "with a log that has gone back", publish(t, after, publication(t, "team", "elite", 7)), projections.OutcomeOlder)
+	after.SetFounded(founded.Add(time.Hour))
+	want(t, "once it is whole", publish(t, after, publication(t, "team", "elite", 7)), projections.OutcomeWritten)
+	want(t, "late, from before", publish(t, before, publication(t, "team", "basic", 1001)), projections.OutcomeOlder)
+	if got := tier(t, c, "team"); got != "elite" {
+		t.Errorf("readers see %s", got)
+	}
+	beat(t, before, 1001)
+	if b := beat(t, after, 7); !strings.Contains(b.Occupied, epoch+", as it was before") {
+		t.Errorf("while what it was still beats: %+v", b)
+	}
+}

@@ -3,6 +3,7 @@ package redis
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -27,6 +28,32 @@ const (
 	becauseReplaced = "the heartbeat was foreign or forged"
 )
 
+// Told implements projections.Outlet.
+func (o *Outlet) Told(ctx context.Context) (projections.Told, error) {
+	var value []byte
+	var wrongType bool
+	err := o.do(ctx, func(ctx context.Context) (err error) {
+		value, err = o.client.Get(ctx, published.HeartbeatKey).Bytes()
+		if wrongType = client.HasErrorPrefix(err, "WRONGTYPE"); wrongType || errors.Is(err, client.Nil) {
+			return nil
+		}
+		return err
+	})
+	switch {
+	case err != nil:
+		return projections.Told{}, fmt.Errorf("read the heartbeat: %w", err)
+	case wrongType:
+		return projections.Told{Ignored: errWrongType.Error()}, nil
+	case value == nil:
+		return projections.Told{}, nil
+	}
+	h, err := published.OpenHeartbeat(value, *o.keys.Load())
+	if err != nil {
+		return projections.Told{Ignored: err.Error()}, nil
+	}
+	return projections.Told{Epoch: h.Epoch, FoundedAt: h.FoundedAt, Position: eventstore.Position(h.Position), At: h.At}, nil
+}
+
 // Beat implements projections.Outlet.
 func (o *Outlet) Beat(ctx context.Context, position eventstore.Position, now time.Time) (projections.Beat, error) {
 	servers, err := o.askServers(ctx)
@@ -49,7 +76,7 @@ func (o *Outlet) Beat(ctx context.Context, position eventstore.Position, now tim
 }
 
 func (o *Outlet) beat(ctx context.Context, position eventstore.Position, now time.Time) (beat projections.Beat, reason string, err error) {
-	h := published.Heartbeat{Position: uint64(position), At: now, Epoch: o.opts.Epoch, FoundedAt: o.opts.FoundedAt}
+	h := published.Heartbeat{Position: uint64(position), At: now, Epoch: o.opts.Epoch, FoundedAt: *o.founded.Load()}
 	value, err := h.Seal(*o.keys.Load())
 	if err != nil {
 		return beat, "", err
@@ -82,7 +109,7 @@ func (o *Outlet) beat(ctx context.Context, position eventstore.Position, now tim
 	case "behind":
 		beat.Behind = true
 	case "occupied":
-		beat.Occupied = epochOf(c.text(2))
+		beat.Occupied = o.occupant(c.text(2))
 	case "wrong_type":
 		return beat, "", &fault{kind: errWrongType}
 	default:
@@ -93,10 +120,15 @@ func (o *Outlet) beat(ctx context.Context, position eventstore.Position, now tim
 
 var errWrongType = fmt.Errorf("the key %s holds something that is no string: remove it", published.HeartbeatKey)
 
-func epochOf(value []byte) string {
+// occupant names the store of a heartbeat: ours, too, as it was before it was
+// restored.
+func (o *Outlet) occupant(value []byte) string {
 	h, err := published.OpenHeartbeat(value, nil)
-	if err != nil {
+	switch {
+	case err != nil:
 		return "unknown"
+	case h.Epoch == o.opts.Epoch:
+		return h.Epoch + ", as it was before it was restored,"
 	}
 	return h.Epoch
 }

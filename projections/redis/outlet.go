@@ -62,7 +62,9 @@ type Outlet struct {
 	client client.UniversalClient
 	guard  *guard
 	keys   atomic.Pointer[published.Keys]
-	chunks chunks
+	// founded is what the order of entries begins with.
+	founded atomic.Pointer[time.Time]
+	chunks  chunks
 
 	mu sync.Mutex
 	// servers are the replication ids seen at the last beat, nil before the first.
@@ -87,12 +89,18 @@ func Open(url string, opts Options) (*Outlet, error) {
 	silence()
 	o := &Outlet{opts: opts, client: connect(), guard: newGuard(opts.Now), chunks: newChunks()}
 	o.SetKeys(opts.Keys)
+	o.SetFounded(opts.FoundedAt)
 	return o, nil
 }
 
 // SetKeys lets others sign and verify from the next call on. Publish everything
 // again then: what the new keys do not verify counts as forged, and is replaced.
 func (o *Outlet) SetKeys(keys published.Keys) { o.keys.Store(&keys) }
+
+// SetFounded has what is published from the next call on count as that of a store
+// that was founded at a moment, as when ours was restored from a backup: its log
+// has gone back, and yet it says what is newer.
+func (o *Outlet) SetFounded(at time.Time) { o.founded.Store(&at) }
 
 // silence turns off the client's own log, which would go to the standard error:
 // what it says comes back as errors too.
@@ -119,5 +127,5 @@ func (o *Outlet) within(ctx context.Context, g *guard, fn func(context.Context) 
 
 // order is that of what is known up to a position, at a moment.
 func (o *Outlet) order(position uint64, at time.Time) published.Order {
-	return published.Order{Founded: o.opts.FoundedAt, Position: position, At: at}
+	return published.Order{Founded: *o.founded.Load(), Position: position, At: at}
 }
