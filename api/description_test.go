@@ -32,6 +32,34 @@ func TestTheDescriptionIsWellFormed(t *testing.T) {
 	}
 }
 
+// TestTheDescriptionIsClosed: an object of an answer that may have any member would
+// hide what is not described. Open are those that the caller sends.
+func TestTheDescriptionIsClosed(t *testing.T) {
+	doc, err := openapi3.NewLoader().LoadFromData(description)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var check func(name string, schema *openapi3.SchemaRef)
+	check = func(name string, schema *openapi3.SchemaRef) {
+		if schema == nil || schema.Ref != "" { // what is referred to is looked at in its own place
+			return
+		}
+		closed := schema.Value.AdditionalProperties.Has != nil && !*schema.Value.AdditionalProperties.Has
+		if len(schema.Value.Properties) > 0 && !closed {
+			t.Errorf("the schema %s: say additionalProperties: false", name)
+		}
+		for property, of := range schema.Value.Properties {
+			check(name+"."+property, of)
+		}
+		check(name+"[]", schema.Value.Items)
+	}
+	for name, schema := range doc.Components.Schemas {
+		if name != "CheckRequest" && name != "StripeEvent" {
+			check(name, schema)
+		}
+	}
+}
+
 // TestTheDescriptionHasEveryRoute, and no other.
 func TestTheDescriptionHasEveryRoute(t *testing.T) {
 	r := newRig(t)

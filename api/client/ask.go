@@ -115,7 +115,10 @@ func (c *Client) ask(ctx context.Context, account string, suffices func(*Entitle
 	case held != nil:
 		return held, nil
 	}
-	err = fmt.Errorf("%w %q: %w", ErrUnknown, account, errors.Join(missing, err))
+	if missing != nil {
+		err = fmt.Errorf("%w; %w", missing, err)
+	}
+	err = fmt.Errorf("%w %q: %w", ErrUnknown, account, err)
 	c.report(ctx, err)
 	return nil, err
 }

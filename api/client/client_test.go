@@ -266,7 +266,7 @@ func TestAskingAgain(t *testing.T) {
 			url, came := d.front(t, c.instead)
 			check, err := newClient(t, url, readKey, client.FailClosed, patient, client.Attempts(c.attempts)).
 				Check(t.Context(), "acme", []string{"custom_nym"}, nil)
-			if c.err == client.ErrUnavailable {
+			if errors.Is(c.err, client.ErrUnavailable) {
 				err = check.Unknown
 			}
 			if !errors.Is(err, c.err) || came.Load() != c.want || (c.err == nil) != check.Allowed {

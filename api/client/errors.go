@@ -12,16 +12,16 @@ import (
 // server told it, an *Error by errors.As.
 var (
 	// ErrUnauthorized: the server does not know the key.
-	ErrUnauthorized = errors.New("Daybook does not know the key")
+	ErrUnauthorized = errors.New("the key is not known to Daybook")
 	// ErrForbidden: the key lacks the scope "read", or is bound to another account.
 	ErrForbidden = errors.New("the key may not ask this")
 	// ErrNotFound: the catalog has no such feature.
-	ErrNotFound = errors.New("Daybook has nothing of this name")
+	ErrNotFound = errors.New("there is nothing of this name")
 	// ErrInvalid: what was asked cannot be answered, as with an account's name that
 	// cannot be one, or a limit that the catalog does not have.
 	ErrInvalid = errors.New("the question is not one that Daybook takes")
 	// ErrUnavailable: there was no answer in time, or not from Daybook.
-	ErrUnavailable = errors.New("Daybook cannot be asked")
+	ErrUnavailable = errors.New("there is no answer from Daybook")
 	// ErrStale: the answer rests on what was known too long ago; see MaxStale.
 	ErrStale = errors.New("what Daybook knows is too old")
 	// ErrUnknown: nothing is known of the account. It wraps why.
