@@ -215,7 +215,7 @@ func (v *evaluation) weighed() []Weighed {
 			Granted: s.access.Granted, Reason: s.access.Reason, Lines: make([]CatalogLine, len(s.Items)), Link: s.Link,
 			Delinquency: s.Delinquency, InGrace: s.access.InGrace, GraceUntil: s.access.GraceUntil,
 			TrialEnd: s.TrialEnd, CancelAt: s.CancelAt, TestClock: s.TestClock,
-			Flags: addFlags(slices.Clone(s.access.Flags), s.Flags...),
+			Flags: addFlags(append([]string{}, s.access.Flags...), s.Flags...),
 		}
 		tier, _ := v.catalog.bestTier(s.Items)
 		all[i].Kept = s.Tier != "" && s.Tier != tier

@@ -226,6 +226,7 @@ func (s *Server) modelStatus(ctx context.Context, st *Status) (err error) {
 	if st.Unmapped, err = s.Model.Unmapped(ctx); err != nil {
 		return err
 	}
+	st.Model.Filter = present(st.Model.Filter) // of a model in which nothing is yet
 	st.Failures, st.Parked, st.Unmapped = present(st.Failures), present(st.Parked), present(st.Unmapped)
 	return nil
 }

@@ -200,12 +200,12 @@ func TestMetricsAreForTheLoopback(t *testing.T) {
 		"192.0.2.1:40000": 403, "10.0.0.1:40000": 403, "[2001:db8::1]:40000": 403, "[::ffff:10.0.0.1]:1": 403, "0.0.0.0:1": 403,
 		"": 403, "@": 403, "localhost:40000": 403,
 	} {
-		if got := ask(r.server, remote, ""); got != want {
+		if got := ask(r.handler, remote, ""); got != want {
 			t.Errorf("%q: %d, want %d", remote, got, want)
 		}
 	}
 	for _, header := range []string{"X-Forwarded-For", "Forwarded", "X-Real-IP", "Via", "x-forwarded-host", "X-Forwarded-Proto"} {
-		if got := ask(r.server, "127.0.0.1:40000", header); got != http.StatusForbidden {
+		if got := ask(r.handler, "127.0.0.1:40000", header); got != http.StatusForbidden {
 			t.Errorf("with %s: %d", header, got)
 		}
 	}

@@ -76,15 +76,16 @@ var noon = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
 // files.
 type rig struct {
 	*testing.T
-	clock  *clock
-	store  *sqlite.Store
-	model  *model.Model
-	poster *posting.Poster
-	runner *projections.Runner
-	probe  *Probe
-	server *Server
-	url    string
-	log    *logBuffer
+	clock   *clock
+	store   *sqlite.Store
+	model   *model.Model
+	poster  *posting.Poster
+	runner  *projections.Runner
+	probe   *Probe
+	server  *Server
+	handler http.Handler // the server, watched
+	url     string
+	log     *logBuffer
 }
 
 func newRig(t *testing.T) *rig {
@@ -123,7 +124,8 @@ func newRig(t *testing.T) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := httptest.NewServer(r.server)
+	r.handler = described.Handler(t, r.server)
+	srv := httptest.NewServer(r.handler)
 	t.Cleanup(srv.Close)
 	r.url = srv.URL
 	r.settle() // until the model is folded, it does not answer

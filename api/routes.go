@@ -30,6 +30,7 @@ func (s *Server) routes() []route {
 		{http.MethodPost, "/webhooks/stripe", open, s.webhook},
 		{http.MethodGet, "/livez", open, s.livez},
 		{http.MethodGet, "/readyz", open, s.readyz},
+		{http.MethodGet, "/openapi.yaml", open, s.describe},
 		{http.MethodGet, "/v1/status", ScopeRead, s.status},
 		{http.MethodPost, "/v1/entitlements/check", ScopeRead, s.timed("check", s.check)},
 		{http.MethodGet, "/v1/entitlements/check", ScopeRead, ofAccount("check", s.timed("entitlement", s.entitlement))},

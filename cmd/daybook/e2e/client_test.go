@@ -11,9 +11,13 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"os/exec"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/daybookhq/daybook/api/openapitest"
 )
 
 const webhookPath = "/webhooks/stripe"
@@ -55,6 +59,8 @@ func (s *server) post(via *http.Client, body []byte, signature string) (answer, 
 	return do(via, req)
 }
 
+// do makes a request. An exchange that is not as api/openapi.yaml has it is an
+// error.
 func do(via *http.Client, req *http.Request) (answer, error) {
 	resp, err := via.Do(req)
 	if err != nil {
@@ -62,7 +68,38 @@ func do(via *http.Client, req *http.Request) (answer, error) {
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
-	return answer{resp.StatusCode, resp.Header, body}, err
+	if err != nil {
+		return answer{}, err
+	}
+	return answer{resp.StatusCode, resp.Header, body}, asDescribed(req, resp, body)
+}
+
+// described is the description that belongs to the command under test.
+var described = sync.OnceValues(func() (*openapitest.Description, error) {
+	document, err := os.ReadFile("../../../api/openapi.yaml")
+	if err != nil {
+		return nil, err
+	}
+	return openapitest.Load(document)
+})
+
+func asDescribed(req *http.Request, resp *http.Response, body []byte) error {
+	description, err := described()
+	if err != nil {
+		return err
+	}
+	var sent []byte
+	if req.GetBody != nil {
+		again, err := req.GetBody()
+		if err != nil {
+			return err
+		}
+		if sent, err = io.ReadAll(again); err != nil {
+			return err
+		}
+	}
+	return description.Check(openapitest.Exchange{Method: req.Method, URL: req.URL, RequestHeader: req.Header, RequestBody: sent,
+		Status: resp.StatusCode, Header: resp.Header, Body: body})
 }
 
 // mustDeliver wants a 200 with a status.
