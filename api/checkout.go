@@ -239,16 +239,16 @@ func (s *Server) await(ctx context.Context, st checkout.Standing, wait time.Dura
 	default:
 		return st, nil
 	}
-	done, cancel := context.WithTimeout(ctx, wait)
+	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	go func() { // it ends with done
+	go func() { // it ends with ctx
 		select {
 		case <-s.ended:
 			cancel()
-		case <-done.Done():
+		case <-ctx.Done():
 		}
 	}()
-	return s.Checkout.Await(ctx, st, done.Done())
+	return s.Checkout.Await(ctx, st)
 }
 
 // wait is for how long a caller waits, 0 if it does not.

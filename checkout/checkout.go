@@ -193,7 +193,10 @@ func (d *Desk) Sell(ctx context.Context, o Order) (Sale, error) {
 		return Sale{}, err
 	}
 	if customer, live := b.live(); live {
-		return d.portal(ctx, customer, o.CancelURL, o.Caller)
+		// A customer that is gone took its subscriptions along.
+		if sale, err := d.portal(ctx, customer, o.CancelURL, o.Caller); !stripeapi.IsMissing(err, "customer") {
+			return sale, err
+		}
 	}
 	if b.Block != nil {
 		return Sale{}, ErrBlocked

@@ -215,6 +215,17 @@ func TestWhoHasASubscriptionIsSentToThePortal(t *testing.T) {
 	}
 }
 
+func TestASubscriptionOfACustomerThatIsGoneIsBoughtAnew(t *testing.T) {
+	r := newRig(t)
+	r.model.has("acme", "cus_gone", "sub_1", aggregate.Active)
+	r.mustSell(order("acme", "basic"))
+	r.model.change("acme", func(a *record) { a.DeletedCustomers = a.Customers })
+	r.mustSell(order("acme", "basic"))
+	if posts := r.stripe.Posts(portalPath); len(posts) != 1 {
+		t.Errorf("%+v", posts)
+	}
+}
+
 // TestWhoJustBoughtIsSentToThePortal, though no webhook has told of it yet.
 func TestWhoJustBoughtIsSentToThePortal(t *testing.T) {
 	r := newRig(t)

@@ -93,48 +93,54 @@ const (
 	firstAsk = time.Second
 )
 
-// Await waits until a checkout is no longer pending, or done is closed, and says
-// how it stands then. Changes of the read model wake it; Stripe is asked again now
-// and then, as long as nothing was bought.
-func (d *Desk) Await(ctx context.Context, s Standing, done <-chan struct{}) (Standing, error) {
+// Await waits until a checkout is no longer pending, or ctx ends, and says how it
+// stood when it was last looked at. Changes of the read model wake it; Stripe is
+// asked again now and then, as long as nothing was bought, and what it does not
+// answer is as it was.
+func (d *Desk) Await(ctx context.Context, s Standing) (Standing, error) {
 	pause := firstAsk
 	ask := time.NewTimer(pause)
 	defer ask.Stop()
 	for {
 		moved := d.Moved()
-		var err error
-		if s, err = d.standing(ctx, s.Session); err != nil || s.Stage != Pending {
-			return s, err
-		}
-		select {
-		case <-done:
+		now, err := d.standing(ctx, s.Session)
+		switch {
+		case ctx.Err() != nil:
 			return s, nil
+		case err != nil || now.Stage != Pending:
+			return now, err
+		}
+		s = now
+		select {
 		case <-ctx.Done():
-			return s, ctx.Err()
 		case <-moved:
-			if err := rest(ctx, lookEvery); err != nil {
-				return s, err
-			}
+			rest(ctx, lookEvery)
 		case <-ask.C:
-			if s.Session.Subscription == "" {
-				if s.Session, err = d.Stripe.Session(ctx, s.Session.ID); err != nil {
-					return s, err
-				}
-			}
+			s.Session = d.askAgain(ctx, s.Session)
 			pause *= 2
 			ask.Reset(pause)
 		}
 	}
 }
 
-// rest waits.
-func rest(ctx context.Context, d time.Duration) error {
+// askAgain asks how a session stands by which nothing was bought.
+func (d *Desk) askAgain(ctx context.Context, s stripeapi.Session) stripeapi.Session {
+	if s.Subscription != "" {
+		return s
+	}
+	now, err := d.Stripe.Session(ctx, s.ID)
+	if err != nil {
+		return s
+	}
+	return now
+}
+
+// rest waits, as long as ctx lasts.
+func rest(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		return nil
 	case <-ctx.Done():
-		return ctx.Err()
 	}
 }

@@ -1,12 +1,14 @@
 package checkout_test
 
 import (
+	"context"
 	"errors"
 	"testing"
 
 	"github.com/daybookhq/daybook/aggregate"
 	"github.com/daybookhq/daybook/checkout"
 	"github.com/daybookhq/daybook/intake/stripeapi"
+	"github.com/daybookhq/daybook/intake/stripeapi/stripetest"
 )
 
 // completed sells, and lets the buyer pay.
@@ -63,7 +65,7 @@ func TestWaitingEndsWithAccess(t *testing.T) {
 	waited := make(chan checkout.Standing)
 	for range 8 {
 		go func() {
-			got, err := r.desk.Await(t.Context(), s, nil)
+			got, err := r.desk.Await(t.Context(), s)
 			if err != nil {
 				t.Error(err)
 			}
@@ -82,9 +84,10 @@ func TestWaitingEndsWithAccess(t *testing.T) {
 // TestWaitingEndsWithTheCallersPatience.
 func TestWaitingEndsWithTheCallersPatience(t *testing.T) {
 	r := newRig(t)
-	done := make(chan struct{})
-	close(done)
-	if got, err := r.desk.Await(t.Context(), r.completed("sub_1"), done); err != nil || got.Stage != checkout.Pending {
+	s := r.completed("sub_1")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if got, err := r.desk.Await(ctx, s); err != nil || got.Stage != checkout.Pending {
 		t.Errorf("%+v, %v", got, err)
 	}
 }
@@ -96,7 +99,8 @@ func TestWaitingAsksAgainWhetherItIsPaid(t *testing.T) {
 	s := r.look(sale.SessionID)
 	r.model.has("acme", "cus_000002", "sub_1", aggregate.Active)
 	r.stripe.Change(sessionsPath, sale.SessionID, map[string]any{"status": "complete", "payment_status": "paid", "subscription": "sub_1"})
-	if got, err := r.desk.Await(t.Context(), s, nil); err != nil || got.Stage != checkout.Granted {
+	r.stripe.Fail(stripetest.Fault{Status: 400}) // what fails in passing ends no wait
+	if got, err := r.desk.Await(t.Context(), s); err != nil || got.Stage != checkout.Granted {
 		t.Errorf("%+v, %v", got, err)
 	}
 }
@@ -106,7 +110,7 @@ func TestTroubleWhileWaitingIsAnError(t *testing.T) {
 	s := r.completed("sub_1")
 	r.model.has("acme", "cus_000002", "sub_1", aggregate.Active)
 	r.model.folded = false
-	if _, err := r.desk.Await(t.Context(), s, nil); !errors.Is(err, errNotFolded) {
+	if _, err := r.desk.Await(t.Context(), s); !errors.Is(err, errNotFolded) {
 		t.Errorf("%v", err)
 	}
 }
