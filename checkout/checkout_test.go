@@ -234,6 +234,9 @@ func TestWhoJustBoughtIsSentToThePortal(t *testing.T) {
 	if again, err := r.desk.Sell(t.Context(), order("acme", "basic")); err != nil || again.Kind != checkout.KindPortal {
 		t.Errorf("%+v, %v", again, err)
 	}
+	// What the same customer buys for another account is that one's.
+	r.model.has("other", "cus_000002", "", "")
+	r.mustSell(order("other", "basic"))
 	// Once it is known, it counts for what it is.
 	r.model.has("acme", "cus_000002", "sub_new", aggregate.Canceled)
 	r.mustSell(order("acme", "basic"))

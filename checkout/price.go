@@ -33,12 +33,15 @@ func (d *Desk) lines(ctx context.Context, o Order) ([]stripeapi.Line, error) {
 	var faults Faults
 	for _, name := range slices.Sorted(maps.Keys(o.Addons)) {
 		addon, err := d.addon(ctx, name, price, c)
-		if of := (Faults)(nil); errors.As(err, &of) {
-			faults = append(faults, of...)
-		} else if err != nil {
+		var wrong Faults
+		switch {
+		case errors.As(err, &wrong):
+			faults = append(faults, wrong...)
+		case err != nil:
 			return nil, err
+		default:
+			lines = append(lines, lineOf(addon, o.Addons[name]))
 		}
-		lines = append(lines, lineOf(addon, o.Addons[name]))
 	}
 	if len(faults) > 0 {
 		return nil, faults
@@ -62,16 +65,15 @@ func (d *Desk) price(ctx context.Context, o Order, c *aggregate.Catalog) (stripe
 	if err != nil {
 		return p, err
 	}
-	tier := matchOf(c, p).Tier
-	switch {
-	case matchOf(c, p).Addon != "":
-		return p, Faults{{"price", "is of the add-on " + matchOf(c, p).Addon + ", which is bought beside a tier: name it in addons"}}
-	case tier == "":
+	switch of := matchOf(c, p); {
+	case of.Addon != "":
+		return p, Faults{{"price", "is of the add-on " + of.Addon + ", which is bought beside a tier: name it in addons"}}
+	case of.Tier == "":
 		return p, Faults{{"price", "is in no place of the catalog: who paid it would get nothing for it"}}
-	case tier == c.FreeTier:
+	case of.Tier == c.FreeTier:
 		return p, Faults{{"price", "is of the free tier"}}
-	case o.Tier != "" && o.Tier != tier:
-		return p, Faults{{"price", "is of the tier " + tier}}
+	case o.Tier != "" && o.Tier != of.Tier:
+		return p, Faults{{"price", "is of the tier " + of.Tier}}
 	case o.Interval != "" && o.Interval != every(p):
 		return p, Faults{{"interval", "is not that of the price, which is " + every(p)}}
 	}

@@ -50,7 +50,7 @@ func (d *Desk) sellTo(ctx context.Context, customer string, p purchase) (Sale, e
 	if err != nil {
 		return Sale{}, err
 	}
-	if bought, err := d.justBought(ctx, sessions); err != nil || bought {
+	if bought, err := d.justBought(ctx, sessions, p.Account); err != nil || bought {
 		if err != nil {
 			return Sale{}, err
 		}
@@ -76,10 +76,11 @@ func (d *Desk) isOpen(s stripeapi.Session, account string) bool {
 }
 
 // justBought reports that one of the sessions has led to a subscription that the
-// read model has not heard of yet.
-func (d *Desk) justBought(ctx context.Context, sessions []stripeapi.Session) (bool, error) {
+// read model has not heard of yet. A customer may have bought for another account.
+func (d *Desk) justBought(ctx context.Context, sessions []stripeapi.Session, account string) (bool, error) {
 	for _, s := range sessions {
-		if s.Status != stripeapi.SessionComplete || s.Subscription == "" || s.Created.Before(d.Now().Add(-recently)) {
+		named := d.accountOf(s)
+		if s.Status != stripeapi.SessionComplete || s.Subscription == "" || named != "" && named != account || s.Created.Before(d.Now().Add(-recently)) {
 			continue
 		}
 		if _, known, err := d.Model.Subscription(ctx, s.Subscription); err != nil || !known {
