@@ -295,7 +295,7 @@ func TestThePortal(t *testing.T) {
 	r := newRig(t)
 	const back = "https://app.example.com/account"
 	_, err := r.desk.OpenPortal(t.Context(), "acme", back, checkout.Caller{})
-	if faults, are := err.(checkout.Faults); !are || faults[0].Field != "account" || !strings.Contains(faults[0].Reason, "no customer") {
+	if faults := (checkout.Faults{}); !errors.As(err, &faults) || faults[0].Field != "account" || !strings.Contains(faults[0].Reason, "no customer") {
 		t.Errorf("an account that bought nothing: %v", err)
 	}
 	r.model.has("acme", "cus_paying", "sub_1", aggregate.PastDue)

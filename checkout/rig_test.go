@@ -3,6 +3,7 @@ package checkout_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -174,8 +175,8 @@ func (r *rig) mustSell(o checkout.Order) checkout.Sale {
 func (r *rig) refused(o checkout.Order, field string, says ...string) {
 	r.Helper()
 	sale, err := r.desk.Sell(r.Context(), o)
-	faults, are := err.(checkout.Faults)
-	if !are || len(faults) != 1 || faults[0].Field != field {
+	var faults checkout.Faults
+	if !errors.As(err, &faults) || len(faults) != 1 || faults[0].Field != field {
 		r.Errorf("%+v, %v: want a fault of %s", sale, err, field)
 		return
 	}

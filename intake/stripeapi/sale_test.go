@@ -2,6 +2,7 @@ package stripeapi_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -50,8 +51,8 @@ func TestNobodyWaitsLongerThanTheContext(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	_, err := r.client.SessionsOf(ctx, "cus_1")
-	failed, is := err.(*stripeapi.Error)
-	if !is || failed.Kind != stripeapi.RateLimited || failed.RetryAfter() != time.Minute || len(r.waits) > 0 {
+	var failed *stripeapi.Error
+	if !errors.As(err, &failed) || failed.Kind != stripeapi.RateLimited || failed.RetryAfter() != time.Minute || len(r.waits) > 0 {
 		t.Errorf("%v after waits %v", err, r.waits)
 	}
 }
