@@ -71,6 +71,8 @@ var rooms = []room{
 		why:   "what Stripe answers goes into the journal, like everything else"},
 	{name: "intake/posting", owns: []string{"./intake/posting"}, never: join(drivers, adapters, []string{"./projections/...", "./api/...", "./cmd/..."}),
 		why: "posting writes history, whichever store keeps it"},
+	{name: "checkout", owns: []string{"./checkout"}, never: join(drivers, adapters, []string{"./intake", "./intake/posting/...", "./intake/reconcile/...", "./api/...", "./cmd/..."}),
+		why: "what may be sold to whom is neither HTTP nor Stripe's vocabulary, and writes no history"},
 	{name: "decisions", owns: []string{"./decisions"}, never: join(drivers, adapters, stripe, loggers, []string{"./intake/...", "./projections/...", "./api/...", "./cmd/..."}),
 		why: "what operators decide is neither Stripe's nor HTTP's"},
 	{name: "history", owns: []string{"./history"}, never: join(drivers, adapters, []string{"./api/...", "./cmd/..."}), neverItself: loggers,

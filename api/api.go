@@ -26,6 +26,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/daybookhq/daybook/aggregate"
+	"github.com/daybookhq/daybook/checkout"
 	"github.com/daybookhq/daybook/eventstore"
 	"github.com/daybookhq/daybook/history"
 	"github.com/daybookhq/daybook/intake/reconcile"
@@ -71,6 +72,8 @@ type Config struct {
 	Decider Decider
 	// Catalog returns the catalog in force.
 	Catalog func() *aggregate.Catalog
+	// Checkout sells; nil where Stripe's API cannot be asked.
+	Checkout *checkout.Desk
 	// Publisher tells how the publishing of entitlements is doing; nil where there
 	// is none.
 	Publisher func() projections.PublisherStatus
@@ -133,6 +136,7 @@ type Server struct {
 	record   *history.Record
 	totals   history.Totals
 	tails    chan struct{} // one for each that runs
+	waits    chan struct{} // one for each that waits for access
 	ended    chan struct{} // closed by EndTails
 	endOnce  sync.Once
 	keys     atomic.Pointer[keyring]
@@ -153,7 +157,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	s := &Server{Config: cfg, started: cfg.Clock(), requests: newRequestIDs(), timings: newTimings(),
 		record: &history.Record{Store: cfg.Store, Model: cfg.Model, Epoch: cfg.Epoch},
-		tails:  make(chan struct{}, maxTails), ended: make(chan struct{})}
+		tails:  make(chan struct{}, maxTails), waits: make(chan struct{}, maxWaits), ended: make(chan struct{})}
 	s.counters.events = newEventCounters()
 	s.scrapes = s.newScrapes()
 	s.SetKeys(cfg.Keys)

@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"mime"
 	"net/http"
 	"slices"
 	"time"
 	"unicode/utf8"
+
+	"github.com/daybookhq/daybook/aggregate"
 )
 
 // maxRequestBytes bounds the body of a request that is not a webhook.
@@ -103,6 +106,37 @@ func (b *body) text(name string) string {
 		b.fault(name, "is missing")
 	}
 	return value
+}
+
+// optional is a text that need not be there.
+func (b *body) optional(name string) string {
+	var value string
+	b.field(name, &value, "wants a string")
+	return value
+}
+
+// whole is a number from 1 to most, 0 if it is not there.
+func (b *body) whole(name string, most int64) int64 {
+	var n int64
+	if b.field(name, &n, wholeReason(most)) && (n < 1 || n > most) {
+		b.fault(name, wholeReason(most))
+	}
+	return n
+}
+
+func wholeReason(most int64) string { return fmt.Sprintf("wants a whole number from 1 to %d", most) }
+
+// account is the account that the body names. It may be asked for more than once.
+func (b *body) account() string {
+	if b.has("account") {
+		return ""
+	}
+	account := b.text("account")
+	if !b.has("account") && !aggregate.ValidAccount(account) {
+		b.fault("account", accountReason)
+		return ""
+	}
+	return account
 }
 
 // moment is a time, zero if it is not there.

@@ -46,10 +46,7 @@ func (s *Server) check(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	account := b.text("account")
-	if !b.has("account") {
-		account = p.account("account", account, false)
-	}
+	account := b.account()
 	wanted := b.checks()
 	if p.err() != nil {
 		b.faults = append(p.faults, b.faults...)

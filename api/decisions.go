@@ -143,13 +143,22 @@ func (d *decision) waiverID(keys []string) string {
 		_, _ = rand.Read(random[:]) // never fails
 		return "wvr_" + hex.EncodeToString(random[:])
 	}
+	key := d.idempotencyKey(keys)
+	sum := sha256.Sum256([]byte(d.account + "\x00" + d.actor + "\x00" + key))
+	return "wvr_" + hex.EncodeToString(sum[:16])
+}
+
+// idempotencyKey is the one that a request was sent with, empty if it was not.
+func (b *body) idempotencyKey(keys []string) string {
+	if len(keys) == 0 {
+		return ""
+	}
 	key := keys[0]
 	foreign := func(c rune) bool { return c < 0x20 || c > 0x7e }
 	if len(keys) > 1 || key == "" || len(key) > maxIdempotencyKey || strings.ContainsFunc(key, foreign) {
-		d.fault(idempotencyHeader, "wants 1 to 255 printable ASCII characters, once")
+		b.fault(idempotencyHeader, "wants 1 to 255 printable ASCII characters, once")
 	}
-	sum := sha256.Sum256([]byte(d.account + "\x00" + d.actor + "\x00" + key))
-	return "wvr_" + hex.EncodeToString(sum[:16])
+	return key
 }
 
 // revokeWaiver answers DELETE /v1/accounts/{account}/waivers/{waiver}. The

@@ -189,11 +189,14 @@ func (p *params) account(field, value string, encoded bool) string {
 		value, ok = pathText(value)
 	}
 	if !ok || !aggregate.ValidAccount(value) {
-		p.fault(field, fmt.Sprintf("wants 1 to %d bytes of UTF-8 without control characters", aggregate.MaxAccountBytes))
+		p.fault(field, accountReason)
 		return ""
 	}
 	return value
 }
+
+// accountReason says what the name of an account is.
+var accountReason = fmt.Sprintf("wants 1 to %d bytes of UTF-8 without control characters", aggregate.MaxAccountBytes)
 
 // name is a part of the path that names something.
 func (p *params) name(field string) string {

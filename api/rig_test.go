@@ -17,10 +17,13 @@ import (
 	"github.com/stripe/stripe-go/v76/webhook"
 
 	"github.com/daybookhq/daybook/aggregate"
+	"github.com/daybookhq/daybook/checkout"
 	"github.com/daybookhq/daybook/decisions"
 	"github.com/daybookhq/daybook/eventstore/sqlite"
 	"github.com/daybookhq/daybook/intake"
 	"github.com/daybookhq/daybook/intake/posting"
+	"github.com/daybookhq/daybook/intake/stripeapi"
+	"github.com/daybookhq/daybook/intake/stripeapi/stripetest"
 	"github.com/daybookhq/daybook/projections"
 	model "github.com/daybookhq/daybook/projections/sqlite"
 )
@@ -69,6 +72,12 @@ func (l *logBuffer) String() string {
 	return l.buf.String()
 }
 
+// stripeKey is that of a rig's Stripe, stripeAttempt how long it may take to answer.
+const (
+	stripeKey     = "sk_test_rig"
+	stripeAttempt = 500 * time.Millisecond
+)
+
 // noon is when rigs begin.
 var noon = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
 
@@ -82,6 +91,7 @@ type rig struct {
 	poster  *posting.Poster
 	runner  *projections.Runner
 	probe   *Probe
+	stripe  *stripetest.Server
 	server  *Server
 	handler http.Handler // the server, watched
 	url     string
@@ -106,15 +116,26 @@ func newRig(t *testing.T) *rig {
 	t.Cleanup(func() { _ = r.model.Close() })
 	r.follow(logger)
 	r.probe = NewProbe(r.store, r.clock.Now)
+	answers := projections.NewAnswers(r.model, "epoch-1", false)
+	r.stripe = stripetest.New(stripeKey)
+	t.Cleanup(r.stripe.Close)
+	r.stripe.Now = r.clock.Now
 	r.server, err = New(Config{
 		Epoch:    "epoch-1",
 		Verifier: intake.NewVerifier([]string{"whsec_other_secret", secret}, r.clock.Now),
 		Journal:  intake.NewJournal(r.store, r.clock.Now),
 		Store:    r.store, StoreKind: "sqlite", Health: r.probe, Model: r.model,
-		Entitlements: projections.NewAnswers(r.model, "epoch-1", false),
+		Entitlements: answers,
 		Decider: decisions.NewBook(decisions.Config{Store: r.store, Catalogs: builtinCatalogs, Now: r.clock.Now,
 			AwaitModel: r.runner.WaitFor}),
 		Catalog: aggregate.BuiltinCatalog,
+		Checkout: checkout.NewDesk(checkout.Config{
+			Stripe: stripeapi.New(stripeapi.Config{Key: stripeKey, Base: r.stripe.URL, PerSecond: 1e6, Timeout: stripeAttempt,
+				Wait: func(ctx context.Context, _ time.Duration) error { return ctx.Err() }}),
+			Model: r.model, Entitlements: answers, Moved: r.runner.Moved, Catalog: aggregate.BuiltinCatalog,
+			AccountKeys: []string{"account_id"}, Now: r.clock.Now, Log: logger,
+			Redirects: checkout.Redirects{Hosts: []checkout.Host{{Name: "app.example.com"}}},
+		}),
 		Keys: []Key{
 			keyFor(opsKey, "", Scopes()...),
 			keyFor(boundKey, "team-1", Scopes()...),

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/gorilla/mux"
 )
@@ -47,6 +48,9 @@ func (s *Server) routes() []route {
 		{http.MethodPost, "/v1/accounts/{account}/block", ScopeAdmin, s.block},
 		{http.MethodPost, "/v1/accounts/{account}/unblock", ScopeAdmin, s.unblock},
 		{http.MethodPost, "/v1/accounts/{account}/grace", ScopeAdmin, s.extendGrace},
+		{http.MethodPost, sessionsPath, ScopeBilling, s.sell},
+		{http.MethodGet, sessionPath, ScopeBilling, s.checkoutSession},
+		{http.MethodPost, portalPath, ScopeBilling, s.openPortal},
 		{http.MethodGet, "/v1/events", ScopeAudit, s.listEvents},
 		{http.MethodGet, "/v1/events/statistics", ScopeAudit, s.statistics},
 		{http.MethodGet, tailPath, ScopeAudit, s.tail},
@@ -106,12 +110,25 @@ func (s *Server) run(rt route, w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	ctx := withKey(r.Context(), key)
-	if rt.path != tailPath {
+	if timeout := rt.timeout(); timeout > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, queryTimeout)
+		ctx, cancel = context.WithTimeout(ctx, timeout)
 		defer cancel()
 	}
 	return rt.handle(w, r.WithContext(ctx))
+}
+
+// timeout bounds an answer; 0 does not.
+func (rt route) timeout() time.Duration {
+	switch rt.path {
+	case tailPath:
+		return 0
+	case sessionsPath, portalPath:
+		return stripeTimeout
+	case sessionPath:
+		return stripeTimeout + maxWait
+	}
+	return queryTimeout
 }
 
 func (s *Server) methodNotAllowed(w http.ResponseWriter, r *http.Request, rows []route) {

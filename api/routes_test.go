@@ -12,7 +12,7 @@ func TestEveryRouteAsksForItsScope(t *testing.T) {
 	r := newRig(t)
 	for _, rt := range r.server.routes() {
 		path := strings.NewReplacer("{account}", "team-9", "{feature}", "custom_nym", "{subscription}", "sub_9",
-			"{event}", "evt_9", "{stream}", "subscription-sub_9", "{waiver}", "wvr_9").Replace(rt.path)
+			"{event}", "evt_9", "{stream}", "subscription-sub_9", "{waiver}", "wvr_9", "{session}", "cs_9").Replace(rt.path)
 		if rt.path == tailPath {
 			path += "?from=!" // one that is well would not end
 		}

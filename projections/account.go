@@ -14,6 +14,8 @@ type AccountRecord struct {
 	// Customers are those whose subscriptions belong to the account, and those
 	// whose metadata names it.
 	Customers []string `json:"customers"`
+	// DeletedCustomers are those of them that Stripe has deleted.
+	DeletedCustomers []string `json:"-"`
 	// Links say why a subscription or a customer belongs to the account.
 	Links         []LinkRecord         `json:"links"`
 	Subscriptions []SubscriptionRecord `json:"subscriptions"`
@@ -67,14 +69,20 @@ func AccountOf(l Lookup, account string) (AccountRecord, bool, error) {
 		return AccountRecord{}, false, err
 	}
 	claims := map[string]aggregate.Link{}
+	var deleted []string
 	for _, customer := range h.customers {
 		var c aggregate.CustomerTruth
 		if err := decodeObject(l, KindCustomer, customer, &c); err != nil {
 			return AccountRecord{}, false, err
 		}
 		claims[customer] = c.Link
+		if c.Deleted {
+			deleted = append(deleted, customer)
+		}
 	}
-	return h.record(account, claims), h.known(), nil
+	record := h.record(account, claims)
+	record.DeletedCustomers = deleted
+	return record, h.known(), nil
 }
 
 // record is what a person is shown; claims are those of the customers' metadata.

@@ -51,6 +51,12 @@ func TestACustomersClaimMovesAllItsSubscriptions(t *testing.T) {
 	if e := r.entitlement("cus_sub_1"); e.Tier != "basic" {
 		t.Errorf("a deleted customer claims nothing, and access stays: %+v", e)
 	}
+	if a := r.account("cus_sub_1"); !slices.Equal(a.Customers, []string{"cus_sub_1"}) || !slices.Equal(a.DeletedCustomers, a.Customers) {
+		t.Errorf("customers %q, deleted %q", a.Customers, a.DeletedCustomers)
+	}
+	if a := r.account("own"); len(a.DeletedCustomers) > 0 {
+		t.Errorf("deleted %q", a.DeletedCustomers)
+	}
 	r.sameAsRebuilt()
 }
 

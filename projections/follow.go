@@ -274,6 +274,14 @@ func (r *Runner) WaitFor(ctx context.Context, position eventstore.Position) erro
 	}
 }
 
+// Moved returns a channel that is closed when the model next has more of the log.
+// Who takes it before looking at the model, and waits for it after, misses nothing.
+func (r *Runner) Moved() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.progress
+}
+
 // Standing is what may be told of a model's content.
 type Standing struct {
 	// Position is a place up to which the log is in it; it may have more.

@@ -190,6 +190,7 @@ func (n *node) newAPI() (*api.Server, error) {
 	return api.New(api.Config{
 		Epoch: n.about.Epoch, Verifier: n.verifier, Journal: n.journal, Store: n.store, Health: n.probe, Model: n.model,
 		Entitlements: n.answers, Decider: n.decisions, Catalog: func() *aggregate.Catalog { return n.catalogs.Current() },
+		Checkout:  n.newDesk(),
 		Progress:  []api.Follower{postingProgress{n}, projectionProgress{n}},
 		Publisher: n.publisherStatus(), Drift: n.runner.Drift, EntitlementLease: n.cfg.EntitlementTTL,
 		Reconciliation: n.reconciler.Status, HistoryLost: n.historyLost,

@@ -20,6 +20,9 @@ type attempt struct {
 	retryAfter  time.Duration
 	shouldRetry string
 	askedAt     time.Time
+	// replayed says that an earlier request of the same idempotency key was
+	// answered so, and that nothing was done now.
+	replayed bool
 }
 
 type attemptKey struct{}
@@ -36,6 +39,7 @@ func (o observer) RoundTrip(req *http.Request) (*http.Response, error) {
 	if seen, is := req.Context().Value(attemptKey{}).(*attempt); is {
 		seen.status = resp.StatusCode
 		seen.shouldRetry = resp.Header.Get("Stripe-Should-Retry")
+		seen.replayed = resp.Header.Get("Idempotent-Replayed") == "true"
 		if seconds, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && seconds > 0 {
 			seen.retryAfter = time.Duration(seconds) * time.Second
 		}
@@ -85,31 +89,48 @@ type request struct {
 	doing          string
 }
 
-// ask asks until there is an answer, or asking again would not help. The time is
-// when the answer was asked for.
-func (c *Client) ask(ctx context.Context, q request) ([]byte, time.Time, error) {
+// answer is what Stripe answered.
+type answer struct {
+	body []byte
+	// askedAt is when the answer was asked for.
+	askedAt  time.Time
+	replayed bool
+}
+
+// ask asks until there is an answer, or asking again would not help, or would
+// outlast the context.
+func (c *Client) ask(ctx context.Context, q request) (answer, error) {
 	pauses := backoff.NewExponentialBackOff()
 	pauses.InitialInterval, pauses.MaxInterval = 500*time.Millisecond, 30*time.Second
 	for tried := 1; ; tried++ {
 		if err := c.pace.Wait(ctx); err != nil {
-			return nil, time.Time{}, &Error{Kind: Unavailable, Doing: q.doing, cause: err}
+			if ctx.Err() == nil {
+				err = context.DeadlineExceeded // our turn would come too late
+			}
+			return answer{}, &Error{Kind: Unavailable, Doing: q.doing, cause: err}
 		}
-		body, askedAt, failed := c.attempt(ctx, q)
+		got, failed := c.attempt(ctx, q)
 		if failed == nil {
-			return body, askedAt, nil
+			return got, nil
 		}
 		pause := max(failed.pause, pauses.NextBackOff())
-		if !failed.again || tried == maxAttempts || pause > maxPatience || ctx.Err() != nil {
-			return nil, time.Time{}, failed
+		if !failed.again || tried == maxAttempts || pause > maxPatience || outlasts(ctx, pause) {
+			return answer{}, failed
 		}
 		if err := c.wait(ctx, pause); err != nil {
-			return nil, time.Time{}, failed
+			return answer{}, failed
 		}
 	}
 }
 
+// outlasts reports that ctx ends before a pause does.
+func outlasts(ctx context.Context, pause time.Duration) bool {
+	deadline, bounded := ctx.Deadline()
+	return ctx.Err() != nil || bounded && time.Until(deadline) < pause
+}
+
 // attempt asks once.
-func (c *Client) attempt(ctx context.Context, q request) ([]byte, time.Time, *Error) {
+func (c *Client) attempt(ctx context.Context, q request) (answer, *Error) {
 	seen := &attempt{}
 	params := &stripe.Params{Context: context.WithValue(ctx, attemptKey{}, seen), Headers: http.Header{"Stripe-Version": {Version}}}
 	if q.idempotencyKey != "" {
@@ -117,7 +138,7 @@ func (c *Client) attempt(ctx context.Context, q request) ([]byte, time.Time, *Er
 	}
 	var r reply
 	if err := c.backend.CallRaw(q.method, q.path, c.key, q.form, params, &r); err != nil {
-		return nil, time.Time{}, explain(q.doing, err, seen)
+		return answer{}, explain(q.doing, err, seen)
 	}
-	return r.LastResponse.RawJSON, seen.askedAt, nil
+	return answer{body: r.LastResponse.RawJSON, askedAt: seen.askedAt, replayed: seen.replayed}, nil
 }

@@ -3,7 +3,6 @@ package stripeapi
 import (
 	"context"
 	"encoding/json"
-	"net/http"
 
 	"github.com/google/uuid"
 	"github.com/stripe/stripe-go/v76/form"
@@ -52,14 +51,11 @@ func (c *Client) CreateEndpoint(ctx context.Context, url, version string, types 
 	for _, t := range types {
 		f.Add("enabled_events[]", t)
 	}
-	body, askedAt, err := c.ask(ctx, request{method: http.MethodPost, path: Endpoints.Path, form: f, idempotencyKey: uuid.NewString(), doing: doing})
+	made, err := c.create(ctx, request{path: Endpoints.Path, form: f, idempotencyKey: uuid.NewString(), doing: doing})
 	if err != nil {
 		return Endpoint{}, err
 	}
-	if _, err := c.object(body, askedAt, doing); err != nil {
-		return Endpoint{}, err
-	}
-	return decodeEndpoint(body, doing)
+	return decodeEndpoint(made.Raw, doing)
 }
 
 func decodeEndpoint(raw []byte, doing string) (Endpoint, error) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"strconv"
 	"time"
 
 	"github.com/stripe/stripe-go/v76"
@@ -34,6 +35,8 @@ const (
 	Refused
 	// Unreadable: the answer is not what Stripe answers.
 	Unreadable
+	// KeyReused: the idempotency key belongs to a request that was another one.
+	KeyReused
 )
 
 // Error is why a request was in vain.
@@ -43,9 +46,10 @@ type Error struct {
 	Doing string
 	// Permission is Stripe's name of the one that lacks, empty if it does not tell.
 	Permission string
-	// Status is HTTP's, 0 without an answer. Code is Stripe's word for the fault.
-	Status int
-	Code   string
+	// Status is HTTP's, 0 without an answer. Code is Stripe's word for the fault,
+	// and Param its name of the parameter at fault; both may be empty.
+	Status      int
+	Code, Param string
 	// RequestID names the request to Stripe's support.
 	RequestID string
 
@@ -58,6 +62,10 @@ type Error struct {
 
 // Unwrap returns what went wrong below, nil if Stripe answered.
 func (e *Error) Unwrap() error { return e.cause }
+
+// RetryAfter is for how long Stripe asks not to be asked again, 0 if it does not
+// say.
+func (e *Error) RetryAfter() time.Duration { return e.pause }
 
 // Error is a sentence for an operator.
 func (e *Error) Error() string {
@@ -87,10 +95,9 @@ func (e *Error) reason() string {
 	case CursorExpired:
 		return "the place from which the list was to go on is gone"
 	case Refused:
-		if e.Code != "" {
-			return fmt.Sprintf("Stripe refuses the request (%d, %s)", e.Status, e.Code)
-		}
-		return fmt.Sprintf("Stripe refuses the request (%d)", e.Status)
+		return "Stripe refuses the request (" + e.particulars() + ")"
+	case KeyReused:
+		return "the idempotency key was used before, for a request that was another one"
 	case Unreadable:
 		return "the answer is none of Stripe's: is STRIPE_API_BASE right?"
 	}
@@ -105,6 +112,25 @@ func (e *Error) reason() string {
 	return "Stripe cannot be reached; is the network, or STRIPE_API_BASE, all right?"
 }
 
+// particulars are what Stripe tells of a refusal, its prose left out.
+func (e *Error) particulars() string {
+	text := strconv.Itoa(e.Status)
+	if e.Code != "" {
+		text += ", " + e.Code
+	}
+	if e.Param != "" {
+		text += ", at " + e.Param
+	}
+	return text
+}
+
+// IsMissing reports that a request named, as a parameter, an object that Stripe
+// does not have, or no longer has.
+func IsMissing(err error, param string) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Code == string(stripe.ErrorCodeResourceMissing) && e.Param == param
+}
+
 // IsKind reports whether an error is one of this package's and of a kind.
 func IsKind(err error, kind Kind) bool {
 	var e *Error
@@ -114,14 +140,17 @@ func IsKind(err error, kind Kind) bool {
 // permission is Stripe's name of a permission, as it stands in its refusals.
 var permission = regexp.MustCompile(`\brak_[a-z_]+\b`)
 
+// paramName is the form of a parameter's name, as in line_items[0][price].
+var paramName = regexp.MustCompile(`^[a-z0-9_\[\]]{1,100}$`)
+
 // explain makes an Error of what stripe-go returned for an attempt.
 func explain(doing string, err error, seen *attempt) *Error {
 	e := &Error{Doing: doing, Status: seen.status, pause: seen.retryAfter, cause: err}
 	var answered *stripe.Error
 	if errors.As(err, &answered) {
 		e.cause, e.Code, e.RequestID = nil, string(answered.Code), answered.RequestID
-		e.Permission = permission.FindString(answered.Msg)
-		e.classify(answered.Param)
+		e.Permission, e.Param = permission.FindString(answered.Msg), paramName.FindString(answered.Param)
+		e.classify(answered.Type)
 	} else if e.Status != 0 {
 		// An answer that is not Stripe's JSON: stripe-go quotes it, we do not.
 		e.cause = nil
@@ -139,7 +168,7 @@ func explain(doing string, err error, seen *attempt) *Error {
 }
 
 // classify finds the kind of an answered request.
-func (e *Error) classify(param string) {
+func (e *Error) classify(of stripe.ErrorType) {
 	switch {
 	case e.Status < http.StatusBadRequest:
 		e.Kind = Unreadable
@@ -153,7 +182,9 @@ func (e *Error) classify(param string) {
 		e.Kind, e.again = Refused, true
 	case e.Status >= http.StatusInternalServerError:
 		e.Kind, e.again = Unavailable, true
-	case param == "starting_after" || param == "ending_before":
+	case of == stripe.ErrorTypeIdempotency:
+		e.Kind = KeyReused
+	case e.Param == "starting_after" || e.Param == "ending_before":
 		e.Kind = CursorExpired
 	case e.Status == http.StatusNotFound:
 		e.Kind = NotFound

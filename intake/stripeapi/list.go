@@ -85,22 +85,22 @@ func (c *Client) List(ctx context.Context, l Listing) iter.Seq2[Page, error] {
 
 // page fetches one page.
 func (c *Client) page(ctx context.Context, l Listing) (Page, error) {
-	body, askedAt, err := c.ask(ctx, request{method: http.MethodGet, path: l.Path, form: l.form(), doing: l.listing()})
+	got, err := c.ask(ctx, request{method: http.MethodGet, path: l.Path, form: l.form(), doing: l.listing()})
 	if err != nil {
 		return Page{}, err
 	}
-	page := Page{AskedAt: askedAt, Next: l.After}
+	page := Page{AskedAt: got.askedAt, Next: l.After}
 	var list struct {
 		Object  string            `json:"object"`
 		Data    []json.RawMessage `json:"data"`
 		HasMore bool              `json:"has_more"`
 	}
-	if err := json.Unmarshal(body, &list); err != nil || list.Object != "list" {
+	if err := json.Unmarshal(got.body, &list); err != nil || list.Object != "list" {
 		return Page{}, &Error{Kind: Unreadable, Doing: l.listing()}
 	}
 	page.Last = !list.HasMore || len(list.Data) == 0
 	for _, raw := range list.Data {
-		object, err := c.object(raw, askedAt, l.listing())
+		object, err := c.object(raw, got.askedAt, l.listing())
 		if err != nil {
 			return Page{}, err
 		}
@@ -132,11 +132,11 @@ func (l *Listing) form() *form.Values {
 // the kind NotFound; a customer that was deleted is an object that says so.
 func (c *Client) Fetch(ctx context.Context, r Resource, id string) (Object, error) {
 	doing := r.fetching(id)
-	body, askedAt, err := c.ask(ctx, request{method: http.MethodGet, path: r.at(id), doing: doing})
+	got, err := c.ask(ctx, request{method: http.MethodGet, path: r.at(id), doing: doing})
 	if err != nil {
 		return Object{}, err
 	}
-	return c.object(body, askedAt, doing)
+	return c.object(got.body, got.askedAt, doing)
 }
 
 // Check asks for one object of each resource, and so finds out whether the key

@@ -16,29 +16,6 @@ type Product struct {
 	Prices []Price
 }
 
-// Price is one recurring price of a product.
-type Price struct {
-	ID        string
-	LookupKey string
-	Active    bool
-	Currency  string
-	// Amount is in minor units, for a unit and an interval; it is nil where tiers
-	// decide.
-	Amount *int64
-	// Interval is day, week, month or year, and Count how many of them.
-	Interval string
-	Count    int64
-}
-
-// Monthly is about what the price is a month, in minor units, 0 if tiers decide.
-func (p Price) Monthly() int64 {
-	if p.Amount == nil {
-		return 0
-	}
-	perYear := map[string]int64{"day": 365, "week": 52, "month": 12, "year": 1}[p.Interval]
-	return *p.Amount * perYear / (12 * max(p.Count, 1))
-}
-
 // monthly is that of its cheapest price.
 func (p Product) monthly() int64 {
 	if len(p.Prices) == 0 {
@@ -95,35 +72,20 @@ func (c *Client) productNames(ctx context.Context) (map[string]Product, error) {
 	return names, nil
 }
 
-// addPrice files a price under its product.
+// addPrice files a recurring price under its product.
 func addPrice(products map[string]*Product, names map[string]Product, raw []byte) error {
-	var wire struct {
-		ID         string `json:"id"`
-		Active     bool   `json:"active"`
-		Currency   string `json:"currency"`
-		LookupKey  string `json:"lookup_key"`
-		Product    string `json:"product"`
-		UnitAmount *int64 `json:"unit_amount"`
-		Recurring  *struct {
-			Interval string `json:"interval"`
-			Count    int64  `json:"interval_count"`
-		} `json:"recurring"`
+	price, err := decodePrice(raw, Prices.listing())
+	if err != nil || price.Interval == "" {
+		return err
 	}
-	if err := json.Unmarshal(raw, &wire); err != nil || wire.Product == "" {
-		return &Error{Kind: Unreadable, Doing: Prices.listing()}
-	}
-	if wire.Recurring == nil {
-		return nil
-	}
-	if products[wire.Product] == nil {
-		p, found := names[wire.Product]
+	if products[price.Product] == nil {
+		p, found := names[price.Product]
 		if !found {
-			p = Product{ID: wire.Product, Name: wire.Product} // archived away
+			p = Product{ID: price.Product, Name: price.Product} // archived away
 		}
-		products[wire.Product] = &p
+		products[price.Product] = &p
 	}
-	p := products[wire.Product]
-	p.Prices = append(p.Prices, Price{ID: wire.ID, LookupKey: wire.LookupKey, Active: wire.Active, Currency: wire.Currency,
-		Amount: wire.UnitAmount, Interval: wire.Recurring.Interval, Count: wire.Recurring.Count})
+	p := products[price.Product]
+	p.Prices = append(p.Prices, price)
 	return nil
 }

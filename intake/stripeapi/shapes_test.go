@@ -52,10 +52,54 @@ func startSpecification(t *testing.T) string {
 	return ""
 }
 
+// sales makes everything that is ever made of a sale.
+func sales(t *testing.T, client, portals *stripeapi.Client) {
+	t.Helper()
+	ctx := t.Context()
+	customer, err := client.CreateCustomer(ctx, map[string]string{"account_id": "team 1"}, "key-customer")
+	if err != nil || customer == "" {
+		t.Errorf("customer %q, %v", customer, err)
+	}
+	order := stripeapi.SessionOrder{
+		Customer: customer, Lines: []stripeapi.Line{{Price: "price_1", Quantity: 3}, {Price: "price_2"}}, TrialDays: 730,
+		SuccessURL: "https://app.example.com/done?s={CHECKOUT_SESSION_ID}", CancelURL: "https://app.example.com/plans",
+		ClientReference: "team-1", Metadata: map[string]string{"account_id": "team 1"}, SubscriptionMetadata: map[string]string{"account_id": "team 1"},
+	}
+	session, err := client.CreateSession(ctx, order, "key-session")
+	if err != nil || session.ID == "" || session.URL == "" {
+		t.Errorf("session %+v, %v", session, err)
+	}
+	if _, err := client.Session(ctx, session.ID); err != nil {
+		t.Error(err)
+	}
+	if sessions, err := client.SessionsOf(ctx, customer); err != nil || len(sessions) == 0 {
+		t.Errorf("sessions %+v, %v", sessions, err)
+	}
+	if err := client.ExpireSession(ctx, session.ID); err != nil {
+		t.Error(err)
+	}
+	if url, err := portals.CreatePortal(ctx, customer, "https://app.example.com/account", "key-portal"); err != nil || url == "" {
+		t.Errorf("portal %q, %v", url, err)
+	}
+	if p, err := client.Price(ctx, "price_1"); err != nil || p.Product == "" {
+		t.Errorf("price %+v, %v", p, err)
+	}
+	if prices, err := client.PricesByKey(ctx, "a", "b"); err != nil || len(prices) == 0 {
+		t.Errorf("prices %+v, %v", prices, err)
+	}
+	if prices, err := client.PricesOf(ctx, "prod_1"); err != nil || len(prices) == 0 {
+		t.Errorf("prices %+v, %v", prices, err)
+	}
+}
+
 // TestRequestsHaveTheShapeThatStripeDescribes asks everything that is ever
 // asked. A parameter that Stripe does not know would be refused.
 func TestRequestsHaveTheShapeThatStripeDescribes(t *testing.T) {
-	client := stripeapi.New(stripeapi.Config{Key: "sk_test_123", Base: startSpecification(t), PerSecond: 1e6})
+	config := stripeapi.Config{Key: "sk_test_123", Base: startSpecification(t), PerSecond: 1e6}
+	client := stripeapi.New(config)
+	if _, err := client.Check(t.Context(), stripeapi.Resource{Path: stripeapi.Prices.Path + "?nonsense=1"}); !stripeapi.IsKind(err, stripeapi.Refused) {
+		t.Errorf("a parameter that Stripe does not know: %v", err)
+	}
 	all := []stripeapi.Resource{stripeapi.Customers, stripeapi.Subscriptions, stripeapi.Invoices, stripeapi.Sessions,
 		stripeapi.Events, stripeapi.Products, stripeapi.Prices, stripeapi.Endpoints}
 	if now, err := client.Check(t.Context(), all...); err != nil || time.Since(now) > time.Minute {
@@ -88,6 +132,8 @@ func TestRequestsHaveTheShapeThatStripeDescribes(t *testing.T) {
 	if endpoints, err := client.Endpoints(t.Context()); err != nil || len(endpoints) == 0 || endpoints[0].URL == "" {
 		t.Errorf("%+v, %v", endpoints, err)
 	}
+	config.Livemode = true // the example of a portal session is of that mode
+	sales(t, client, stripeapi.New(config))
 	if o, err := client.Fetch(t.Context(), stripeapi.Subscriptions, "sub_123"); err != nil || o.Kind != "subscription" {
 		t.Errorf("%+v, %v", o, err)
 	}

@@ -1,9 +1,11 @@
 // Package stripeapi asks Stripe's API: it pages through lists and fetches single
-// objects, as raw as Stripe rendered them, no faster than Stripe allows.
+// objects, as raw as Stripe rendered them, and makes what is sold by: customers,
+// checkout and portal sessions. All of it no faster than Stripe allows.
 //
 // Every call goes through stripe-go, whose own retries are switched off: they
 // neither end with a context nor heed Retry-After. What is asked again, and
-// when, is decided in this package alone.
+// when, is decided in this package alone. Whatever is made is asked for with an
+// idempotency key, so that asking again makes nothing twice.
 //
 // Whatever goes wrong is an *Error, whose text is a sentence for an operator. It
 // never quotes a key or an answer.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/daybookhq/daybook/aggregate"
 	"github.com/daybookhq/daybook/api"
+	"github.com/daybookhq/daybook/checkout"
 	"github.com/daybookhq/daybook/projections/published"
 )
 
@@ -45,6 +46,8 @@ type Config struct {
 	Livemode bool
 	// ConnectAccounts are the connected accounts whose events are posted.
 	ConnectAccounts []string
+	// RedirectHosts are those that buyers may be sent back to from Stripe.
+	RedirectHosts []checkout.Host
 	// WebhookMaxBytes bounds the body of a webhook.
 	WebhookMaxBytes int64
 	LogLevel        logrus.Level

@@ -16,6 +16,7 @@ import (
 
 	"github.com/daybookhq/daybook/aggregate"
 	"github.com/daybookhq/daybook/api"
+	"github.com/daybookhq/daybook/checkout"
 	"github.com/daybookhq/daybook/cmd/daybook/config"
 )
 
@@ -125,13 +126,13 @@ func TestEveryFaultAtOnce(t *testing.T) {
 		"DAYBOOK_ADDR=nonsense", "DAYBOOK_DATA_DIR=" + catalog, "DAYBOOK_CATALOG=" + catalog,
 		"DAYBOOK_ACCOUNT_KEYS=a,a", "DAYBOOK_API_KEYS=bad", "DAYBOOK_LIVEMODE=false",
 		"DAYBOOK_CONNECT_ACCOUNTS=acc_1", "DAYBOOK_WEBHOOK_MAX_BYTES=1MB", "DAYBOOK_LOG_LEVEL=loud",
-		"DAYBOOK_LOG_FORMAT=xml", "DAYBOOK_METRICS_ADDR=9464", "STRIPE_WEBHOOK_SECRETS=sk_live_secret", "REDIS_URL=localhost:6379",
+		"DAYBOOK_LOG_FORMAT=xml", "DAYBOOK_REDIRECT_HOSTS=//evil", "DAYBOOK_METRICS_ADDR=9464", "STRIPE_WEBHOOK_SECRETS=sk_live_secret", "REDIS_URL=localhost:6379",
 		"REDIS_CONNECT_TIMEOUT=5", "REDIS_COMMAND_TIMEOUT=1ms", "DAYBOOK_ENTITLEMENT_TTL=never", "DAYBOOK_ENTITLEMENT_KEY=short",
 	}))
 	for _, want := range []string{
 		"DAYBOOK_ADDR", "DAYBOOK_DATA_DIR", "DAYBOOK_CATALOG", "DAYBOOK_ACCOUNT_KEYS", "DAYBOOK_API_KEYS",
 		"DAYBOOK_LIVEMODE", "DAYBOOK_CONNECT_ACCOUNTS", "DAYBOOK_WEBHOOK_MAX_BYTES", "DAYBOOK_LOG_LEVEL",
-		"DAYBOOK_LOG_FORMAT", "DAYBOOK_METRICS_ADDR", "STRIPE_WEBHOOK_SECRETS", "REDIS_URL",
+		"DAYBOOK_LOG_FORMAT", "DAYBOOK_REDIRECT_HOSTS", "DAYBOOK_METRICS_ADDR", "STRIPE_WEBHOOK_SECRETS", "REDIS_URL",
 		"REDIS_CONNECT_TIMEOUT", "REDIS_COMMAND_TIMEOUT", "DAYBOOK_ENTITLEMENT_TTL", "DAYBOOK_ENTITLEMENT_KEY",
 	} {
 		if !slices.Contains(names, want) {
@@ -185,6 +186,9 @@ func TestRefused(t *testing.T) {
 		"unsupported by a file":  {[]string{ok, "DAYBOOK_PAYLOAD_KEYS_FILE=/x"}, nil, "DAYBOOK_PAYLOAD_KEYS_FILE"},
 		"metrics' port":          {[]string{ok, "DAYBOOK_METRICS_ADDR=127.0.0.1:09464"}, nil, "DAYBOOK_METRICS_ADDR"},
 		"metrics' host":          {[]string{ok, "DAYBOOK_METRICS_ADDR=127.0.0.256:9464"}, nil, "DAYBOOK_METRICS_ADDR"},
+		"redirect with a scheme": {[]string{ok, "DAYBOOK_REDIRECT_HOSTS=https://app.example.com"}, nil, "DAYBOOK_REDIRECT_HOSTS"},
+		"redirect to any host":   {[]string{ok, "DAYBOOK_REDIRECT_HOSTS=app.example.com,*"}, nil, "DAYBOOK_REDIRECT_HOSTS"},
+		"redirect to none":       {[]string{ok, "DAYBOOK_REDIRECT_HOSTS= , "}, nil, "DAYBOOK_REDIRECT_HOSTS"},
 		"metrics with the rest":  {[]string{ok, "DAYBOOK_METRICS_ADDR=127.0.0.1:8080"}, nil, "DAYBOOK_METRICS_ADDR"},
 	}
 	for name, c := range cases {
@@ -212,6 +216,14 @@ func TestDev(t *testing.T) {
 	}
 	if c := mustLoad(t, input(t, []string{"STRIPE_WEBHOOK_SECRETS=" + secret}, "--dev=false")); c.Dev || !c.Livemode {
 		t.Errorf("--dev=false: %+v", c)
+	}
+}
+
+func TestRedirectHosts(t *testing.T) {
+	c := mustLoad(t, input(t, []string{"STRIPE_WEBHOOK_SECRETS=" + secret}, "--redirect-hosts", "App.example.com, localhost:3000,[::1]:3000"))
+	want := []checkout.Host{{Name: "app.example.com"}, {Name: "localhost", Port: "3000"}, {Name: "[::1]", Port: "3000"}}
+	if !slices.Equal(c.RedirectHosts, want) {
+		t.Errorf("%v", c.RedirectHosts)
 	}
 }
 

@@ -16,6 +16,7 @@ const (
 	nameLivemode        = "DAYBOOK_LIVEMODE"
 	nameConnectAccounts = "DAYBOOK_CONNECT_ACCOUNTS"
 	nameWebhookMaxBytes = "DAYBOOK_WEBHOOK_MAX_BYTES"
+	nameRedirectHosts   = "DAYBOOK_REDIRECT_HOSTS"
 	nameMetricsAddr     = "DAYBOOK_METRICS_ADDR"
 	nameLogLevel        = "DAYBOOK_LOG_LEVEL"
 	nameLogFormat       = "DAYBOOK_LOG_FORMAT"
@@ -70,6 +71,8 @@ var variables = []variable{
 		usage: "connected accounts whose events are posted, comma-separated"},
 	{name: nameWebhookMaxBytes, fallback: "1048576", example: "1048576",
 		usage: "largest webhook body, in bytes"},
+	{name: nameRedirectHosts, example: "app.example.com,localhost:3000",
+		usage: "hosts that buyers may be sent back to from Stripe, HOST or HOST:PORT, comma-separated; without any, nobody is sent to Stripe"},
 	{name: nameMetricsAddr, example: "127.0.0.1:9464",
 		usage: "address to serve /metrics on, to whoever asks; without one it is among the other routes, for clients on the loopback"},
 	{name: nameLogLevel, fallback: "info", example: "info",
@@ -79,7 +82,7 @@ var variables = []variable{
 	{name: nameWebhookSecrets, secret: true, example: "whsec_5f3c9a0b7d2e4816",
 		usage: "Stripe's signing secrets, comma-separated, all valid"},
 	{name: nameStripeKey, secret: true, example: "rk_live_51Hxy0PqRsTuVwXyZ",
-		usage: "Stripe's API key, secret or restricted, for backfill, reconcile and checks; without one, Stripe is never asked"},
+		usage: "Stripe's API key, secret or restricted, for checkout, portal, backfill, reconcile and checks; without one, Stripe is never asked"},
 	{name: nameStripeBase, example: "https://api.stripe.com",
 		usage: "address of Stripe's API; without one, Stripe's own"},
 	{name: nameEventStoreURL, secret: true, example: "esdb+discover://user:password@cluster.example:2113",
@@ -110,7 +113,7 @@ var unsupported = []string{"DAYBOOK_PAYLOAD_KEYS"}
 // withoutEffect are variables of capabilities that this build does not have
 // either. Setting one does no harm, so it is only named.
 var withoutEffect = []string{
-	"DAYBOOK_TRUSTED_PROXIES", "DAYBOOK_REDIRECT_HOSTS",
+	"DAYBOOK_TRUSTED_PROXIES",
 }
 
 // AddFlags defines a flag for every setting. Their values are read by Load.

@@ -18,6 +18,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/daybookhq/daybook/api"
+	"github.com/daybookhq/daybook/checkout"
 	"github.com/daybookhq/daybook/eventstore"
 	"github.com/daybookhq/daybook/eventstore/esdb"
 	"github.com/daybookhq/daybook/intake"
@@ -58,6 +59,7 @@ func (p *parser) parse(c *Config) {
 	p.apiKeys(c)
 	p.mode(c)
 	p.connectAccounts(c)
+	p.redirectHosts(c)
 	p.webhookMaxBytes(c)
 	p.logging(c)
 	p.webhookSecrets(c)
@@ -198,6 +200,19 @@ func (p *parser) connectAccounts(c *Config) {
 		if !connectAccount.MatchString(account) {
 			p.fault(nameConnectAccounts, "%q is no account id", account)
 		}
+	}
+}
+
+func (p *parser) redirectHosts(c *Config) {
+	for _, text := range list(p.get(nameRedirectHosts)) {
+		host, err := checkout.ParseHost(text)
+		if err != nil {
+			p.fault(nameRedirectHosts, "%q: %v", text, err)
+		}
+		c.RedirectHosts = append(c.RedirectHosts, host)
+	}
+	if p.explicit[nameRedirectHosts] && len(c.RedirectHosts) == 0 {
+		p.fault(nameRedirectHosts, "holds no host")
 	}
 }
 

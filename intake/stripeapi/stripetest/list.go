@@ -3,6 +3,7 @@ package stripetest
 import (
 	"bytes"
 	"cmp"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -71,12 +72,24 @@ func (s *Server) shows(path string, o *object, query url.Values) bool {
 			return false
 		}
 	}
-	for _, name := range []string{"customer", "subscription", "type", "active"} {
+	for _, name := range []string{"customer", "subscription", "product", "type", "active"} {
 		if want := query.Get(name); want != "" && want != text(o.fields[name]) {
 			return false
 		}
 	}
-	return s.showsStatus(path, o, query.Get("status")) && !s.expired(path, o) && !s.early(path, o)
+	return hasLookupKey(o, query) && s.showsStatus(path, o, query.Get("status")) && !s.expired(path, o) && !s.early(path, o)
+}
+
+// hasLookupKey reports an object that has one of the lookup keys, if any are asked
+// for.
+func hasLookupKey(o *object, query url.Values) bool {
+	asked := false
+	for i := 0; query.Has(fmt.Sprintf("lookup_keys[%d]", i)); i++ {
+		if asked = true; query.Get(fmt.Sprintf("lookup_keys[%d]", i)) == text(o.fields["lookup_key"]) {
+			return true
+		}
+	}
+	return !asked
 }
 
 // showsStatus knows that subscriptions are listed without the canceled ones,

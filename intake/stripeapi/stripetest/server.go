@@ -1,8 +1,9 @@
 // Package stripetest is a small server with the list semantics of Stripe's API,
 // for tests: newest first, pages with cursors, times in whole seconds that
 // objects share, events that appear late and vanish after thirty days, keys with
-// modes and permissions; and, when told to, the faults of a real one. It knows
-// nothing of what the objects mean.
+// modes and permissions; and, when told to, the faults of a real one. It makes
+// what is asked for, once for each idempotency key. What comes of it, as that
+// somebody pays, is the test's to say.
 package stripetest
 
 import (
@@ -60,12 +61,19 @@ type Server struct {
 	keys     map[string][]string           // paths that a key may not read, by key
 	faults   []Fault
 	requests []string
+	posts    []Posted
+	replies  map[string]reply // by idempotency key
 	hung     chan struct{}
+
+	// making lets one thing be made at a time, so that of two requests of one key
+	// the second finds the reply to the first.
+	making sync.Mutex
 }
 
 // New starts a server that knows one key, which may read everything.
 func New(key string) *Server {
-	s := &Server{Now: time.Now, lists: map[string]map[string]*object{}, keys: map[string][]string{key: nil}, hung: make(chan struct{})}
+	s := &Server{Now: time.Now, lists: map[string]map[string]*object{}, keys: map[string][]string{key: nil},
+		replies: map[string]reply{}, hung: make(chan struct{})}
 	s.http = httptest.NewServer(s)
 	s.URL = s.http.URL
 	return s
@@ -142,8 +150,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case failing:
 		fault.answer(w)
 	case !s.authorized(w, r):
-	case r.Method == http.MethodPost && r.URL.Path == "/v1/webhook_endpoints":
-		s.createEndpoint(w, r)
+	case r.Method == http.MethodPost:
+		s.post(w, r)
 	default:
 		s.answer(w, r)
 	}
@@ -209,23 +217,6 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	refuse(w, http.StatusNotFound, "resource_missing", "id", "No such object: '"+id+"'")
-}
-
-// createEndpoint makes a webhook endpoint, and tells its secret this once. A
-// request of the same idempotency key makes no second one.
-func (s *Server) createEndpoint(w http.ResponseWriter, r *http.Request) {
-	key := r.Header.Get("Idempotency-Key")
-	if key == "" || r.ParseForm() != nil {
-		refuse(w, http.StatusBadRequest, "", "", "no idempotency key, or no form")
-		return
-	}
-	endpoint := map[string]any{"id": "we_" + key, "object": "webhook_endpoint", "created": s.Now().Unix(), "livemode": false, "status": "enabled",
-		"url": r.PostForm.Get("url"), "api_version": r.PostForm.Get("api_version"), "enabled_events": r.PostForm["enabled_events[]"]}
-	raw, _ := json.Marshal(endpoint)
-	s.Put(r.URL.Path, raw)
-	endpoint["secret"] = "whsec_" + strings.ReplaceAll(key, "-", "")
-	raw, _ = json.Marshal(endpoint)
-	write(w, http.StatusOK, raw)
 }
 
 // write answers with JSON as it is.

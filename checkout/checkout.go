@@ -1,0 +1,197 @@
+// Package checkout decides what comes of somebody wanting to buy: which price at
+// Stripe a tier stands for, which customer an account is there, where the buyer
+// may be sent back to, and whether a new session is made, an open one given out
+// again, or the portal shown instead, because there is a subscription already.
+//
+// Nothing is kept here. What an account has is asked of the read model, what a
+// customer has open of Stripe; so any number of servers may sell to one account
+// at once, and all of them may forget.
+//
+// An account is given a customer at Stripe before its first session. Sessions are
+// then found by the customer, however they were made; and what is bought in two
+// of them belongs to one customer, not to two.
+//
+// A buyer who clicks twice gets one session. A session carries in its metadata
+// what was wished for (wishKey): of the customer's sessions an open one of the
+// same wish is given out again, and open ones of other wishes are ended, so that
+// an account does not pay twice by a tab that was left open. Two requests at the
+// same moment see no session yet: both then ask for one with the same idempotency
+// key, which follows from account, customer, wish, and the customer's newest
+// session as it was seen. The latter works as an expected revision does: who saw
+// the same makes the same, and once something was made, the next key is another.
+// Where a key turns out to be older than that, because the list lagged, the
+// session that Stripe repeats is looked at again, and is the newest seen from then
+// on. What is left open is that two different wishes of one moment make two
+// sessions, of which the next request ends one.
+//
+// A caller's own idempotency key takes the place of that key. Callers never meet:
+// their names are part of what Stripe gets.
+package checkout
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/daybookhq/daybook/aggregate"
+	"github.com/daybookhq/daybook/intake/stripeapi"
+	"github.com/daybookhq/daybook/projections"
+)
+
+// Model is what is asked of the read model.
+type Model interface {
+	Account(ctx context.Context, account string) (projections.AccountRecord, bool, error)
+	Subscription(ctx context.Context, id string) (projections.SubscriptionRecord, bool, error)
+}
+
+// Entitlements answers what an account may do; see projections.Answers.
+type Entitlements interface {
+	Entitlement(ctx context.Context, account string, now time.Time) (aggregate.Entitlement, error)
+}
+
+// Config is what a Desk is made of. All of it is required, but Redirects.
+type Config struct {
+	Stripe       *stripeapi.Client
+	Model        Model
+	Entitlements Entitlements
+	// Moved returns a channel that is closed when the read model next changes.
+	Moved func() <-chan struct{}
+	// Catalog returns the catalog in force.
+	Catalog func() *aggregate.Catalog
+	// AccountKeys are the metadata keys that name the account; the first is written.
+	AccountKeys []string
+	// Redirects says where buyers may be sent back to; by default, nowhere.
+	Redirects Redirects
+	Now       func() time.Time
+	Log       logrus.FieldLogger
+}
+
+// Desk sells. It may be used from many goroutines.
+type Desk struct{ Config }
+
+// NewDesk returns a desk.
+func NewDesk(c Config) *Desk { return &Desk{c} }
+
+// The errors that are no fault of the order's form.
+var (
+	// ErrBlocked: an operator refused the account all access, so it would pay for
+	// nothing.
+	ErrBlocked = errors.New("the account is blocked")
+	// ErrKeySpent: the caller's idempotency key belongs to a session that is over.
+	ErrKeySpent = errors.New("the session of this idempotency key is over")
+)
+
+// Kind says what a buyer is sent to.
+type Kind string
+
+// The kinds.
+const (
+	// KindCheckout is a page where something is bought.
+	KindCheckout Kind = "checkout"
+	// KindPortal is the page where a subscription that is there is changed.
+	KindPortal Kind = "portal"
+)
+
+// Sale is where a buyer is sent.
+type Sale struct {
+	Kind Kind
+	URL  string
+	// SessionID and ExpiresAt are those of a checkout session.
+	SessionID string
+	ExpiresAt time.Time
+}
+
+// Sell has Stripe make what an order asks for. An account that has a subscription
+// already, or has just bought one, is sent to the portal. The error is Faults,
+// ErrBlocked, ErrKeySpent, *stripeapi.Error, or one of the read model's.
+func (d *Desk) Sell(ctx context.Context, o Order) (Sale, error) {
+	if faults := d.Check(o); len(faults) > 0 {
+		return Sale{}, faults
+	}
+	o.SuccessURL, _ = d.Redirects.Check(o.SuccessURL)
+	o.CancelURL, _ = d.Redirects.Check(o.CancelURL)
+	b, err := d.buyer(ctx, o.Account)
+	if err != nil {
+		return Sale{}, err
+	}
+	if customer, live := b.live(); live {
+		// A customer that is gone took its subscriptions along.
+		if sale, err := d.portal(ctx, customer, o.CancelURL, o.Caller); !stripeapi.IsMissing(err, "customer") {
+			return sale, err
+		}
+	}
+	if b.Block != nil {
+		return Sale{}, ErrBlocked
+	}
+	lines, err := d.lines(ctx, o)
+	if err != nil {
+		return Sale{}, err
+	}
+	return d.sellAs(ctx, b, purchase{Order: o, lines: lines})
+}
+
+// sellAs sells to one of the account's customers, or to a new one. A customer that
+// Stripe has deleted, and whose deletion was not heard of, is passed over.
+func (d *Desk) sellAs(ctx context.Context, b buyer, p purchase) (Sale, error) {
+	for _, customer := range b.customers() {
+		if sale, err := d.sellTo(ctx, customer, p); !stripeapi.IsMissing(err, "customer") {
+			return sale, err
+		}
+	}
+	known := b.Customers
+	for {
+		customer, err := d.newCustomer(ctx, p.Account, known)
+		if err != nil {
+			return Sale{}, err
+		}
+		sale, err := d.sellTo(ctx, customer, p)
+		if slices.Contains(known, customer) || !stripeapi.IsMissing(err, "customer") {
+			return sale, err
+		}
+		known = append(slices.Clone(known), customer) // made earlier, and deleted since
+	}
+}
+
+// newCustomer makes a customer for an account, one for all who know of the same
+// customers before it.
+func (d *Desk) newCustomer(ctx context.Context, account string, known []string) (string, error) {
+	key := keyOf("customer", append([]string{account}, known...)...)
+	return d.Stripe.CreateCustomer(ctx, map[string]string{d.AccountKeys[0]: account}, key)
+}
+
+// OpenPortal returns a page at Stripe where an account sees to what it has. The
+// error is Faults, *stripeapi.Error, or one of the read model's.
+func (d *Desk) OpenPortal(ctx context.Context, account, returnURL string, caller Caller) (string, error) {
+	if faults := d.CheckPortal(account, returnURL); len(faults) > 0 {
+		return "", faults
+	}
+	returnURL, _ = d.Redirects.Check(returnURL)
+	b, err := d.buyer(ctx, account)
+	if err != nil {
+		return "", err
+	}
+	customers := b.customers()
+	if customer, live := b.live(); live {
+		customers = append([]string{customer}, customers...)
+	}
+	for _, customer := range customers {
+		if sale, err := d.portal(ctx, customer, returnURL, caller); !stripeapi.IsMissing(err, "customer") {
+			return sale.URL, err
+		}
+	}
+	return "", Faults{{"account", "has no customer at Stripe: it has bought nothing yet"}}
+}
+
+// portal makes a portal session. Each is used once, so the key of a caller who has
+// none is new each time; what Stripe is asked again has the same.
+func (d *Desk) portal(ctx context.Context, customer, returnURL string, c Caller) (Sale, error) {
+	key := c.keyFor("portal")
+	if key == "" {
+		key = randomKey("portal")
+	}
+	url, err := d.Stripe.CreatePortal(ctx, customer, withoutPlaceholder(returnURL), key)
+	return Sale{Kind: KindPortal, URL: url}, err
+}

@@ -1,0 +1,145 @@
+package e2e_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/daybookhq/daybook/intake/stripeapi/stripetest"
+)
+
+// newSeller is a Stripe that sells the tier basic, and a server before it.
+func newSeller(t *testing.T, more ...string) (*stripetest.Server, *server) {
+	t.Helper()
+	stripe := newStripe(t)
+	stripe.Put("/v1/prices", []byte(`{"id": "price_1Basic", "object": "price", "created": 1, "livemode": false, "active": true, "type": "recurring", "currency": "usd", "lookup_key": "basic", "product": "prod_1", "unit_amount": 2900, "recurring": {"interval": "month", "interval_count": 1, "usage_type": "licensed"}}`))
+	env := append(withStripe(stripe), "DAYBOOK_REDIRECT_HOSTS=app.example.com,localhost:3000")
+	return stripe, start(t, launch{args: []string{"--dev"}, env: append(env, more...)})
+}
+
+// order posts a body with the server's API key.
+func (s *server) order(path, body string) (answer, map[string]any) {
+	s.t.Helper()
+	req, err := http.NewRequest(http.MethodPost, s.base+path, strings.NewReader(body))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+s.key)
+	req.Header.Set("Content-Type", "application/json")
+	a, err := do(client, req)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	var said map[string]any
+	if err := json.Unmarshal(a.body, &said); err != nil {
+		s.t.Fatalf("%d %s: %v", a.status, a.body, err)
+	}
+	return a, said
+}
+
+const basicOrder = `{"account":"acme","tier":"basic","success_url":"http://localhost:3000/done?s={CHECKOUT_SESSION_ID}","cancel_url":"https://app.example.com/plans"}`
+
+// TestFromACheckoutToAccess goes the whole way: two clicks, a payment, the webhooks
+// of it, the success page, and what the account may do then.
+func TestFromACheckoutToAccess(t *testing.T) {
+	t.Parallel()
+	stripe, s := newSeller(t)
+	_, sale := s.order("/v1/checkout/sessions", basicOrder)
+	id := fmt.Sprint(sale["session_id"])
+	if _, again := s.order("/v1/checkout/sessions", basicOrder); sale["kind"] != "checkout" || again["session_id"] != id || !strings.HasSuffix(fmt.Sprint(sale["url"]), id) {
+		t.Fatalf("%v, then %v", sale, again)
+	}
+	made := stripe.Posts("/v1/checkout/sessions")[0].Form
+	if made.Get("success_url") != "http://localhost:3000/done?s={CHECKOUT_SESSION_ID}" || made.Get("subscription_data[metadata][account_id]") != "acme" || made.Get("line_items[0][price]") != "price_1Basic" {
+		t.Errorf("Stripe was asked for %v", made)
+	}
+
+	// The buyer pays; the success page asks before the webhooks come.
+	customer, at := made.Get("customer"), time.Now().Unix()
+	stripe.Change("/v1/checkout/sessions", id, map[string]any{"status": "complete", "payment_status": "paid", "url": nil, "subscription": "sub_bought"})
+	var waited map[string]any
+	var waiting sync.WaitGroup
+	waiting.Go(func() {
+		for range 4 { // a success page asks again
+			a := s.ask("/v1/checkout/sessions/"+id+"?wait=30s", s.key)
+			if err := json.Unmarshal(a.body, &waited); err != nil || waited["status"] != "pending" {
+				return
+			}
+		}
+	})
+	if _, said := s.order("/v1/checkout/sessions", basicOrder); said["kind"] != "portal" {
+		t.Errorf("a click behind the payment: %v", said)
+	}
+	metadata := map[string]string{"account_id": "acme"}
+	subscription := map[string]any{"id": "sub_bought", "object": "subscription", "created": at, "livemode": false, "status": "active", "customer": customer,
+		"metadata": metadata, "items": map[string]any{"object": "list", "data": []any{map[string]any{"id": "si_1", "quantity": 1, "current_period_start": at, "current_period_end": at + 2592000,
+			"price": map[string]any{"id": "price_1Basic", "object": "price", "lookup_key": "basic", "product": "prod_1"}}}}}
+	session := map[string]any{"id": id, "object": "checkout.session", "created": at, "livemode": false, "mode": "subscription", "status": "complete", "payment_status": "paid",
+		"customer": customer, "subscription": "sub_bought", "client_reference_id": "acme", "metadata": metadata, "currency": "usd", "amount_total": 2900}
+	s.mustDeliver(eventOf(t, "evt_session", "checkout.session.completed", at, session), "recorded")
+	s.mustDeliver(eventOf(t, "evt_subscription", "customer.subscription.created", at, subscription), "recorded")
+	waiting.Wait()
+	e, _ := waited["entitlement"].(map[string]any)
+	if waited["status"] != "granted" || waited["subscription_id"] != "sub_bought" || e["tier"] != "basic" || e["customer"] != customer {
+		t.Errorf("the success page got %v", waited)
+	}
+
+	if _, said := s.order("/v1/checkout/sessions", basicOrder); said["kind"] != "portal" {
+		t.Errorf("a second checkout: %v", said)
+	}
+	if a, said := s.order("/v1/portal/sessions", `{"account":"acme","return_url":"https://app.example.com/account"}`); a.status != http.StatusOK || said["url"] == "" {
+		t.Errorf("the portal: %d %v", a.status, said)
+	}
+
+	// Once it is over, the same customer buys again.
+	subscription["status"] = "canceled"
+	s.mustDeliver(eventOf(t, "evt_over", "customer.subscription.deleted", at+60, subscription), "recorded")
+	s.settle()
+	_, sale = s.order("/v1/checkout/sessions", basicOrder)
+	posts := stripe.Posts("/v1/checkout/sessions")
+	if last := posts[len(posts)-1].Form; sale["kind"] != "checkout" || sale["session_id"] == id || last.Get("customer") != customer {
+		t.Errorf("%v, as %s", sale, last.Get("customer"))
+	}
+	for _, secret := range []string{stripeKey, "checkout.stripe.com", "billing.stripe.com"} {
+		if strings.Contains(s.log.String(), secret) {
+			t.Errorf("the log tells %q", secret)
+		}
+	}
+	s.stop()
+}
+
+func eventOf(t *testing.T, id, typ string, created int64, object map[string]any) []byte {
+	t.Helper()
+	body, err := json.Marshal(map[string]any{"id": id, "object": "event", "type": typ, "created": created, "livemode": false, "pending_webhooks": 1,
+		"request": nil, "data": map[string]any{"object": object}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return body
+}
+
+// TestWhatIsNotSetUpIsSaid: without a key, without hosts, with a key that Stripe
+// does not take, and with one that may not sell.
+func TestWhatIsNotSetUpIsSaid(t *testing.T) {
+	t.Parallel()
+	want := func(s *server, body string, status int, says string) {
+		t.Helper()
+		if a, said := s.order("/v1/checkout/sessions", body); a.status != status || !strings.Contains(string(a.body), says) || said["title"] == "" {
+			t.Errorf("%d %s: want %d and %q", a.status, a.body, status, says)
+		}
+	}
+	want(start(t, development("")), basicOrder, http.StatusNotImplemented, "STRIPE_API_KEY")
+	stripe, s := newSeller(t)
+	want(start(t, launch{args: []string{"--dev"}, env: withStripe(stripe)}), basicOrder, http.StatusUnprocessableEntity, "DAYBOOK_REDIRECT_HOSTS")
+	want(s, strings.Replace(basicOrder, `"basic"`, `"gold"`, 1), http.StatusUnprocessableEntity, "basic, premium, exclusive, elite, enterprise")
+	want(s, strings.Replace(basicOrder, `"basic"`, `"premium"`, 1), http.StatusUnprocessableEntity, "Stripe has no active recurring price among price_premium, lookup:premium, product:prod_premium")
+	_, unknown := newSeller(t, "STRIPE_API_KEY=rk_test_unknown")
+	want(unknown, basicOrder, http.StatusBadGateway, "does not accept the API key")
+	stripe.Allow("rk_test_few", "/v1/customers")
+	few := start(t, launch{args: []string{"--dev"}, env: []string{"STRIPE_API_KEY=rk_test_few", "STRIPE_API_BASE=" + stripe.URL, "DAYBOOK_REDIRECT_HOSTS=app.example.com,localhost:3000"}})
+	want(few, basicOrder, http.StatusBadGateway, "lacks the permission rak_customer")
+}
