@@ -53,8 +53,6 @@ func serveCommand() *cobra.Command {
 type serveOptions struct {
 	posting, demo bool
 	out           *cobra.Command
-	// metrics is the listener that /metrics has of its own, nil if it has none.
-	metrics net.Listener
 }
 
 // serve runs the whole service until ctx ends.
@@ -63,25 +61,18 @@ func serve(ctx context.Context, cfg *config.Config, log *logrus.Logger, o serveO
 		log.Warn(w)
 	}
 	// Listening comes first: an address that is taken should not found a store.
-	var listening net.ListenConfig
-	listener, err := listening.Listen(ctx, "tcp", cfg.Addr)
+	listening, err := listen(ctx, cfg)
+	defer listening.close()
 	if err != nil {
-		return fmt.Errorf("listen on %s: %w", cfg.Addr, err)
+		return err
 	}
-	defer listener.Close()
 	waiting := api.NewWaiting()
-	public := endpoint{server: api.HTTPServer(waiting), listener: listener}
-	if cfg.MetricsAddr != "" {
-		if o.metrics, err = listening.Listen(ctx, "tcp", cfg.MetricsAddr); err != nil {
-			return fmt.Errorf("listen on %s: %w", cfg.MetricsAddr, err)
-		}
-		defer o.metrics.Close()
-	}
+	public := endpoint{server: api.HTTPServer(waiting), listener: listening.public}
 	if storeKind(cfg) == clusterKind {
 		public.begin()              // whoever comes is told while the cluster is not reached
 		defer public.server.Close() //nolint:errcheck // it was shut down already, or there is another error
 	}
-	n, err := openServing(ctx, cfg, log, listener.Addr())
+	n, err := openServing(ctx, cfg, log, listening.public.Addr())
 	if err != nil || n == nil {
 		return err
 	}
@@ -92,7 +83,7 @@ func serve(ctx context.Context, cfg *config.Config, log *logrus.Logger, o serveO
 	}
 	public.server.RegisterOnShutdown(server.EndTails)
 	waiting.Serve(server)
-	return n.serveOn(ctx, public, server, o)
+	return n.serveOn(ctx, public, listening, server, o)
 }
 
 // reachEvery is how long it takes between attempts to open a store that could
@@ -140,7 +131,7 @@ func notReached(err error) bool {
 // serveOn runs the routes, the control socket and the work behind them. When
 // ctx ends it stops in order: no new requests, those under way finished, then
 // posting and the projection.
-func (n *node) serveOn(ctx context.Context, public endpoint, server *api.Server, o serveOptions) error {
+func (n *node) serveOn(ctx context.Context, public endpoint, listening listeners, server *api.Server, o serveOptions) error {
 	control, err := listenControl(ctx, n.cfg.DataDir)
 	if err != nil {
 		return err
@@ -154,9 +145,13 @@ func (n *node) serveOn(ctx context.Context, public endpoint, server *api.Server,
 		defer stopWorking()
 		n.awaitModel(groupCtx)
 		endpoints := []endpoint{public, {server: n.controlServer(groupCtx), listener: control}}
-		if o.metrics != nil {
-			endpoints = append(endpoints, endpoint{server: api.HTTPServer(server.Metrics()), listener: o.metrics})
-			n.log.WithField("addr", o.metrics.Addr().String()).Info("metrics are served")
+		if listening.metrics != nil {
+			endpoints = append(endpoints, endpoint{server: api.HTTPServer(server.Metrics()), listener: listening.metrics})
+			n.log.WithField("addr", listening.metrics.Addr().String()).Info("metrics are served")
+		}
+		if listening.profiles != nil {
+			endpoints = append(endpoints, endpoint{server: profileServer(groupCtx), listener: listening.profiles})
+			n.log.WithField("addr", listening.profiles.Addr().String()).Info("profiles are served")
 		}
 		n.log.WithFields(logrus.Fields{"addr": public.listener.Addr().String(), "data_dir": n.cfg.DataDir,
 			"mode": modeName(n.cfg.Livemode), "epoch": n.about.Epoch, "version": version}).Info("daybook serves")

@@ -32,6 +32,9 @@ type Config struct {
 	Addr string
 	// MetricsAddr is where /metrics is served, empty for Addr.
 	MetricsAddr string
+	// PprofAddr is the loopback address where profiles are served, empty for
+	// nowhere.
+	PprofAddr string
 	// DataDir holds the embedded store and the read model.
 	DataDir string
 	// Catalog is the plan catalog of CatalogFile, or the built-in one.

@@ -18,6 +18,7 @@ const (
 	nameWebhookMaxBytes = "DAYBOOK_WEBHOOK_MAX_BYTES"
 	nameRedirectHosts   = "DAYBOOK_REDIRECT_HOSTS"
 	nameMetricsAddr     = "DAYBOOK_METRICS_ADDR"
+	namePprofAddr       = "DAYBOOK_PPROF_ADDR"
 	nameLogLevel        = "DAYBOOK_LOG_LEVEL"
 	nameLogFormat       = "DAYBOOK_LOG_FORMAT"
 	nameWebhookSecrets  = "STRIPE_WEBHOOK_SECRETS"
@@ -75,6 +76,8 @@ var variables = []variable{
 		usage: "hosts that buyers may be sent back to from Stripe, HOST or HOST:PORT, comma-separated; without any, nobody is sent to Stripe"},
 	{name: nameMetricsAddr, example: "127.0.0.1:9464",
 		usage: "address to serve /metrics on, to whoever asks; without one it is among the other routes, for clients on the loopback"},
+	{name: namePprofAddr, example: "127.0.0.1:6060",
+		usage: "loopback address to serve Go's profiles on; without one they are not served"},
 	{name: nameLogLevel, fallback: "info", example: "info",
 		usage: "error, warning, info, debug or trace"},
 	{name: nameLogFormat, fallback: "json", example: "json",
