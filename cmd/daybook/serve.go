@@ -18,6 +18,7 @@ import (
 	"github.com/daybookhq/daybook/aggregate"
 	"github.com/daybookhq/daybook/api"
 	"github.com/daybookhq/daybook/cmd/daybook/config"
+	"github.com/daybookhq/daybook/cmd/daybook/tracing"
 	"github.com/daybookhq/daybook/eventstore"
 )
 
@@ -68,11 +69,16 @@ func serve(ctx context.Context, cfg *config.Config, log *logrus.Logger, o serveO
 	}
 	waiting := api.NewWaiting()
 	public := endpoint{server: api.HTTPServer(waiting), listener: listening.public}
+	traces, err := startTracing(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	defer stopTracing(ctx, traces, log)
 	if storeKind(cfg) == clusterKind {
 		public.begin()              // whoever comes is told while the cluster is not reached
 		defer public.server.Close() //nolint:errcheck // it was shut down already, or there is another error
 	}
-	n, err := openServing(ctx, cfg, log, listening.public.Addr())
+	n, err := openServing(ctx, cfg, log, traces, listening.public.Addr())
 	if err != nil || n == nil {
 		return err
 	}
@@ -94,14 +100,14 @@ const reachEvery = time.Second
 // openServing opens the node that is to serve, with the configured catalog in
 // force. A cluster that cannot be reached is waited for; nil without an error
 // says that ctx ended first.
-func openServing(ctx context.Context, cfg *config.Config, log *logrus.Logger, addr net.Addr) (*node, error) {
+func openServing(ctx context.Context, cfg *config.Config, log *logrus.Logger, traces *tracing.Tracing, addr net.Addr) (*node, error) {
 	waiting := log.WithField("addr", addr.String())
 	if storeKind(cfg) == clusterKind {
 		early := time.AfterFunc(reachEvery, func() { waiting.Warn("waiting for the event store") })
 		defer early.Stop()
 	}
 	for {
-		n, err := openNode(ctx, cfg, log)
+		n, err := openNode(ctx, cfg, log, traces)
 		if err == nil {
 			if err = n.adopt(ctx, cfg); err == nil {
 				return n, nil
@@ -183,7 +189,7 @@ func (n *node) awaitModel(ctx context.Context) {
 // newAPI makes the HTTP interface over the node.
 func (n *node) newAPI() (*api.Server, error) {
 	return api.New(api.Config{
-		Epoch: n.about.Epoch, Verifier: n.verifier, Journal: n.journal, Store: n.store, Health: n.probe, Model: n.model,
+		Epoch: n.about.Epoch, Verifier: n.verifier, Journal: n.journal, OnWebhook: n.tracing.Webhooks(), Store: n.store, Health: n.probe, Model: n.model,
 		Entitlements: n.answers, Decider: n.decisions, Catalog: func() *aggregate.Catalog { return n.catalogs.Current() },
 		Checkout:  n.newDesk(),
 		Progress:  []api.Follower{postingProgress{n}, projectionProgress{n}},

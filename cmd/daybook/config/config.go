@@ -74,6 +74,7 @@ type Config struct {
 	EntitlementTTL time.Duration
 	// EntitlementKeys sign published entitlements: the first signs, all verify.
 	EntitlementKeys published.Keys
+	Traces          Traces
 	Dev             bool
 	// Warnings name what is allowed but probably not meant.
 	Warnings []string

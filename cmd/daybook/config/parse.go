@@ -67,6 +67,7 @@ func (p *parser) parse(c *Config) {
 	p.stripeAPI(c)
 	p.eventStore(c)
 	p.redis(c)
+	p.traces(c)
 }
 
 func (p *parser) address(c *Config) {
