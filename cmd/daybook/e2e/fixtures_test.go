@@ -242,7 +242,7 @@ func personalIn(key string, v any, person bool, found map[string]bool) {
 		}
 	case string:
 		personal := person && slices.Contains([]string{"name", "phone", "line1", "line2", "city"}, key)
-		if len(v) >= 4 && (personal || key == "client_secret" || strings.Contains(key, "email") && strings.Contains(v, "@")) {
+		if len(v) >= 4 && v != key && (personal || key == "client_secret" || strings.Contains(key, "email") && strings.Contains(v, "@")) {
 			found[v] = true
 		}
 	}
