@@ -75,7 +75,8 @@ func serve(ctx context.Context, cfg *config.Config, log *logrus.Logger, o serveO
 	}
 	defer stopTracing(ctx, traces, log)
 	if storeKind(cfg) == clusterKind {
-		public.begin()              // whoever comes is told while the cluster is not reached
+		public.begin() // whoever comes is told while the cluster is not reached
+		tellSupervisor(log, stateReady, "waiting for the event store")
 		defer public.server.Close() //nolint:errcheck // it was shut down already, or there is another error
 	}
 	n, err := openServing(ctx, cfg, log, traces, listening.public.Addr())
@@ -161,9 +162,15 @@ func (n *node) serveOn(ctx context.Context, public endpoint, listening listeners
 		}
 		n.log.WithFields(logrus.Fields{"addr": public.listener.Addr().String(), "data_dir": n.cfg.DataDir,
 			"mode": modeName(n.cfg.Livemode), "epoch": n.about.Epoch, "version": version}).Info("daybook serves")
+		tellSupervisor(n.log, stateReady, "serving on "+public.listener.Addr().String())
 		return serveHTTP(groupCtx, endpoints...)
 	})
 	group.Go(func() error { n.reloadOnHangup(groupCtx, server); return nil })
+	group.Go(func() error {
+		<-groupCtx.Done()
+		tellSupervisor(n.log, stateStopping, "finishing requests")
+		return nil
+	})
 	if o.posting {
 		group.Go(func() error { return n.watchStripe(groupCtx, server) })
 	}
@@ -280,11 +287,13 @@ func (n *node) reloadOnHangup(ctx context.Context, server *api.Server) {
 		case <-ctx.Done():
 			return
 		case <-hangup:
+			tellSupervisor(n.log, stateReloading, "reading the configuration again")
 			if err := n.reload(ctx, server); err != nil {
 				n.log.WithError(err).Error("reload refused: the old configuration stays in force")
 			} else {
 				n.log.Info("configuration reloaded")
 			}
+			tellSupervisor(n.log, stateReady, "serving")
 		}
 	}
 }
