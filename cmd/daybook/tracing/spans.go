@@ -47,7 +47,7 @@ type step struct {
 // tell tells of a step. In the context are its parent and, if they are planned,
 // its ids. It returns the context of what is part of the step.
 func (t *Tracing) tell(ctx context.Context, s step) context.Context {
-	ctx, span := t.tracer.Start(ctx, s.name, trace.WithSpanKind(s.kind), trace.WithTimestamp(s.began), trace.WithAttributes(s.attributes...))
+	_, span := t.tracer.Start(ctx, s.name, trace.WithSpanKind(s.kind), trace.WithTimestamp(s.began), trace.WithAttributes(s.attributes...))
 	if s.failure != "" {
 		span.SetStatus(codes.Error, s.failure)
 	}
