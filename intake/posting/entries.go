@@ -178,11 +178,10 @@ func (p *Poster) read(ctx context.Context, entry eventstore.RecordedEvent, r *re
 		r.takeEarlier(p.factsOf(slices.DeleteFunc(earlier, p.ignores)))
 	}
 	if p.concerns(entry, receipt) {
+		began := p.clock()
 		r.takeFacts(p.translate(entry))
+		r.translated = Span{began, p.clock()}
 	}
-	began := p.clock()
-	r.takeFacts(p.translate(entry))
-	r.translated = Span{began, p.clock()}
 	return nil
 }
 

@@ -93,6 +93,9 @@ func (l *listener) keepSignature(signature string) {
 // example is a right value as a refused configuration shows it.
 var example = regexp.MustCompile(`\(example: [^)\n]*\)`)
 
+// mailAddress is one of anybody. Of Redis's scripts, too, it is said what is @ what.
+var mailAddress = regexp.MustCompile(`[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+\.[A-Za-z0-9.-]*[A-Za-z]{2,}`)
+
 var hash = regexp.MustCompile(`[0-9a-f]{64}`)
 
 // indiscretions lists what was said and must not be.
@@ -103,13 +106,16 @@ func (l *listener) indiscretions() (found []string) {
 	if err != nil {
 		return []string{err.Error()}
 	}
-	words = slices.Concat(words, never, slices.Sorted(maps.Keys(l.secrets)))
+	words = slices.Concat(words, []string{"v1="}, slices.Sorted(maps.Keys(l.secrets)))
 	for _, log := range l.logs {
 		text := example.ReplaceAllString(log.String(), "") // they are everybody's
 		for _, word := range words {
 			if i := strings.Index(text, word); i >= 0 {
 				found = append(found, fmt.Sprintf("%q: …%s…", word, text[max(0, i-100):min(len(text), i+len(word)+100)]))
 			}
+		}
+		for _, address := range mailAddress.FindAllString(text, -1) {
+			found = append(found, "an address: "+address)
 		}
 		for _, signature := range hash.FindAllString(text, -1) {
 			if l.signatures[signature] {
