@@ -38,7 +38,7 @@ check: ## formatting and go vet
 	@files=$$(gofmt -l .); [ -z "$$files" ] || { echo "not gofmt-ed:" $$files >&2; exit 1; }
 	go vet ./...
 
-tools: ## what tests start beside Go: redis-server, python3, openssl, promtool; installed where there is apt-get
+tools: ## what tests start beside Go: redis-server, python3, openssl, promtool, systemd-analyze; installed where there is apt-get
 	scripts/install-tools
 
 bench: build ## speed and memory against their targets; BENCH='-parts ingest' measures one part

@@ -110,6 +110,8 @@ var exclusive = []struct {
 		why: "HTTP lives in one place; the benchmark has a frozen handler of its own"},
 	{what: []string{"github.com/prometheus/..."}, allowed: []string{"./api", "./projections/redis/redistest"},
 		why: "metrics are an answer to HTTP; the other rooms tell what they know in types of their own; toxiproxy wants a registry"},
+	{what: []string{"go.opentelemetry.io/..."}, allowed: []string{"./cmd/daybook/tracing"},
+		why: "traces are told from the rooms' own accounts of their work; the rooms know nothing of them"},
 	{what: []string{"modernc.org/sqlite/...", "database/sql"}, allowed: []string{"./eventstore/sqlite", "./projections/sqlite"},
 		why: "a driver belongs to its adapter"},
 	{what: []string{"github.com/EventStore/..."}, allowed: []string{"./eventstore/esdb", "./eventstore/esdb/esdbtest"},

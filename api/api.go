@@ -60,6 +60,9 @@ type Config struct {
 	// Verifier and Journal take webhooks in.
 	Verifier Verifier
 	Journal  Journal
+	// OnWebhook is told of every signed event before it is answered, and must not
+	// wait. Nil tells nobody.
+	OnWebhook func(WebhookSteps)
 	// Store is the record, for reading.
 	Store eventstore.Reader
 	// Health tells whether Store can be reached.

@@ -239,6 +239,7 @@ func (r *rig) everyPart() {
 		Sweeping: func() Sweeping {
 			return Sweeping{SweptAt: noon, Failing: true, LastMissed: 9, LastDiffering: 10, Missed: 11, Differed: 12, DisabledEndpoints: 13}
 		},
+		Traces:  func() Traces { return Traces{Delivered: 3} },
 		Lacking: func() bool { return true },
 		Silent:  func() bool { return true },
 	}

@@ -8,6 +8,7 @@ type Parts struct {
 	Publishing func() Publishing
 	Drift      func() DriftFound
 	Sweeping   func() Sweeping
+	Traces     func() Traces
 	// Lacking says that the store is known to lack history, as after a restore.
 	Lacking func() bool
 	// Silent says that no webhook comes though at these hours there always are
@@ -60,6 +61,13 @@ type Sweeping struct {
 	DisabledEndpoints int
 }
 
+// Traces tells what became of the spans of traces.
+type Traces struct {
+	// Delivered were taken by the collector, Failed were not; Dropped found no room
+	// among those that wait for it.
+	Delivered, Failed, Dropped uint64
+}
+
 // The figures of parts.
 var (
 	redisUp          = gauge("redis_up", "1 if Redis works.")
@@ -87,9 +95,11 @@ var (
 	historyGone   = gauge("history_lost", "1 while the store is known to lack history that it had, as after a restore from a backup.")
 	webhookHush   = gauge("webhooks_silent", "1 if no webhook comes, though in the same hours of every week before there were some.")
 
+	traceSpans = counter("trace_spans_total", "Spans of traces, by what became of them.", "outcome")
+
 	partFigures = []figure{redisUp, redisBreaker, publisherLeading, publisherWaiting, publisherLag, publisherBeat, clockSkew,
 		publications, publishedChecked, publishedWrong, driftChecked, driftFailed, driftFound, sweptAt, sweepFailing, sweepMissed,
-		sweepDiffer, sweptMissed, sweptDiffered, endpointsOff, historyGone, webhookHush}
+		sweepDiffer, sweptMissed, sweptDiffered, endpointsOff, historyGone, webhookHush, traceSpans}
 )
 
 func (p Parts) emit(e emitter) {
@@ -104,6 +114,12 @@ func (p Parts) emit(e emitter) {
 	}
 	if p.Lacking != nil {
 		e.yes(historyGone, p.Lacking())
+	}
+	if p.Traces != nil {
+		t := p.Traces()
+		e.count(traceSpans, t.Delivered, "delivered")
+		e.count(traceSpans, t.Failed, "failed")
+		e.count(traceSpans, t.Dropped, "dropped")
 	}
 	if p.Silent != nil {
 		e.yes(webhookHush, p.Silent())

@@ -41,15 +41,31 @@ var (
 	errDurable   = unavailable("The event could not be made durable. Send it again.")
 )
 
+// WebhookSteps tells how a signed event was taken in, for traces.
+type WebhookSteps struct {
+	Envelope  intake.Envelope
+	RequestID string
+	// Bytes is the size of the body.
+	Bytes int
+	// Outcome is what became of it, if Err is nil.
+	Outcome intake.Outcome
+	Err     error
+	// Arrived is when the request came; then the body was read, the signature
+	// and the envelope were checked, and the event was recorded, or was not.
+	Arrived, Read, Checked, Recorded time.Time
+}
+
 // webhook answers POST /webhooks/stripe. It reads, verifies, records, and does
 // nothing else: whatever could fail for another reason comes later, from the
 // journal.
 func (s *Server) webhook(w http.ResponseWriter, r *http.Request) error {
+	steps := WebhookSteps{Arrived: s.tracedAt()}
 	buf := bodies.Get().(*bytes.Buffer)
 	defer putBody(buf)
 	if err := s.readBody(w, r, buf); err != nil {
 		return err
 	}
+	steps.Read = s.tracedAt()
 	fingerprint, err := s.Verifier.Verify(buf.Bytes(), r.Header.Get("Stripe-Signature"))
 	if err != nil {
 		return s.refuseSignature(w, err)
@@ -63,16 +79,29 @@ func (s *Server) webhook(w http.ResponseWriter, r *http.Request) error {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), recordTimeout)
 	defer cancel()
-	began := time.Now()
+	steps.Checked = time.Now()
 	outcome, err := s.Journal.Record(ctx, intake.Entry{
 		Body: body, Envelope: envelope, Source: intake.SourceWebhook, Secret: fingerprint,
 	})
-	s.timings.appends.Observe(time.Since(began).Seconds())
+	steps.Recorded = time.Now()
+	s.timings.appends.Observe(steps.Recorded.Sub(steps.Checked).Seconds())
+	if s.OnWebhook != nil {
+		steps.Envelope, steps.RequestID, steps.Bytes, steps.Outcome, steps.Err = envelope, w.Header().Get(requestIDHeader), len(body), outcome, err
+		s.OnWebhook(steps)
+	}
 	if err != nil {
 		return s.refuseUnrecorded(w, envelope, err)
 	}
 	s.acknowledge(w, envelope, outcome)
 	return nil
+}
+
+// tracedAt is the present, where somebody wants to know it.
+func (s *Server) tracedAt() time.Time {
+	if s.OnWebhook == nil {
+		return time.Time{}
+	}
+	return time.Now()
 }
 
 // readBody reads the whole body, as it was sent and no larger than allowed.

@@ -60,6 +60,9 @@ const (
 // Outcome is the durable result of recording a delivery.
 type Outcome struct {
 	Status Status
+	// EntryID is the entry's own: of the new one or, for a duplicate, of the one
+	// that has its content.
+	EntryID uuid.UUID
 	// Revision and Position tell where the entry stands: the new one or, for a
 	// duplicate, the one that has its content.
 	Revision eventstore.Revision
@@ -106,7 +109,7 @@ func (j *Journal) Record(ctx context.Context, e Entry) (Outcome, error) {
 	res, err := j.append(ctx, JournalStream(e.Envelope.ID), eventstore.NoStream, event)
 	switch {
 	case err == nil:
-		return Outcome{Status: Recorded, Revision: res.Revision, Position: res.Position}, nil
+		return Outcome{Status: Recorded, EntryID: event.ID, Revision: res.Revision, Position: res.Position}, nil
 	case !eventstore.IsConflict(err):
 		return Outcome{}, notDurable(e, err)
 	}
@@ -211,7 +214,7 @@ func (j *Journal) recordBehind(ctx context.Context, e Entry, event eventstore.Pr
 		last := entries[len(entries)-1].Revision
 		res, err := j.append(ctx, stream, eventstore.Exactly(last), event)
 		if err == nil {
-			return Outcome{Status: Recorded, Revision: res.Revision, Position: res.Position}, nil
+			return Outcome{Status: Recorded, EntryID: event.ID, Revision: res.Revision, Position: res.Position}, nil
 		}
 		if !eventstore.IsConflict(err) {
 			return Outcome{}, fmt.Errorf("append variant: %w", err)
@@ -240,14 +243,14 @@ func (j *Journal) readBack(ctx context.Context, stream eventstore.Stream) ([]eve
 func settle(entries []eventstore.RecordedEvent, e Entry, id uuid.UUID) (Outcome, bool) {
 	for _, entry := range entries {
 		if entry.ID == id {
-			return Outcome{Status: Recorded, Revision: entry.Revision, Position: entry.Position}, true
+			return outcomeAt(Recorded, entry), true
 		}
 	}
 	signed := e.Secret != ""
 	for _, entry := range entries {
 		// An unsigned entry does not stand for a signed delivery.
 		if (!signed || isSigned(entry)) && sameContent(entry.Data, e.Body) {
-			return Outcome{Status: Duplicate, Revision: entry.Revision, Position: entry.Position}, true
+			return outcomeAt(Duplicate, entry), true
 		}
 	}
 	room := MaxEntries
@@ -257,8 +260,13 @@ func settle(entries []eventstore.RecordedEvent, e Entry, id uuid.UUID) (Outcome,
 	if len(entries) < room {
 		return Outcome{}, false
 	}
-	first := entries[0]
-	return Outcome{Status: Duplicate, Revision: first.Revision, Position: first.Position, Dropped: true}, true
+	outcome := outcomeAt(Duplicate, entries[0])
+	outcome.Dropped = true
+	return outcome, true
+}
+
+func outcomeAt(status Status, entry eventstore.RecordedEvent) Outcome {
+	return Outcome{Status: status, EntryID: entry.ID, Revision: entry.Revision, Position: entry.Position}
 }
 
 // PostedEntry tells which of a stream's entries, given oldest first, is the one

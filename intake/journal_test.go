@@ -84,7 +84,7 @@ func TestRecordKeepsWhatCame(t *testing.T) {
 	if len(entries) != 1 || string(entries[0].Data) != raw || entries[0].Type != "invoice.paid" {
 		t.Fatalf("%d entries, not the one that came", len(entries))
 	}
-	if want := (intake.Outcome{Status: intake.Recorded, Position: entries[0].Position}); outcome != want {
+	if want := (intake.Outcome{Status: intake.Recorded, EntryID: entries[0].ID, Position: entries[0].Position}); outcome != want {
 		t.Errorf("%+v", outcome)
 	}
 	got, err := intake.DecodeReceipt(entries[0].Metadata)
@@ -128,7 +128,7 @@ func TestRedelivery(t *testing.T) {
 		"other order and other marks": `{"data":{"object":{"n":1}},"livemode":false,"created":1700000000,"type":"invoice\u002epaid","object":"event","id":"evt_1"}`,
 	} {
 		got := record(t, j, entry(t, again))
-		if want := (intake.Outcome{Status: intake.Duplicate, Revision: first.Revision, Position: first.Position}); got != want {
+		if want := (intake.Outcome{Status: intake.Duplicate, EntryID: first.EntryID, Revision: first.Revision, Position: first.Position}); got != want {
 			t.Errorf("%s: %+v, want %+v", name, got, want)
 		}
 	}

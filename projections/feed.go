@@ -70,6 +70,16 @@ func (f *Feed) put(rows []EntitlementRow, position eventstore.Position) {
 	f.bound()
 }
 
+// listens reports whether changes are kept, and will be published.
+func (f *Feed) listens() bool {
+	if f == nil {
+		return false
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.open
+}
+
 // putBack returns what could not be published, as far as nothing newer is there.
 func (f *Feed) putBack(rows map[string]fedRow, since time.Time) {
 	f.mu.Lock()

@@ -221,12 +221,23 @@ func (r *Runner) flush(ctx context.Context, batch []eventstore.RecordedEvent, up
 			return err
 		}
 		r.stored = now
+		r.tellFolded(Folded{Events: batch, Position: upTo, Entitlements: len(c.evaluated), Began: now})
 		r.opts.Feed.put(c.evaluated, upTo)
 		r.ringAt(c.due)
 		r.reportParked(c.parked)
 	}
 	r.moved(caughtUp)
 	return nil
+}
+
+// tellFolded tells of a batch with events in it.
+func (r *Runner) tellFolded(f Folded) {
+	if r.opts.OnFolded == nil || len(f.Events) == 0 {
+		return
+	}
+	f.Ended = r.opts.Now()
+	f.Fed = f.Entitlements > 0 && r.opts.Feed.listens()
+	r.opts.OnFolded(f)
 }
 
 func (r *Runner) reportParked(parked []Parked) {

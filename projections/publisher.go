@@ -34,8 +34,8 @@ const (
 	renewAfter, renewOf = 2, 3
 )
 
-// PublisherOptions configures a Publisher. All but CheckEvery and PageAccounts are
-// required.
+// PublisherOptions configures a Publisher. All but CheckEvery, PageAccounts and
+// OnPublished are required.
 type PublisherOptions struct {
 	Outlet Outlet
 	Model  Reader
@@ -58,8 +58,20 @@ type PublisherOptions struct {
 	// PageAccounts is how many accounts are read at once when everything is
 	// published, at least 500; 0 means 4000.
 	PageAccounts int
-	Now          func() time.Time
-	Log          logrus.FieldLogger
+	// OnPublished is told when what has changed is published. It must not wait.
+	// Nil tells nobody.
+	OnPublished func(Published)
+	Now         func() time.Time
+	Log         logrus.FieldLogger
+}
+
+// Published tells that all that was fed is published, for traces.
+type Published struct {
+	// Position is the place up to which the log was folded when the latest of the
+	// Entries was evaluated.
+	Position     eventstore.Position
+	Entries      int
+	Began, Ended time.Time
 }
 
 // Publisher makes the entitlements of a model appear at an outlet, and keeps

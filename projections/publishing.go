@@ -151,7 +151,7 @@ func (w *publishing) beat(ctx context.Context, now time.Time) error {
 
 // publishFed publishes what has changed.
 func (w *publishing) publishFed(ctx context.Context) error {
-	got := w.opts.Feed.take()
+	began, got := w.opts.Now(), w.opts.Feed.take()
 	if got.all != "" {
 		w.Republish(got.all)
 	}
@@ -162,7 +162,20 @@ func (w *publishing) publishFed(ctx context.Context) error {
 	}
 	w.drained = got.position
 	w.acknowledge()
+	w.tell(got.rows, began)
 	return err
+}
+
+// tell tells that entitlements which had changed are published.
+func (w *publishing) tell(rows map[string]fedRow, began time.Time) {
+	if w.opts.OnPublished == nil || len(rows) == 0 {
+		return
+	}
+	p := Published{Entries: len(rows), Began: began, Ended: w.opts.Now()}
+	for _, row := range rows {
+		p.Position = max(p.Position, row.position)
+	}
+	w.opts.OnPublished(p)
 }
 
 // sendFed returns those of which nothing is known.

@@ -30,6 +30,9 @@ type Options struct {
 	// revision at least, by this node or another. It must not wait. Nil tells
 	// nobody.
 	OnCatalog func(eventstore.Revision)
+	// OnFolded is told of every batch that was folded while following, once it is
+	// in the model, before what follows is published. It must not wait. Nil tells nobody.
+	OnFolded func(Folded)
 	// Feed is told of every entitlement that changed; nil tells nobody.
 	Feed *Feed
 	Log  logrus.FieldLogger
@@ -44,6 +47,18 @@ type Options struct {
 	RefoldFrom int
 	// Rebuild bounds what a rebuild uses.
 	Rebuild RebuildOptions
+}
+
+// Folded tells of a batch that was folded into the model, for traces.
+type Folded struct {
+	Events []eventstore.RecordedEvent
+	// Position is the place up to which the log is now in the model.
+	Position eventstore.Position
+	// Entitlements counts those that were written because of it, and Fed says that
+	// they are about to be published.
+	Entitlements int
+	Fed          bool
+	Began, Ended time.Time
 }
 
 // Status is how a Runner is doing.

@@ -132,7 +132,7 @@ func callControl(ctx context.Context, cfg *config.Config, log *logrus.Logger, ro
 	if socketAnswers(ctx, cfg.DataDir) {
 		return postControl(ctx, cfg.DataDir, route, body, tell, result)
 	}
-	n, err := openNode(ctx, cfg, log)
+	n, err := openNode(ctx, cfg, log, nil)
 	if err != nil {
 		return err
 	}

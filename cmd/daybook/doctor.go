@@ -11,6 +11,7 @@ import (
 	"github.com/daybookhq/daybook/cmd/daybook/config"
 	"github.com/daybookhq/daybook/eventstore/esdb"
 	storesqlite "github.com/daybookhq/daybook/eventstore/sqlite"
+	"github.com/daybookhq/daybook/intake/stripeapi"
 )
 
 // checks is all that doctor looks at, in this order. One more is one more line.
@@ -26,6 +27,10 @@ var checks = []check{
 	{"read model", founding, lookAtModel},
 	{"failures", modelled, lookAtFailures},
 	{"catalog", modelled, lookAtCatalog},
+	{"redis", publishes, lookAtRedis},
+	{"stripe key", asksStripe, lookAtStripeKey},
+	{"endpoint", reachesStripe, lookAtEndpoint},
+	{"clock", hearsClocks, lookAtClock},
 }
 
 // check is one thing to look at.
@@ -77,6 +82,10 @@ type patient struct {
 	file    *storesqlite.Reader
 	cluster *esdb.Store
 	founded bool
+	// stripe asks Stripe, nil until it has answered.
+	stripe *stripeapi.Client
+	// skews are how far our clock is from others, as far as these were heard.
+	skews []skew
 }
 
 func always(*patient) (bool, string) { return true, "" }
@@ -113,8 +122,9 @@ func doctorCommand() *cobra.Command {
 	var quick bool
 	cmd := &cobra.Command{
 		Use: "doctor", Short: "Look for what is wrong, and say what to do about it", Args: noArgs,
-		Long: "Looks at the configuration, the data dir, the store, who may alter its history, the read model and the\n" +
-			"catalog, and says what to do about each finding. It changes nothing and works beside a running server.\n" +
+		Long: "Looks at the configuration, the data dir, the disk, the store, who may alter its history, the read model and\n" +
+			"the catalog; and, where they are configured, at Redis, at the key and the endpoint at Stripe, and at how far the\n" +
+			"clocks are apart. It says what to do about each finding, changes nothing and works beside a running server.\n" +
 			"Exits 1 if a finding is a fault.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkOutput(output); err != nil {

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net/url"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -84,6 +86,19 @@ type checkedEndpoint struct {
 	Faults     []string `json:"faults"`
 }
 
+// checkEndpoints checks the endpoint of a URL or, without one, those whose path is
+// Daybook's. It returns how many there are in all.
+func checkEndpoints(ctx context.Context, client *stripeapi.Client, cfg *config.Config, url string) (checked []checkedEndpoint, all int, err error) {
+	endpoints, err := client.Endpoints(ctx)
+	checked = []checkedEndpoint{}
+	for _, e := range endpoints {
+		if e.URL == url || url == "" && reconcile.OfDaybook(e) {
+			checked = append(checked, checkedEndpoint{e.ID, e.URL, e.Status, e.APIVersion, append([]string{}, reconcile.CheckEndpoint(e, cfg.Livemode)...)})
+		}
+	}
+	return checked, len(endpoints), err
+}
+
 func endpointCheckCommand() *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
@@ -98,17 +113,11 @@ func endpointCheckCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			all, err := client.Endpoints(cmd.Context())
+			checked, all, err := checkEndpoints(cmd.Context(), client, cfg, strings.Join(args, ""))
 			if err != nil {
 				return err
 			}
-			checked := []checkedEndpoint{}
-			for _, e := range all {
-				if len(args) == 1 && e.URL == args[0] || len(args) == 0 && reconcile.OfDaybook(e) {
-					checked = append(checked, checkedEndpoint{e.ID, e.URL, e.Status, e.APIVersion, append([]string{}, reconcile.CheckEndpoint(e, cfg.Livemode)...)})
-				}
-			}
-			return reportEndpoints(cmd, output, checked, len(all))
+			return reportEndpoints(cmd, output, checked, all)
 		},
 	}
 	addOutputFlag(cmd, &output)

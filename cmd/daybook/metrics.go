@@ -4,7 +4,7 @@ import "github.com/daybookhq/daybook/api"
 
 // parts are what the metrics tell of this node beyond what every node has.
 func (n *node) parts() api.Parts {
-	return api.Parts{Publishing: n.publishing(), Drift: n.drift, Sweeping: n.sweeping(),
+	return api.Parts{Publishing: n.publishing(), Drift: n.drift, Sweeping: n.sweeping(), Traces: n.traces(),
 		Lacking: func() bool { return n.historyLost() != nil },
 		Silent:  func() bool { return n.traffic.Silence() != "" }}
 }
@@ -43,5 +43,16 @@ func (n *node) sweeping() func() api.Sweeping {
 		s := n.reconciler.Status()
 		return api.Sweeping{SweptAt: s.SweptAt, Failing: s.LastError != "", LastMissed: s.LastMissed,
 			LastDiffering: s.LastDiffering, Missed: s.Missed, Differed: s.Differed, DisabledEndpoints: s.DisabledEndpoints}
+	}
+}
+
+// traces is nil where none are delivered.
+func (n *node) traces() func() api.Traces {
+	if n.tracing == nil {
+		return nil
+	}
+	return func() api.Traces {
+		c := n.tracing.Counts()
+		return api.Traces{Delivered: c.Delivered, Failed: c.Failed, Dropped: c.Dropped}
 	}
 }

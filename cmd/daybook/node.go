@@ -14,6 +14,7 @@ import (
 	"github.com/daybookhq/daybook/aggregate"
 	"github.com/daybookhq/daybook/api"
 	"github.com/daybookhq/daybook/cmd/daybook/config"
+	"github.com/daybookhq/daybook/cmd/daybook/tracing"
 	"github.com/daybookhq/daybook/decisions"
 	"github.com/daybookhq/daybook/eventstore"
 	"github.com/daybookhq/daybook/intake"
@@ -57,6 +58,8 @@ type node struct {
 	// reconciler asks Stripe's API; without a key it refuses to.
 	reconciler *reconcile.Reconciler
 	traffic    *reconcile.Traffic
+	// tracing tells of events' ways, nil if nobody asked for it.
+	tracing *tracing.Tracing
 	// recordsOnly says that this process was told to post nothing.
 	recordsOnly bool
 }
@@ -64,11 +67,11 @@ type node struct {
 // openNode opens the data dir, founding the store if it is new. The configured
 // catalog comes into force only if there is none yet: to change it is serve's
 // to do, not a command's that happens to run with other settings.
-func openNode(ctx context.Context, cfg *config.Config, log logrus.FieldLogger) (n *node, err error) {
+func openNode(ctx context.Context, cfg *config.Config, log logrus.FieldLogger, traces *tracing.Tracing) (n *node, err error) {
 	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the data dir: %w", err)
 	}
-	n = &node{cfg: cfg, log: log}
+	n = &node{cfg: cfg, log: log, tracing: traces}
 	opened := n // a return of nil must not lose what is open already
 	defer func() {
 		if err != nil {
@@ -124,12 +127,12 @@ func (n *node) assemble() (err error) {
 	n.poster = posting.New(posting.Config{
 		Store: n.store, Translator: &intake.Translator{AccountKeys: n.cfg.AccountKeys},
 		Catalogs: n.catalogs.History, MapPrices: n.mapPrices, WithdrawPrices: n.withdrawPrices,
-		Livemode: n.cfg.Livemode, ConnectAccounts: n.cfg.ConnectAccounts,
+		OnPosted: n.tracing.Posted(), Livemode: n.cfg.Livemode, ConnectAccounts: n.cfg.ConnectAccounts,
 		Epoch: n.about.Epoch, Now: systemClock, Log: n.log,
 	})
 	n.runner = projections.NewRunner(projections.Options{
 		Store: n.store, Model: n.model, Epoch: n.about.Epoch, Livemode: n.cfg.Livemode,
-		Now: systemClock, OnDue: n.noteGraceEnd, OnCatalog: n.catalogs.look, Feed: feed, Log: n.log,
+		Now: systemClock, OnDue: n.noteGraceEnd, OnCatalog: n.catalogs.look, OnFolded: n.tracing.Folded(), Feed: feed, Log: n.log,
 		Rebuild: projections.RebuildOptions{Dir: n.cfg.DataDir, Readers: rebuildReaders(n.cfg)},
 	})
 	n.decisions = decisions.NewBook(decisions.Config{Store: n.store, Catalogs: n.catalogs.History, Now: systemClock, AwaitModel: n.runner.WaitFor})

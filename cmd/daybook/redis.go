@@ -61,7 +61,7 @@ func (n *node) newRedis(feed *projections.Feed) (*redisNode, error) {
 	r.election = redis.NewElection(outlet, processName(), 0, func(err error) { n.log.WithError(err).Debug("election") })
 	r.publisher = projections.NewPublisher(projections.PublisherOptions{
 		Outlet: outlet, Model: n.model, Feed: feed, Runner: n.runner, Store: n.store, Vouch: n.vouch, Lease: n.cfg.EntitlementTTL,
-		Now: systemClock, Log: n.log,
+		OnPublished: n.tracing.Published(), Now: systemClock, Log: n.log,
 	})
 	return r, nil
 }

@@ -101,6 +101,6 @@ func (n *node) repudiate(r *http.Request, tell func(done, total int64)) (any, er
 	if err != nil {
 		return nil, err
 	}
-	n.log.WithField("stripe_event_id", call.StripeEventID).WithField("actor", result.Actor).Warn("event repudiated")
+	n.log.WithField("event_id", call.StripeEventID).WithField("actor", result.Actor).Warn("event repudiated")
 	return result, n.awaitProjected(r.Context())
 }

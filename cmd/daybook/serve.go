@@ -18,6 +18,7 @@ import (
 	"github.com/daybookhq/daybook/aggregate"
 	"github.com/daybookhq/daybook/api"
 	"github.com/daybookhq/daybook/cmd/daybook/config"
+	"github.com/daybookhq/daybook/cmd/daybook/tracing"
 	"github.com/daybookhq/daybook/eventstore"
 )
 
@@ -53,8 +54,6 @@ func serveCommand() *cobra.Command {
 type serveOptions struct {
 	posting, demo bool
 	out           *cobra.Command
-	// metrics is the listener that /metrics has of its own, nil if it has none.
-	metrics net.Listener
 }
 
 // serve runs the whole service until ctx ends.
@@ -63,25 +62,24 @@ func serve(ctx context.Context, cfg *config.Config, log *logrus.Logger, o serveO
 		log.Warn(w)
 	}
 	// Listening comes first: an address that is taken should not found a store.
-	var listening net.ListenConfig
-	listener, err := listening.Listen(ctx, "tcp", cfg.Addr)
+	listening, err := listen(ctx, cfg)
+	defer listening.close()
 	if err != nil {
-		return fmt.Errorf("listen on %s: %w", cfg.Addr, err)
+		return err
 	}
-	defer listener.Close()
 	waiting := api.NewWaiting()
-	public := endpoint{server: api.HTTPServer(waiting), listener: listener}
-	if cfg.MetricsAddr != "" {
-		if o.metrics, err = listening.Listen(ctx, "tcp", cfg.MetricsAddr); err != nil {
-			return fmt.Errorf("listen on %s: %w", cfg.MetricsAddr, err)
-		}
-		defer o.metrics.Close()
+	public := endpoint{server: api.HTTPServer(waiting), listener: listening.public}
+	traces, err := startTracing(ctx, cfg, log)
+	if err != nil {
+		return err
 	}
+	defer stopTracing(ctx, traces, log)
 	if storeKind(cfg) == clusterKind {
-		public.begin()              // whoever comes is told while the cluster is not reached
+		public.begin() // whoever comes is told while the cluster is not reached
+		tellSupervisor(log, stateReady, "waiting for the event store")
 		defer public.server.Close() //nolint:errcheck // it was shut down already, or there is another error
 	}
-	n, err := openServing(ctx, cfg, log, listener.Addr())
+	n, err := openServing(ctx, cfg, log, traces, listening.public.Addr())
 	if err != nil || n == nil {
 		return err
 	}
@@ -92,7 +90,7 @@ func serve(ctx context.Context, cfg *config.Config, log *logrus.Logger, o serveO
 	}
 	public.server.RegisterOnShutdown(server.EndTails)
 	waiting.Serve(server)
-	return n.serveOn(ctx, public, server, o)
+	return n.serveOn(ctx, public, listening, server, o)
 }
 
 // reachEvery is how long it takes between attempts to open a store that could
@@ -103,14 +101,14 @@ const reachEvery = time.Second
 // openServing opens the node that is to serve, with the configured catalog in
 // force. A cluster that cannot be reached is waited for; nil without an error
 // says that ctx ended first.
-func openServing(ctx context.Context, cfg *config.Config, log *logrus.Logger, addr net.Addr) (*node, error) {
+func openServing(ctx context.Context, cfg *config.Config, log *logrus.Logger, traces *tracing.Tracing, addr net.Addr) (*node, error) {
 	waiting := log.WithField("addr", addr.String())
 	if storeKind(cfg) == clusterKind {
 		early := time.AfterFunc(reachEvery, func() { waiting.Warn("waiting for the event store") })
 		defer early.Stop()
 	}
 	for {
-		n, err := openNode(ctx, cfg, log)
+		n, err := openNode(ctx, cfg, log, traces)
 		if err == nil {
 			if err = n.adopt(ctx, cfg); err == nil {
 				return n, nil
@@ -140,7 +138,7 @@ func notReached(err error) bool {
 // serveOn runs the routes, the control socket and the work behind them. When
 // ctx ends it stops in order: no new requests, those under way finished, then
 // posting and the projection.
-func (n *node) serveOn(ctx context.Context, public endpoint, server *api.Server, o serveOptions) error {
+func (n *node) serveOn(ctx context.Context, public endpoint, listening listeners, server *api.Server, o serveOptions) error {
 	control, err := listenControl(ctx, n.cfg.DataDir)
 	if err != nil {
 		return err
@@ -154,15 +152,25 @@ func (n *node) serveOn(ctx context.Context, public endpoint, server *api.Server,
 		defer stopWorking()
 		n.awaitModel(groupCtx)
 		endpoints := []endpoint{public, {server: n.controlServer(groupCtx), listener: control}}
-		if o.metrics != nil {
-			endpoints = append(endpoints, endpoint{server: api.HTTPServer(server.Metrics()), listener: o.metrics})
-			n.log.WithField("addr", o.metrics.Addr().String()).Info("metrics are served")
+		if listening.metrics != nil {
+			endpoints = append(endpoints, endpoint{server: api.HTTPServer(server.Metrics()), listener: listening.metrics})
+			n.log.WithField("addr", listening.metrics.Addr().String()).Info("metrics are served")
+		}
+		if listening.profiles != nil {
+			endpoints = append(endpoints, endpoint{server: profileServer(groupCtx), listener: listening.profiles})
+			n.log.WithField("addr", listening.profiles.Addr().String()).Info("profiles are served")
 		}
 		n.log.WithFields(logrus.Fields{"addr": public.listener.Addr().String(), "data_dir": n.cfg.DataDir,
 			"mode": modeName(n.cfg.Livemode), "epoch": n.about.Epoch, "version": version}).Info("daybook serves")
+		tellSupervisor(n.log, stateReady, "serving on "+public.listener.Addr().String())
 		return serveHTTP(groupCtx, endpoints...)
 	})
 	group.Go(func() error { n.reloadOnHangup(groupCtx, server); return nil })
+	group.Go(func() error {
+		<-groupCtx.Done()
+		tellSupervisor(n.log, stateStopping, "finishing requests")
+		return nil
+	})
 	if o.posting {
 		group.Go(func() error { return n.watchStripe(groupCtx, server) })
 	}
@@ -188,7 +196,7 @@ func (n *node) awaitModel(ctx context.Context) {
 // newAPI makes the HTTP interface over the node.
 func (n *node) newAPI() (*api.Server, error) {
 	return api.New(api.Config{
-		Epoch: n.about.Epoch, Verifier: n.verifier, Journal: n.journal, Store: n.store, Health: n.probe, Model: n.model,
+		Epoch: n.about.Epoch, Verifier: n.verifier, Journal: n.journal, OnWebhook: n.tracing.Webhooks(), Store: n.store, Health: n.probe, Model: n.model,
 		Entitlements: n.answers, Decider: n.decisions, Catalog: func() *aggregate.Catalog { return n.catalogs.Current() },
 		Checkout:  n.newDesk(),
 		Progress:  []api.Follower{postingProgress{n}, projectionProgress{n}},
@@ -279,11 +287,13 @@ func (n *node) reloadOnHangup(ctx context.Context, server *api.Server) {
 		case <-ctx.Done():
 			return
 		case <-hangup:
+			tellSupervisor(n.log, stateReloading, "reading the configuration again")
 			if err := n.reload(ctx, server); err != nil {
 				n.log.WithError(err).Error("reload refused: the old configuration stays in force")
 			} else {
 				n.log.Info("configuration reloaded")
 			}
+			tellSupervisor(n.log, stateReady, "serving")
 		}
 	}
 }

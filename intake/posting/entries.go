@@ -34,6 +34,8 @@ type reading struct {
 	showed []aggregate.Sighting
 	// failure says why the entry cannot be posted; nil if it can.
 	failure error
+	// translated is when it was read; see Poster.clock.
+	translated Span
 }
 
 // stripeEventID is the Stripe event of the entry.
@@ -41,14 +43,20 @@ func (r *reading) stripeEventID() string { return r.entry.Stream.ID() }
 
 // post takes in journal entries, and returns when all they lead to is durable.
 func (p *Poster) post(ctx context.Context, batch []eventstore.RecordedEvent) (tally, error) {
+	began := p.clock()
 	readings, err := p.readAll(ctx, batch)
 	if err != nil {
 		return tally{}, err
 	}
-	if err := p.postFacts(ctx, p.ledgers, readings, jobsOf(readings), received); err != nil {
+	jobs := jobsOf(readings)
+	if err := p.postFacts(ctx, p.ledgers, readings, jobs, received); err != nil {
 		return tally{}, err
 	}
-	return p.settle(ctx, readings)
+	done, err := p.settle(ctx, readings)
+	if err == nil {
+		p.tell(readings, jobs, began)
+	}
+	return done, err
 }
 
 // postFacts runs the jobs that readings led to, and settles what they show of
@@ -170,7 +178,9 @@ func (p *Poster) read(ctx context.Context, entry eventstore.RecordedEvent, r *re
 		r.takeEarlier(p.factsOf(slices.DeleteFunc(earlier, p.ignores)))
 	}
 	if p.concerns(entry, receipt) {
+		began := p.clock()
 		r.takeFacts(p.translate(entry))
+		r.translated = Span{began, p.clock()}
 	}
 	return nil
 }

@@ -31,6 +31,9 @@ type job struct {
 	decided  bool
 	to       *ledger
 	proposed []eventstore.ProposedEvent
+
+	// took and appended are when it was decided and appended; see Poster.clock.
+	took, appended Span
 }
 
 // jobList gathers jobs, one for each stream, in the order in which streams turn up.

@@ -111,12 +111,16 @@ func (p *Poster) tryPost(ctx context.Context, cache *ledgers, j *job) error {
 	if j.rehearsed {
 		return nil
 	}
+	began := p.clock()
 	for _, portion := range portions(j.proposed) {
 		result, err := p.Store.Append(ctx, j.stream, j.to.expected, portion...)
 		if err != nil {
 			return fmt.Errorf("append to %s: %w", j.stream, err)
 		}
 		j.to.expected = eventstore.Exactly(result.Revision)
+	}
+	if len(j.proposed) > 0 {
+		j.appended = Span{began, p.clock()}
 	}
 	cache.keep(j.stream, j.to)
 	return nil
@@ -147,7 +151,7 @@ func (p *Poster) decideJob(ctx context.Context, cache *ledgers, j *job) error {
 			to.Evolve(e, aggregate.Place{RecordedAt: now})
 		}
 	}
-	j.decided = true
+	j.decided, j.took = true, Span{now, p.clock()}
 	return nil
 }
 

@@ -218,6 +218,6 @@ func withOutcome(outcomes map[string]string, eventType string) []string {
 }
 
 func logrusFields(r *reading) map[string]any {
-	return map[string]any{"stripe_event_id": r.entry.Stream.ID(), "event_type": r.entry.Type,
+	return map[string]any{"event_id": r.entry.Stream.ID(), "event_type": r.entry.Type,
 		"reason": r.failure.Error()}
 }

@@ -42,6 +42,9 @@ type Config struct {
 	// WithdrawPrices records that mappings count no more and, with that, which take
 	// their place, so that Catalogs then knows it. It is there if MapPrices is.
 	WithdrawPrices func(ctx context.Context, withdrawals []aggregate.MappingWithdrawal, instead []aggregate.PriceMapping) error
+	// OnPosted is told of every entry of the journal that Run has done, once all it
+	// led to is durable. It must not wait. Nil tells nobody.
+	OnPosted func(Steps)
 	// Livemode is the mode of the store: events of the other are not posted.
 	Livemode bool
 	// ConnectAccounts are the connected accounts whose events are posted.

@@ -35,7 +35,7 @@ func (r *Reconciler) Backfill(ctx context.Context, tell func(done, total int64))
 		return Backfilled{}, err
 	}
 	defer end()
-	now, err := r.API.Check(ctx, needed...)
+	now, err := r.API.Check(ctx, Needed...)
 	if err != nil {
 		return Backfilled{}, err
 	}

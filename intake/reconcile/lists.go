@@ -33,8 +33,8 @@ func allParts(now time.Time) []part {
 	}
 }
 
-// needed are the resources that the key must be allowed to read.
-var needed = []stripeapi.Resource{stripeapi.Customers, stripeapi.Subscriptions, stripeapi.Invoices, stripeapi.Sessions, stripeapi.Events}
+// Needed are the resources that the key must be allowed to read.
+var Needed = []stripeapi.Resource{stripeapi.Customers, stripeapi.Subscriptions, stripeapi.Invoices, stripeapi.Sessions, stripeapi.Events}
 
 // goThrough takes in a list, from a place on, and tells after each page where it
 // would go on.

@@ -38,7 +38,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, plan Plan) (*Report, error) 
 }
 
 func (r *Reconciler) reconcile(ctx context.Context, plan Plan) (*Report, error) {
-	now, err := r.API.Check(ctx, needed...)
+	now, err := r.API.Check(ctx, Needed...)
 	if err != nil {
 		return nil, err
 	}

@@ -147,13 +147,13 @@ func (c *Client) Check(ctx context.Context, resources ...Resource) (now time.Tim
 	var faults []error
 	for _, r := range resources {
 		page, err := c.page(ctx, Listing{Resource: r, Limit: 1})
-		if err != nil {
-			faults = append(faults, err)
+		if err == nil {
+			now = page.AskedAt
+			continue
 		}
-		if err != nil && !IsKind(err, Forbidden) {
+		if faults = append(faults, err); !IsKind(err, Forbidden) {
 			break // what is wrong with one is wrong with all
 		}
-		now = page.AskedAt
 	}
 	return now, errors.Join(faults...)
 }

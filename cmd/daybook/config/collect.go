@@ -71,7 +71,7 @@ func environment(environ []string) koanf.Provider {
 // changedFlags reads the flags that were given, under their variables' names.
 func changedFlags(fs *pflag.FlagSet) koanf.Provider {
 	names := map[string]string{}
-	for _, v := range variables {
+	for _, v := range variables { // those that are standard have no flag, and are not found
 		names[v.flag()] = v.name
 		if v.secret {
 			names[v.flag()+"-file"] = v.name + fileSuffix

@@ -32,6 +32,9 @@ type Config struct {
 	Addr string
 	// MetricsAddr is where /metrics is served, empty for Addr.
 	MetricsAddr string
+	// PprofAddr is the loopback address where profiles are served, empty for
+	// nowhere.
+	PprofAddr string
 	// DataDir holds the embedded store and the read model.
 	DataDir string
 	// Catalog is the plan catalog of CatalogFile, or the built-in one.
@@ -71,6 +74,7 @@ type Config struct {
 	EntitlementTTL time.Duration
 	// EntitlementKeys sign published entitlements: the first signs, all verify.
 	EntitlementKeys published.Keys
+	Traces          Traces
 	Dev             bool
 	// Warnings name what is allowed but probably not meant.
 	Warnings []string

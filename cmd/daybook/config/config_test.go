@@ -189,6 +189,11 @@ func TestRefused(t *testing.T) {
 		"redirect with a scheme": {[]string{ok, "DAYBOOK_REDIRECT_HOSTS=https://app.example.com"}, nil, "DAYBOOK_REDIRECT_HOSTS"},
 		"redirect to any host":   {[]string{ok, "DAYBOOK_REDIRECT_HOSTS=app.example.com,*"}, nil, "DAYBOOK_REDIRECT_HOSTS"},
 		"redirect to none":       {[]string{ok, "DAYBOOK_REDIRECT_HOSTS= , "}, nil, "DAYBOOK_REDIRECT_HOSTS"},
+		"profiles for others":    {[]string{ok, "DAYBOOK_PPROF_ADDR=:6060"}, nil, "DAYBOOK_PPROF_ADDR"},
+		"profiles on a network":  {[]string{ok, "DAYBOOK_PPROF_ADDR=192.0.2.1:6060"}, nil, "DAYBOOK_PPROF_ADDR"},
+		"profiles' port":         {[]string{ok, "DAYBOOK_PPROF_ADDR=127.0.0.1:x"}, nil, "DAYBOOK_PPROF_ADDR"},
+		"profiles with the rest": {[]string{ok, "DAYBOOK_PPROF_ADDR=127.0.0.1:8080"}, nil, "DAYBOOK_PPROF_ADDR"},
+		"profiles with metrics":  {[]string{ok, "DAYBOOK_METRICS_ADDR=127.0.0.1:9464", "DAYBOOK_PPROF_ADDR=127.0.0.1:9464"}, nil, "DAYBOOK_PPROF_ADDR"},
 		"metrics with the rest":  {[]string{ok, "DAYBOOK_METRICS_ADDR=127.0.0.1:8080"}, nil, "DAYBOOK_METRICS_ADDR"},
 	}
 	for name, c := range cases {

@@ -18,6 +18,7 @@ const (
 	nameWebhookMaxBytes = "DAYBOOK_WEBHOOK_MAX_BYTES"
 	nameRedirectHosts   = "DAYBOOK_REDIRECT_HOSTS"
 	nameMetricsAddr     = "DAYBOOK_METRICS_ADDR"
+	namePprofAddr       = "DAYBOOK_PPROF_ADDR"
 	nameLogLevel        = "DAYBOOK_LOG_LEVEL"
 	nameLogFormat       = "DAYBOOK_LOG_FORMAT"
 	nameWebhookSecrets  = "STRIPE_WEBHOOK_SECRETS"
@@ -30,6 +31,16 @@ const (
 	nameRedisCommand    = "REDIS_COMMAND_TIMEOUT"
 	nameEntitlementTTL  = "DAYBOOK_ENTITLEMENT_TTL"
 	nameEntitlementKey  = "DAYBOOK_ENTITLEMENT_KEY"
+
+	nameOTelDisabled       = "OTEL_SDK_DISABLED"
+	nameTracesExporter     = "OTEL_TRACES_EXPORTER"
+	nameOTLPEndpoint       = "OTEL_EXPORTER_OTLP_ENDPOINT"
+	nameOTLPTracesEndpoint = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
+	nameOTLPProtocol       = "OTEL_EXPORTER_OTLP_PROTOCOL"
+	nameOTLPTracesProtocol = "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"
+	nameTracesSampler      = "OTEL_TRACES_SAMPLER"
+	nameTracesSamplerArg   = "OTEL_TRACES_SAMPLER_ARG"
+	nameTracesQueue        = "OTEL_BSP_MAX_QUEUE_SIZE"
 
 	devFlag    = "dev"
 	fileSuffix = "_FILE"
@@ -44,6 +55,9 @@ type variable struct {
 	// secret values are also read from the file that NAME_FILE names, and are
 	// never printed.
 	secret bool
+	// standard variables belong to OpenTelemetry, whose library reads them from
+	// the environment too: they have no flag.
+	standard bool
 }
 
 // flag is the variable's flag: its name without the product's, in dashes.
@@ -75,6 +89,8 @@ var variables = []variable{
 		usage: "hosts that buyers may be sent back to from Stripe, HOST or HOST:PORT, comma-separated; without any, nobody is sent to Stripe"},
 	{name: nameMetricsAddr, example: "127.0.0.1:9464",
 		usage: "address to serve /metrics on, to whoever asks; without one it is among the other routes, for clients on the loopback"},
+	{name: namePprofAddr, example: "127.0.0.1:6060",
+		usage: "loopback address to serve Go's profiles on; without one they are not served"},
 	{name: nameLogLevel, fallback: "info", example: "info",
 		usage: "error, warning, info, debug or trace"},
 	{name: nameLogFormat, fallback: "json", example: "json",
@@ -99,6 +115,15 @@ var variables = []variable{
 		usage: "for how long an entitlement may be kept, and holds in Redis unless it is renewed, 60s to 24h"},
 	{name: nameEntitlementKey, secret: true, example: exampleKey,
 		usage: "keys that sign published entitlements, 32 or more bytes in base64, comma-separated: the first signs, all verify"},
+	{name: nameOTelDisabled, fallback: "false", example: "true", standard: true},
+	{name: nameTracesExporter, example: "otlp", standard: true},
+	{name: nameOTLPEndpoint, example: "http://localhost:4318", standard: true},
+	{name: nameOTLPTracesEndpoint, example: "http://localhost:4318/v1/traces", standard: true},
+	{name: nameOTLPProtocol, example: "http/protobuf", standard: true},
+	{name: nameOTLPTracesProtocol, example: "http/protobuf", standard: true},
+	{name: nameTracesSampler, fallback: "parentbased_always_on", example: "traceidratio", standard: true},
+	{name: nameTracesSamplerArg, example: "0.1", standard: true},
+	{name: nameTracesQueue, fallback: "2048", example: "2048", standard: true},
 }
 
 const exampleHash = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
@@ -119,6 +144,9 @@ var withoutEffect = []string{
 // AddFlags defines a flag for every setting. Their values are read by Load.
 func AddFlags(fs *pflag.FlagSet) {
 	for _, v := range variables {
+		if v.standard {
+			continue
+		}
 		// The default is printed as pflag does, but never taken from here.
 		fs.String(v.flag(), v.fallback, v.usage+" ["+v.name+"]")
 		if v.secret {

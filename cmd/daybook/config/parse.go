@@ -53,6 +53,7 @@ func (p *parser) parse(c *Config) {
 	c.Dev = p.dev
 	p.address(c)
 	p.metricsAddress(c)
+	p.pprofAddress(c)
 	p.dataDir(c)
 	p.catalog(c)
 	p.accountKeys(c)
@@ -66,6 +67,7 @@ func (p *parser) parse(c *Config) {
 	p.stripeAPI(c)
 	p.eventStore(c)
 	p.redis(c)
+	p.traces(c)
 }
 
 func (p *parser) address(c *Config) {
@@ -82,10 +84,32 @@ func (p *parser) metricsAddress(c *Config) {
 	if c.MetricsAddr == "" {
 		return
 	}
-	_, port, _ := net.SplitHostPort(c.MetricsAddr)
-	if _, ok := p.hostOf(nameMetricsAddr); ok && c.MetricsAddr == c.Addr && port != "0" {
+	if _, ok := p.hostOf(nameMetricsAddr); ok && sameAddress(c.MetricsAddr, c.Addr) {
 		p.fault(nameMetricsAddr, "is the same as %s: leave it out, and clients on the loopback find /metrics there", nameAddr)
 	}
+}
+
+// pprofAddress is for this machine alone: whoever asks for a profile slows the
+// server down, and nobody is asked for a key.
+func (p *parser) pprofAddress(c *Config) {
+	c.PprofAddr = p.get(namePprofAddr)
+	if c.PprofAddr == "" {
+		return
+	}
+	switch host, ok := p.hostOf(namePprofAddr); {
+	case !ok:
+	case !loopback(host):
+		p.fault(namePprofAddr, "profiles are for this machine alone: want a loopback address, not %s", c.PprofAddr)
+	case sameAddress(c.PprofAddr, c.Addr) || sameAddress(c.PprofAddr, c.MetricsAddr):
+		p.fault(namePprofAddr, "is the address of another listener: profiles have one of their own")
+	}
+}
+
+// sameAddress reports two listeners that cannot both be there. Port 0 is another
+// one each time.
+func sameAddress(a, b string) bool {
+	_, port, _ := net.SplitHostPort(a)
+	return a == b && port != "0"
 }
 
 // hostOf checks an address to listen on, and returns its host.

@@ -47,6 +47,8 @@ func (p *parser) report(c *Config) []Setting {
 			s.Value = maskURL(s.Value)
 		case v.name == nameRedisURL && s.Value != "":
 			s.Value = maskRedisURL(s.Value)
+		case (v.name == nameOTLPEndpoint || v.name == nameOTLPTracesEndpoint) && s.Value != "":
+			s.Value = maskEndpoint(s.Value)
 		case v.name == nameEntitlementKey:
 			s.Value = maskSecrets(list(s.Value))
 		case v.name == nameStripeKey && s.Value != "":

@@ -38,7 +38,9 @@ type answer struct {
 func sign(body []byte, secret string, at time.Time) string {
 	mac := hmac.New(sha256.New, []byte(secret))
 	fmt.Fprintf(mac, "%d.%s", at.Unix(), body)
-	return fmt.Sprintf("t=%d,v1=%s", at.Unix(), hex.EncodeToString(mac.Sum(nil)))
+	signature := hex.EncodeToString(mac.Sum(nil))
+	overheard.keepSignature(signature)
+	return fmt.Sprintf("t=%d,v1=%s", at.Unix(), signature)
 }
 
 // deliver posts a body as Stripe does.
@@ -215,6 +217,7 @@ func commandWithin(t testing.TB, limit time.Duration, env []string, args ...stri
 	if err != nil && !errors.As(err, &exit) || ctx.Err() != nil {
 		t.Fatalf("daybook %q: %v\n%s%s", args, err, &stdout, &stderr)
 	}
+	overheard.listen(&stderr, append(cmd.Env, args...)) // what it prints else may be for whoever asked
 	return outcome{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
 }
 

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -34,5 +35,10 @@ func buildAndRun(m *testing.M) int {
 		fmt.Fprintf(os.Stderr, "build the command: %v\n%s", err, out)
 		return 1
 	}
-	return m.Run()
+	code := m.Run()
+	if found := overheard.indiscretions(); len(found) > 0 {
+		fmt.Fprintf(os.Stderr, "FAIL: what must not be said was said in the logs of this run:\n%s\n", strings.Join(found, "\n"))
+		return 1
+	}
+	return code
 }

@@ -112,6 +112,7 @@ func spawnCommand(t testing.TB, l launch, cmd *exec.Cmd) *server {
 		log: newLogBuffer(), exited: make(chan struct{})}
 	cmd.Env = environment(append(storeEnvironment(l.dir), l.env...)...)
 	cmd.Stdout, cmd.Stderr = s.log, s.log
+	overheard.listen(s.log, append(cmd.Env, append(cmd.Args, s.secret, s.key)...))
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("start the server: %v", err)
 	}
