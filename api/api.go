@@ -102,6 +102,11 @@ type Config struct {
 	// Keys are the API keys; without any, all but the open routes answer 401.
 	Keys []Key
 
+	// Limits are what clients may ask for; the zero Limits limit no rate.
+	Limits Limits
+	// Connections are those of the server that this is the handler of, for the
+	// metrics; nil where nobody bounds them.
+	Connections *Connections
 	// MaxWebhookBytes bounds a webhook's body; 0 means 1 MiB.
 	MaxWebhookBytes int64
 	// EntitlementLease is how long a reader may keep an entitlement; 0 means 5
@@ -140,6 +145,7 @@ type Server struct {
 	ended    chan struct{} // closed by EndTails
 	endOnce  sync.Once
 	keys     atomic.Pointer[keyring]
+	limits   *limits
 	counters counters
 	timings  timings
 	scrapes  http.Handler
@@ -155,7 +161,7 @@ func New(cfg Config) (*Server, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, err
 	}
-	s := &Server{Config: cfg, started: cfg.Clock(), requests: newRequestIDs(), timings: newTimings(),
+	s := &Server{Config: cfg, started: cfg.Clock(), requests: newRequestIDs(), timings: newTimings(), limits: newLimits(cfg.Limits),
 		record: &history.Record{Store: cfg.Store, Model: cfg.Model, Epoch: cfg.Epoch},
 		tails:  make(chan struct{}, maxTails), waits: make(chan struct{}, maxWaits), ended: make(chan struct{})}
 	s.counters.events = newEventCounters()

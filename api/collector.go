@@ -44,6 +44,9 @@ func (c collector) Describe(to chan<- *prometheus.Desc) {
 	for _, f := range everyFigure {
 		to <- f.desc
 	}
+	for _, f := range limitFigures {
+		to <- f.desc
+	}
 	for _, f := range partFigures {
 		to <- f.desc
 	}
@@ -68,6 +71,8 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 	if st.DiskFreeBytes != nil {
 		e.count(diskFree, *st.DiskFreeBytes)
 	}
+	c.limits.emit(e)
+	c.Connections.emit(e)
 	c.model(ctx, e)
 	c.Parts.emit(e)
 }

@@ -24,6 +24,9 @@ import (
 // progressTimeout bounds how long the status waits to hear how far the model is.
 const progressTimeout = time.Second
 
+// metricsConnections bounds those of a listener that serves nothing else.
+const metricsConnections = 64
+
 // drainTimeout bounds how long requests under way may take to finish at the end.
 const drainTimeout = 15 * time.Second
 
@@ -55,6 +58,8 @@ type serveOptions struct {
 	out           *cobra.Command
 	// metrics is the listener that /metrics has of its own, nil if it has none.
 	metrics net.Listener
+	// connections are those of the public listener.
+	connections *api.Connections
 }
 
 // serve runs the whole service until ctx ends.
@@ -70,7 +75,8 @@ func serve(ctx context.Context, cfg *config.Config, log *logrus.Logger, o serveO
 	}
 	defer listener.Close()
 	waiting := api.NewWaiting()
-	public := endpoint{server: api.HTTPServer(waiting), listener: listener}
+	o.connections = api.NewConnections(cfg.MaxConnections)
+	public := endpoint{server: api.HTTPServer(waiting, o.connections), listener: listener}
 	if cfg.MetricsAddr != "" {
 		if o.metrics, err = listening.Listen(ctx, "tcp", cfg.MetricsAddr); err != nil {
 			return fmt.Errorf("listen on %s: %w", cfg.MetricsAddr, err)
@@ -86,7 +92,7 @@ func serve(ctx context.Context, cfg *config.Config, log *logrus.Logger, o serveO
 		return err
 	}
 	defer n.close()
-	server, err := n.newAPI()
+	server, err := n.newAPI(o.connections)
 	if err != nil {
 		return err
 	}
@@ -155,7 +161,7 @@ func (n *node) serveOn(ctx context.Context, public endpoint, server *api.Server,
 		n.awaitModel(groupCtx)
 		endpoints := []endpoint{public, {server: n.controlServer(groupCtx), listener: control}}
 		if o.metrics != nil {
-			endpoints = append(endpoints, endpoint{server: api.HTTPServer(server.Metrics()), listener: o.metrics})
+			endpoints = append(endpoints, endpoint{server: api.HTTPServer(server.Metrics(), api.NewConnections(metricsConnections)), listener: o.metrics})
 			n.log.WithField("addr", o.metrics.Addr().String()).Info("metrics are served")
 		}
 		n.log.WithFields(logrus.Fields{"addr": public.listener.Addr().String(), "data_dir": n.cfg.DataDir,
@@ -163,6 +169,9 @@ func (n *node) serveOn(ctx context.Context, public endpoint, server *api.Server,
 		return serveHTTP(groupCtx, endpoints...)
 	})
 	group.Go(func() error { n.reloadOnHangup(groupCtx, server); return nil })
+	if n.redis != nil {
+		group.Go(func() error { server.ShareLimits(groupCtx, n.redis.outlet.Tally()); return nil })
+	}
 	if o.posting {
 		group.Go(func() error { return n.watchStripe(groupCtx, server) })
 	}
@@ -186,7 +195,7 @@ func (n *node) awaitModel(ctx context.Context) {
 }
 
 // newAPI makes the HTTP interface over the node.
-func (n *node) newAPI() (*api.Server, error) {
+func (n *node) newAPI(connections *api.Connections) (*api.Server, error) {
 	return api.New(api.Config{
 		Epoch: n.about.Epoch, Verifier: n.verifier, Journal: n.journal, Store: n.store, Health: n.probe, Model: n.model,
 		Entitlements: n.answers, Decider: n.decisions, Catalog: func() *aggregate.Catalog { return n.catalogs.Current() },
@@ -194,6 +203,7 @@ func (n *node) newAPI() (*api.Server, error) {
 		Progress:  []api.Follower{postingProgress{n}, projectionProgress{n}},
 		Publisher: n.publisherStatus(), Drift: n.runner.Drift, EntitlementLease: n.cfg.EntitlementTTL,
 		Reconciliation: n.reconciler.Status, HistoryLost: n.historyLost,
+		Limits: n.cfg.Limits, Connections: connections,
 		Keys: n.cfg.APIKeys, MaxWebhookBytes: n.cfg.WebhookMaxBytes, Version: version, StoreKind: storeKind(n.cfg),
 		Parts: n.parts(), Rebuilding: n.runner.Rebuilding, DiskFree: func() (uint64, error) { return freeBytes(n.cfg.DataDir) },
 		Livemode: n.cfg.Livemode, OwnMetrics: n.cfg.MetricsAddr != "", Clock: systemClock, Log: n.log,
