@@ -19,6 +19,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -166,6 +167,10 @@ func New(cfg Config) (*Server, error) {
 		tails:  make(chan struct{}, maxTails), waits: make(chan struct{}, maxWaits), ended: make(chan struct{})}
 	s.counters.events = newEventCounters()
 	s.scrapes = s.newScrapes()
+	if cfg.Connections != nil {
+		shuns := func(peer netip.Addr) bool { return s.limits.shuns(peer, s.now()) }
+		cfg.Connections.shuns.Store(&shuns)
+	}
 	s.SetKeys(cfg.Keys)
 	s.handler = s.guard(s.router(s.routes()))
 	return s, nil

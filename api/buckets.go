@@ -72,7 +72,7 @@ func (b *buckets[K]) take(k K, now time.Time) (wait time.Duration, ok bool) {
 		b.note(k, mine)
 		return 0, true
 	}
-	return time.Duration((1 - mine.TokensAt(now)) / b.rate.PerSecond * float64(time.Second)), false
+	return b.until(mine, now), false
 }
 
 // reserve takes one token even if there is none yet: wait is when there will be.
@@ -86,6 +86,22 @@ func (b *buckets[K]) reserve(k K, now time.Time, most time.Duration) (wait time.
 		return most, false
 	}
 	return wait, true
+}
+
+// owes is how long it takes until there is a token, where that is not now.
+func (b *buckets[K]) owes(k K, now time.Time) time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	mine, there := b.kept.Peek(k)
+	if !there {
+		return 0
+	}
+	return b.until(mine, now)
+}
+
+// until is how long it takes until there is a token.
+func (b *buckets[K]) until(mine *bucket, now time.Time) time.Duration {
+	return max(0, time.Duration((1-mine.TokensAt(now))/b.rate.PerSecond*float64(time.Second)))
 }
 
 func (b *buckets[K]) of(k K) *bucket {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 )
@@ -15,24 +16,40 @@ const DefaultConnections = 2048
 
 // Connections bounds the connections of an http.Server. Where there is no room
 // for a new one, the one gives way that has been waiting for its client the
-// longest: an idle one, or one whose request comes in drop by drop. So clients
-// that hold connections and send nothing cannot keep others out. A request that
-// is being worked on is never cut off; if all are, the new connection is.
+// longest: whose request comes in drop by drop, or not at all, and only then one
+// that idles after good requests. So neither clients that hold connections and
+// send nothing nor a flood of connections can keep others out. A request that is
+// being worked on is never cut off; if all are, the new connection is.
 type Connections struct {
 	most int
 
-	mu      sync.Mutex
-	open    map[net.Conn]*connection
-	waiting *list.List // of *connection, the longest first
-	evicted atomic.Uint64
+	mu   sync.Mutex
+	open map[net.Conn]*connection
+	// evicted counts those that were cut off, shunned those that were not let in.
+	evicted, shunned atomic.Uint64
+	// shuns says of an address that it gets no new connections now, nil for none.
+	shuns atomic.Pointer[func(netip.Addr) bool]
+	// unproven and proven are those that wait, the longest first.
+	unproven, proven list.List // of *connection
 }
 
 // connection is one that is open.
 type connection struct {
 	net.Conn
 	of *Connections
-	// place is in the list of those that wait, nil while a request is worked on.
+	// waits is the list of those like it that wait, and place the one in it, nil
+	// while a request is worked on. One is proven that had a request worth working on.
+	waits *list.List
 	place *list.Element
+}
+
+func (c *connection) begin() { c.place = c.waits.PushBack(c) }
+
+func (c *connection) end() {
+	if c.place != nil {
+		c.waits.Remove(c.place)
+		c.place = nil
+	}
 }
 
 // NewConnections bounds connections to so many, 0 for DefaultConnections.
@@ -40,7 +57,33 @@ func NewConnections(most int) *Connections {
 	if most <= 0 {
 		most = DefaultConnections
 	}
-	return &Connections{most: most, open: map[net.Conn]*connection{}, waiting: list.New()}
+	return &Connections{most: most, open: map[net.Conn]*connection{}}
+}
+
+// Listen returns a listener that hangs up on those who are shunned.
+func (c *Connections) Listen(l net.Listener) net.Listener { return &choosyListener{l, c} }
+
+type choosyListener struct {
+	net.Listener
+	of *Connections
+}
+
+// Accept returns the next connection of somebody who is not shunned. To hang up
+// here costs a fraction of what an answer does.
+func (l *choosyListener) Accept() (net.Conn, error) {
+	for {
+		conn, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		peer, ok := conn.RemoteAddr().(*net.TCPAddr)
+		shuns := l.of.shuns.Load()
+		if !ok || shuns == nil || !(*shuns)(peer.AddrPort().Addr().Unmap()) {
+			return conn, nil
+		}
+		l.of.shunned.Add(1)
+		_ = conn.Close() // nothing was said
+	}
 }
 
 // guard has a server tell of its connections.
@@ -63,13 +106,13 @@ type connectionContext struct{}
 // accept takes a new connection in, and cuts one off if that is one too many.
 func (c *Connections) accept(conn net.Conn) *connection {
 	c.mu.Lock()
-	mine := &connection{Conn: conn, of: c}
-	mine.place = c.waiting.PushBack(mine)
+	mine := &connection{Conn: conn, of: c, waits: &c.unproven}
+	mine.begin()
 	c.open[conn] = mine
 	var over *connection
 	if len(c.open) > c.most {
-		over = c.waiting.Remove(c.waiting.Front()).(*connection)
-		over.place = nil
+		over = c.first(mine)
+		over.end()
 		delete(c.open, over.Conn)
 	}
 	c.mu.Unlock()
@@ -80,14 +123,24 @@ func (c *Connections) accept(conn net.Conn) *connection {
 	return mine
 }
 
+// first is who has to give way to a new connection.
+func (c *Connections) first(latest *connection) *connection {
+	if longest := c.unproven.Front().Value.(*connection); longest != latest {
+		return longest
+	}
+	if idle := c.proven.Front(); idle != nil {
+		return idle.Value.(*connection)
+	}
+	return latest
+}
+
 // rest says that a connection waits for its client's next request.
 func (c *Connections) rest(conn net.Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if mine := c.open[conn]; mine != nil && mine.place == nil {
-		mine.place = c.waiting.PushBack(mine)
-	} else if mine != nil {
-		c.waiting.MoveToBack(mine.place)
+	if mine := c.open[conn]; mine != nil {
+		mine.end()
+		mine.begin()
 	}
 }
 
@@ -96,9 +149,7 @@ func (c *Connections) leave(conn net.Conn) {
 	defer c.mu.Unlock()
 	if mine := c.open[conn]; mine != nil {
 		delete(c.open, conn)
-		if mine.place != nil {
-			c.waiting.Remove(mine.place)
-		}
+		mine.end()
 	}
 }
 
@@ -111,10 +162,8 @@ func working(ctx context.Context) {
 	}
 	mine.of.mu.Lock()
 	defer mine.of.mu.Unlock()
-	if mine.place != nil {
-		mine.of.waiting.Remove(mine.place)
-		mine.place = nil
-	}
+	mine.end()
+	mine.waits = &mine.of.proven
 }
 
 // count is how many connections are open, and how many were cut off.

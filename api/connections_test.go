@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -24,7 +25,7 @@ func serve(t *testing.T, h http.Handler, most int) (addr string, connections *Co
 	connections = NewConnections(most)
 	server := HTTPServer(h, connections)
 	var serving sync.WaitGroup
-	serving.Go(func() { _ = server.Serve(listener) })
+	serving.Go(func() { _ = server.Serve(connections.Listen(listener)) })
 	t.Cleanup(func() { _ = server.Close(); serving.Wait() })
 	return listener.Addr().String(), connections
 }
@@ -125,6 +126,59 @@ func dribble(ctx context.Context, conn net.Conn, head string) {
 	}
 }
 
+// TestAFloodOfConnectionsSparesGoodOnes: a connection that had a good request is
+// kept while any number of others come that had none.
+func TestAFloodOfConnectionsSparesGoodOnes(t *testing.T) {
+	r := newRig(t)
+	const most = 16
+	addr, connections := serve(t, r.server, most)
+	good := dial(t, addr)
+	raw(t, good, get("/v1/entitlements/team-1", opsKey))
+	for range 5 * most {
+		raw(t, dial(t, addr), get("/v1/entitlements/team-1", "nobody"))
+	}
+	if resp, body := raw(t, good, get("/v1/entitlements/team-1", opsKey)); resp.StatusCode != http.StatusOK {
+		t.Errorf("the good one is answered %d %s", resp.StatusCode, body)
+	}
+	if open, evicted := connections.count(); open > most || evicted < 4*most {
+		t.Errorf("%d open, %d cut off", open, evicted)
+	}
+}
+
+// TestAFloodGetsNoNewConnections: an address whose refusals have a long line is
+// hung up on, until the line is shorter.
+func TestAFloodGetsNoNewConnections(t *testing.T) {
+	r := newRig(t)
+	addr, connections := serve(t, r.server, 0)
+	shuns := func(peer netip.Addr) bool { return r.server.limits.shuns(peer, r.clock.Now()) }
+	connections.shuns.Store(&shuns)
+	r.server.limits.refusals = newBuckets[netip.Prefix]("refusals", Rate{PerSecond: 10, Burst: 1})
+	good := dial(t, addr)
+	raw(t, good, get("/v1/entitlements/team-1", opsKey))
+	client := netip.MustParsePrefix("127.0.0.1/32")
+	for range 7 { // the first is free, and five more are half a second
+		if _, ok := r.server.limits.refusals.reserve(client, r.clock.Now(), refusalWait); !ok {
+			t.Fatal("refused too early")
+		}
+	}
+	shunned := dial(t, addr)
+	_, _ = io.WriteString(shunned, get("/livez", ""))
+	if err := shunned.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	var timeout net.Error
+	if n, err := shunned.Read(make([]byte, 1)); n > 0 || errors.As(err, &timeout) && timeout.Timeout() {
+		t.Errorf("one more reads %d bytes, %v", n, err)
+	}
+	if resp, _ := raw(t, good, get("/v1/entitlements/team-1", opsKey)); resp.StatusCode != http.StatusOK || connections.shunned.Load() != 1 {
+		t.Errorf("the one that was there is answered %d, %d shunned", resp.StatusCode, connections.shunned.Load())
+	}
+	r.clock.Set(noon.Add(time.Second))
+	if resp, _ := raw(t, dial(t, addr), get("/livez", "")); resp.StatusCode != http.StatusOK {
+		t.Errorf("later it is answered %d", resp.StatusCode)
+	}
+}
+
 // TestWorkIsNeverCutOff fills every place with requests that are being worked on:
 // then the new connection has to go, and those are answered.
 func TestWorkIsNeverCutOff(t *testing.T) {
@@ -162,7 +216,7 @@ func TestWorkIsNeverCutOff(t *testing.T) {
 	until(t, "all are idle", func() bool {
 		connections.mu.Lock()
 		defer connections.mu.Unlock()
-		return connections.waiting.Len() == most
+		return connections.proven.Len() == most
 	})
 	go func() { <-begun }()
 	if resp, _ := raw(t, dial(t, addr), "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); resp.StatusCode != http.StatusOK {

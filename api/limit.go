@@ -28,6 +28,10 @@ const (
 	// from the same address, for it may be that of a proxy.
 	refusalsPerSecond = 1000
 	refusalWait       = time.Second
+	// shunFrom is how long a line of refusals has to be for its address to get no
+	// new connections. It is shorter than anybody may wait, so that those let in
+	// before count in full.
+	shunFrom = refusalWait / 2
 	// requestsAtOnce and webhooksAtOnce bound what is being answered, and
 	// recorded; beyond, 503.
 	requestsAtOnce = 512
@@ -128,6 +132,13 @@ func (l *limits) admitWebhook(client netip.Prefix, now time.Time) error {
 		return p
 	}
 	return nil
+}
+
+// shuns reports an address that has a long line of refusals waiting, and comes
+// again: it does not wait for answers, or has a great many connections. While that
+// lasts it gets no new ones. A trusted proxy is never shunned for what others did.
+func (l *limits) shuns(peer netip.Addr, now time.Time) bool {
+	return l.refusals.owes(networkOf(peer), now) >= shunFrom
 }
 
 // refuse lets a client wait whose requests are refused too often, and then

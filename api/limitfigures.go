@@ -5,9 +5,10 @@ var (
 	limited     = counter("limited_total", "Requests turned away by a limit, by which.", "limit")
 	rateBuckets = gauge("rate_buckets", "Clients whose rate is being watched, by kind of limit.", "limit")
 	connections = gauge("connections", "Connections that are open.")
+	shunned     = counter("connections_refused_total", "Connections not let in, of addresses with a long line of refusals waiting.")
 	evicted     = counter("connections_evicted_total", "Connections cut off to make room for new ones, each having waited for its client the longest.")
 
-	limitFigures = []figure{limited, rateBuckets, connections, evicted}
+	limitFigures = []figure{limited, rateBuckets, connections, evicted, shunned}
 )
 
 func (l *limits) emit(e emitter) {
@@ -30,6 +31,7 @@ func (c *Connections) emit(e emitter) {
 		return
 	}
 	open, cut := c.count()
+	e.count(shunned, c.shunned.Load())
 	e.number(connections, float64(open))
 	e.count(evicted, cut)
 }

@@ -23,6 +23,8 @@ import (
 // of the secret that signed it, or a *intake.SignatureError.
 type Verifier interface {
 	Verify(body []byte, header string) (fingerprint string, err error)
+	// Fingerprints are those of all secrets that are in force.
+	Fingerprints() []string
 }
 
 // Journal makes a delivery durable before it returns without an error. It may
@@ -77,6 +79,7 @@ func (s *Server) webhook(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return s.refuseUnrecorded(w, envelope, err)
 	}
+	s.counters.signedBy(fingerprint).Add(1)
 	s.acknowledge(w, envelope, outcome)
 	return nil
 }

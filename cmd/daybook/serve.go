@@ -76,7 +76,7 @@ func serve(ctx context.Context, cfg *config.Config, log *logrus.Logger, o serveO
 	defer listener.Close()
 	waiting := api.NewWaiting()
 	o.connections = api.NewConnections(cfg.MaxConnections)
-	public := endpoint{server: api.HTTPServer(waiting, o.connections), listener: listener}
+	public := endpoint{server: api.HTTPServer(waiting, o.connections), listener: o.connections.Listen(listener)}
 	if cfg.MetricsAddr != "" {
 		if o.metrics, err = listening.Listen(ctx, "tcp", cfg.MetricsAddr); err != nil {
 			return fmt.Errorf("listen on %s: %w", cfg.MetricsAddr, err)
