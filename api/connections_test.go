@@ -149,10 +149,10 @@ func TestAFloodOfConnectionsSparesGoodOnes(t *testing.T) {
 // hung up on, until the line is shorter.
 func TestAFloodGetsNoNewConnections(t *testing.T) {
 	r := newRig(t)
+	r.server.limits.refusals = newBuckets[netip.Prefix]("refusals", Rate{PerSecond: 10, Burst: 1})
 	addr, connections := serve(t, r.server, 0)
 	shuns := func(peer netip.Addr) bool { return r.server.limits.shuns(peer, r.clock.Now()) }
 	connections.shuns.Store(&shuns)
-	r.server.limits.refusals = newBuckets[netip.Prefix]("refusals", Rate{PerSecond: 10, Burst: 1})
 	good := dial(t, addr)
 	raw(t, good, get("/v1/entitlements/team-1", opsKey))
 	client := netip.MustParsePrefix("127.0.0.1/32")

@@ -74,7 +74,8 @@ func TestAnAddressIsLimited(t *testing.T) {
 	r := newRig(t)
 	r.limit(Limits{PerAddress: Rate{PerSecond: 1, Burst: 2}, Proxies: loopbackProxy})
 	const path = "/v1/entitlements/team-1"
-	r.wantOK(r.from("203.0.113.1", path, opsKey), r.from("203.0.113.1", "/livez", ""))
+	r.wantOK(r.from("203.0.113.1", path, opsKey), r.from("203.0.113.1", "/readyz", ""))
+	r.wantOK(r.from("203.0.113.1", "/livez", "")) // it always answers
 	r.wantLimited(r.from("203.0.113.1", path, opsKey), http.StatusTooManyRequests, "1")
 	r.wantLimited(r.from("203.0.113.1", path, "no key"), http.StatusTooManyRequests, "1") // before the key is looked at
 	r.wantLimited(r.from("198.51.100.1, 203.0.113.1", path, opsKey), http.StatusTooManyRequests, "1")

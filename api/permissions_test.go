@@ -29,6 +29,7 @@ var permissions = map[string]permission{
 	"GET /livez":            everybody(),
 	"GET /readyz":           everybody(),
 	"GET /metrics":          everybody(), // of the loopback
+	"GET /openapi.yaml":     everybody(),
 	"GET /v1/status":        unboundOnly(ScopeRead),
 
 	"POST /v1/entitlements/check":                       forAccount(ScopeRead),

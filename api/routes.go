@@ -22,7 +22,11 @@ type route struct {
 	handle handlerFunc
 }
 
-const webhookPath = "/webhooks/stripe"
+// Paths that are treated in ways of their own.
+const (
+	webhookPath = "/webhooks/stripe"
+	livezPath   = "/livez"
+)
 
 // open marks routes that ask for no key. The webhook's signature is its key.
 const open Scope = ""
@@ -31,7 +35,7 @@ const open Scope = ""
 func (s *Server) routes() []route {
 	rows := []route{
 		{http.MethodPost, webhookPath, open, s.webhook},
-		{http.MethodGet, "/livez", open, s.livez},
+		{http.MethodGet, livezPath, open, s.livez},
 		{http.MethodGet, "/readyz", open, s.readyz},
 		{http.MethodGet, "/openapi.yaml", open, s.describe},
 		{http.MethodGet, "/v1/status", ScopeRead, s.status},
@@ -104,8 +108,8 @@ func (s *Server) serve(at func() []route) http.Handler {
 
 // run checks limits and the key, and hands the request to its handler.
 func (s *Server) run(rt route, w http.ResponseWriter, r *http.Request) error {
-	if rt.path == webhookPath {
-		return rt.handle(w, r) // it has limits of its own
+	if rt.path == webhookPath || rt.path == livezPath {
+		return rt.handle(w, r) // the one has limits of its own; whoever asks the other would end the process
 	}
 	if err := s.limits.admitAddress(s.limits.proxies.clientOf(r), s.now()); err != nil {
 		return err
