@@ -63,6 +63,8 @@ func TestEveryRouteAsksForItsScope(t *testing.T) {
 	r := newRig(t)
 	r.send(subscriptionEvent("evt_1", subCreated, noon, "sub_1", "team-1", "active", "price_basic"))
 	r.settle()
+	r.sells()
+	r.stripe.Put(sessionsPath, []byte(`{"id": "cs_test_own", "object": "checkout.session", "created": 1, "livemode": false, "status": "open", "payment_status": "unpaid", "metadata": {"account_id": "team-1"}}`))
 	left := maps.Clone(permissions)
 	for _, rt := range r.server.routes() {
 		name := rt.method + " " + rt.path
@@ -113,7 +115,7 @@ func (r *rig) walk(rt route, want permission) {
 func (r *rig) ask(rt route, header http.Header) answer {
 	r.Helper()
 	path := strings.NewReplacer("{account}", "team-1", "{feature}", "custom_nym", "{subscription}", "sub_1",
-		"{event}", "evt_1", "{stream}", "subscription-sub_1", "{waiver}", "wvr_9", "{session}", "cs_9").Replace(rt.path)
+		"{event}", "evt_1", "{stream}", "subscription-sub_1", "{waiver}", "wvr_9", "{session}", "cs_test_own").Replace(rt.path)
 	if rt.path == tailPath {
 		path += "?from=!" // one that is well would not end
 	}
