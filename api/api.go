@@ -19,6 +19,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -105,6 +106,11 @@ type Config struct {
 	// Keys are the API keys; without any, all but the open routes answer 401.
 	Keys []Key
 
+	// Limits are what clients may ask for; the zero Limits limit no rate.
+	Limits Limits
+	// Connections are those of the server that this is the handler of, for the
+	// metrics; nil where nobody bounds them.
+	Connections *Connections
 	// MaxWebhookBytes bounds a webhook's body; 0 means 1 MiB.
 	MaxWebhookBytes int64
 	// EntitlementLease is how long a reader may keep an entitlement; 0 means 5
@@ -143,6 +149,7 @@ type Server struct {
 	ended    chan struct{} // closed by EndTails
 	endOnce  sync.Once
 	keys     atomic.Pointer[keyring]
+	limits   *limits
 	counters counters
 	timings  timings
 	scrapes  http.Handler
@@ -158,11 +165,15 @@ func New(cfg Config) (*Server, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, err
 	}
-	s := &Server{Config: cfg, started: cfg.Clock(), requests: newRequestIDs(), timings: newTimings(),
+	s := &Server{Config: cfg, started: cfg.Clock(), requests: newRequestIDs(), timings: newTimings(), limits: newLimits(cfg.Limits),
 		record: &history.Record{Store: cfg.Store, Model: cfg.Model, Epoch: cfg.Epoch},
 		tails:  make(chan struct{}, maxTails), waits: make(chan struct{}, maxWaits), ended: make(chan struct{})}
 	s.counters.events = newEventCounters()
 	s.scrapes = s.newScrapes()
+	if cfg.Connections != nil {
+		shuns := func(peer netip.Addr) bool { return s.limits.shuns(peer, s.now()) }
+		cfg.Connections.shuns.Store(&shuns)
+	}
 	s.SetKeys(cfg.Keys)
 	s.handler = s.guard(s.router(s.routes()))
 	return s, nil

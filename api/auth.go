@@ -7,14 +7,37 @@ import (
 	"strings"
 )
 
-// authenticate finds the key of a request and checks its scope.
+var (
+	errNoKey   = problem(http.StatusUnauthorized, "Send a valid key: Authorization: Bearer <key>.")
+	errTwoKeys = badRequest(Fault{"Authorization", "is there more than once"})
+	errGuesses = tooMany("This address sends more requests without a valid key than are answered.", refusalWait)
+)
+
+// admit finds the key of a request and checks its scope and its limit. Keys that
+// are none are answered slowly where there are many.
+func (s *Server) admit(r *http.Request, want Scope) (*Key, error) {
+	key, err := s.authenticate(r, want)
+	switch {
+	case err == nil:
+		return key, s.limits.admitKey(key, s.now())
+	case key == nil:
+		return nil, s.limits.refuse(r.Context(), s.limits.proxies.clientOf(r), s.now(), err, errGuesses)
+	}
+	return nil, err
+}
+
+// authenticate finds the key of a request, nil if it has none, and checks its
+// scope.
 func (s *Server) authenticate(r *http.Request, want Scope) (*Key, error) {
+	if len(r.Header["Authorization"]) > 1 {
+		return nil, errTwoKeys
+	}
 	key, ok := s.presentedKey(r)
 	if !ok {
-		return nil, problem(http.StatusUnauthorized, "Send a valid key: Authorization: Bearer <key>.")
+		return nil, errNoKey
 	}
 	if !key.allows(want) {
-		return nil, problem(http.StatusForbidden, fmt.Sprintf("The key lacks the scope %q.", want))
+		return key, problem(http.StatusForbidden, fmt.Sprintf("The key lacks the scope %q.", want))
 	}
 	return key, nil
 }

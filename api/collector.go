@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"runtime"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -15,6 +16,7 @@ var (
 	buildInfo     = gauge("build_info", "Always 1: the version that runs, and the Go that built it.", "version", "go_version")
 	livemode      = gauge("livemode", "1 if events of live mode are posted, 0 if those of test mode are.")
 	webhooks      = counter("webhooks_total", "Signed events by type and by what became of them.", "type", "outcome")
+	signedBy      = counter("webhooks_signed_total", "Webhooks answered 200 by the fingerprint of the secret that signed them, as daybook config shows it.", "signer")
 	variants      = counter("webhook_variants_dropped_total", "Events acknowledged as duplicates whose new content found no room.")
 	signatures    = counter("webhook_signature_failures_total", "Webhooks refused for their signature, by what was wrong with it.", "fault")
 	oversized     = counter("webhook_oversized_total", "Webhooks refused for their size.")
@@ -31,7 +33,7 @@ var (
 	accounts      = gauge("accounts", "Accounts in the read model.")
 	subscriptions = gauge("subscriptions", "Subscriptions in the read model, by status.", "status")
 	diskFree      = gauge("disk_free_bytes", "Room for the data dir; missing where it cannot be learnt.")
-	everyFigure   = []figure{buildInfo, livemode, webhooks, variants, signatures, oversized, refused, lastEvent, storeUp, storeReached,
+	everyFigure   = []figure{buildInfo, livemode, webhooks, signedBy, variants, signatures, oversized, refused, lastEvent, storeUp, storeReached,
 		followerLag, followerStuck, modelUp, modelRebuild, postingFailed, parkedStreams, accounts, subscriptions, diskFree}
 )
 
@@ -42,6 +44,9 @@ type collector struct{ *Server }
 // Describe implements prometheus.Collector.
 func (c collector) Describe(to chan<- *prometheus.Desc) {
 	for _, f := range everyFigure {
+		to <- f.desc
+	}
+	for _, f := range limitFigures {
 		to <- f.desc
 	}
 	for _, f := range partFigures {
@@ -68,6 +73,8 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 	if st.DiskFreeBytes != nil {
 		e.count(diskFree, *st.DiskFreeBytes)
 	}
+	c.limits.emit(e)
+	c.Connections.emit(e)
 	c.model(ctx, e)
 	c.Parts.emit(e)
 }
@@ -78,6 +85,13 @@ func (c collector) webhooks(e emitter, w WebhookCounts) {
 		e.count(webhooks, n.duplicate.Load(), name, "duplicate")
 		e.count(webhooks, n.notDurable.Load(), name, "not_durable")
 	}
+	for _, fingerprint := range c.Verifier.Fingerprints() {
+		c.counters.signedBy(fingerprint) // one that signs nothing is told, too
+	}
+	c.counters.signed.Range(func(fingerprint, n any) bool {
+		e.count(signedBy, n.(*atomic.Uint64).Load(), fingerprint.(string))
+		return true
+	})
 	e.count(variants, w.DroppedVariants)
 	e.count(oversized, w.TooLarge)
 	e.count(refused, w.NotAnEvent, "not_an_event")

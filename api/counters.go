@@ -1,6 +1,7 @@
 package api
 
 import (
+	"sync"
 	"sync/atomic"
 
 	"github.com/daybookhq/daybook/intake"
@@ -10,6 +11,9 @@ import (
 type counters struct {
 	// events are counted by type; the types do not change.
 	events map[string]*eventCounters
+	// signed counts what was answered 200 by the fingerprint of the secret that
+	// signed it, a *atomic.Uint64 each.
+	signed sync.Map
 
 	dropped, tooLarge, notAnEvent              atomic.Uint64
 	encoded, unreadable                        atomic.Uint64
@@ -49,6 +53,15 @@ func (c *counters) durable(eventType string, o intake.Outcome) {
 		return
 	}
 	c.of(eventType).recorded.Add(1)
+}
+
+// signedBy is the counter of what a secret signed.
+func (c *counters) signedBy(fingerprint string) *atomic.Uint64 {
+	n, there := c.signed.Load(fingerprint)
+	if !there {
+		n, _ = c.signed.LoadOrStore(fingerprint, new(atomic.Uint64))
+	}
+	return n.(*atomic.Uint64)
 }
 
 // signature is the counter of a faulty signature.

@@ -43,6 +43,12 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		h.Set(requestIDHeader, s.requests.next())
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Cache-Control", "no-store")
+		if len(r.TransferEncoding) > 0 {
+			// If there was a Content-Length, too, whoever passed the request on may see
+			// its end elsewhere: nothing behind it on this connection can be trusted
+			// (RFC 9112, section 6.1). net/http does not tell, and does not close.
+			h.Set("Connection", "close")
+		}
 		defer s.recoverPanic(w, r)
 		if r.URL.RawPath != "" {
 			r.URL.RawPath = strictPath(r.URL.RawPath)

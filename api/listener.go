@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// HTTPServer returns an http.Server for h with every limit set: a slow or
-// greedy client must not hold a connection for ever.
-func HTTPServer(h http.Handler) *http.Server {
-	return &http.Server{
+// HTTPServer returns an http.Server for h with every limit set: a slow or greedy
+// client must not hold a connection for ever, nor all of them.
+func HTTPServer(h http.Handler, connections *Connections) *http.Server {
+	server := &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       15 * time.Second,
@@ -17,4 +17,6 @@ func HTTPServer(h http.Handler) *http.Server {
 		IdleTimeout:    2 * time.Minute,
 		MaxHeaderBytes: 32 << 10,
 	}
+	connections.guard(server)
+	return server
 }

@@ -291,6 +291,7 @@ func TestEveryMetricIsDocumented(t *testing.T) {
 	r := newRig(t)
 	r.everyPart()
 	r.server.DiskFree = func() (uint64, error) { return 1, nil }
+	r.server.Connections = NewConnections(0)
 	r.server.Progress = []Follower{progress{Name: "posting"}}
 	r.send(subscriptionEvent("evt_1", subCreated, noon, "sub_1", "team-1", "active", "price_basic"))
 	var names []string

@@ -22,14 +22,20 @@ type route struct {
 	handle handlerFunc
 }
 
+// Paths that are treated in ways of their own.
+const (
+	webhookPath = "/webhooks/stripe"
+	livezPath   = "/livez"
+)
+
 // open marks routes that ask for no key. The webhook's signature is its key.
 const open Scope = ""
 
 // routes is the whole interface: what is not in it is not served.
 func (s *Server) routes() []route {
 	rows := []route{
-		{http.MethodPost, "/webhooks/stripe", open, s.webhook},
-		{http.MethodGet, "/livez", open, s.livez},
+		{http.MethodPost, webhookPath, open, s.webhook},
+		{http.MethodGet, livezPath, open, s.livez},
 		{http.MethodGet, "/readyz", open, s.readyz},
 		{http.MethodGet, "/openapi.yaml", open, s.describe},
 		{http.MethodGet, "/v1/status", ScopeRead, s.status},
@@ -100,21 +106,34 @@ func (s *Server) serve(at func() []route) http.Handler {
 	})
 }
 
-// run checks the key and hands the request to its handler.
+// run checks limits and the key, and hands the request to its handler.
 func (s *Server) run(rt route, w http.ResponseWriter, r *http.Request) error {
+	if rt.path == webhookPath || rt.path == livezPath {
+		return rt.handle(w, r) // the one has limits of its own; whoever asks the other would end the process
+	}
+	if err := s.limits.admitAddress(s.limits.proxies.clientOf(r), s.now()); err != nil {
+		return err
+	}
 	if rt.scope == open {
 		return rt.handle(w, r)
 	}
-	key, err := s.authenticate(r, rt.scope)
+	key, err := s.admit(r, rt.scope)
 	if err != nil {
 		return err
 	}
+	working(r.Context())
 	ctx := withKey(r.Context(), key)
-	if timeout := rt.timeout(); timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, timeout)
-		defer cancel()
+	timeout := rt.timeout()
+	if timeout == 0 {
+		return rt.handle(w, r.WithContext(ctx)) // it has a bound of its own
 	}
+	if !s.limits.requestsNow.enter() {
+		s.limits.counts.requestsAtOnce.Add(1)
+		return errBusy
+	}
+	defer s.limits.requestsNow.leave()
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
 	return rt.handle(w, r.WithContext(ctx))
 }
 

@@ -42,7 +42,7 @@ func (w *Waiting) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		return
 	default:
 	}
-	if r.URL.Path == "/livez" {
+	if r.URL.Path == livezPath {
 		_ = writeJSON(rw, map[string]string{"status": "alive"}) // a caller that went away misses it
 		return
 	}

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -22,6 +23,8 @@ import (
 // of the secret that signed it, or a *intake.SignatureError.
 type Verifier interface {
 	Verify(body []byte, header string) (fingerprint string, err error)
+	// Fingerprints are those of all secrets that are in force.
+	Fingerprints() []string
 }
 
 // Journal makes a delivery durable before it returns without an error. It may
@@ -60,23 +63,27 @@ type WebhookSteps struct {
 // journal.
 func (s *Server) webhook(w http.ResponseWriter, r *http.Request) error {
 	steps := WebhookSteps{Arrived: s.tracedAt()}
-	buf := bodies.Get().(*bytes.Buffer)
-	defer putBody(buf)
-	if err := s.readBody(w, r, buf); err != nil {
+	client := s.limits.proxies.clientOf(r)
+	if err := s.limits.admitWebhook(client, s.now()); err != nil {
 		return err
 	}
-	steps.Read = s.tracedAt()
-	fingerprint, err := s.Verifier.Verify(buf.Bytes(), r.Header.Get("Stripe-Signature"))
-	if err != nil {
-		return s.refuseSignature(w, err)
+	body, fingerprint, err := s.readSigned(w, r, &steps)
+	if errors.Is(err, errSignature) {
+		return s.limits.refuse(r.Context(), client, s.now(), err, errShed)
 	}
-	// The store may keep what it is given beyond this request, so the entry
-	// gets bytes of its own, and the buffer goes back.
-	body := bytes.Clone(buf.Bytes())
+	if err != nil {
+		return err
+	}
 	envelope, err := intake.ParseEnvelope(body)
 	if err != nil {
 		return s.refuseBody(w, err)
 	}
+	working(r.Context())
+	if !s.limits.webhooksNow.enter() {
+		s.limits.counts.webhooksAtOnce.Add(1)
+		return errShed
+	}
+	defer s.limits.webhooksNow.leave()
 	ctx, cancel := context.WithTimeout(r.Context(), recordTimeout)
 	defer cancel()
 	steps.Checked = time.Now()
@@ -92,6 +99,7 @@ func (s *Server) webhook(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return s.refuseUnrecorded(w, envelope, err)
 	}
+	s.counters.signedBy(fingerprint).Add(1)
 	s.acknowledge(w, envelope, outcome)
 	return nil
 }
@@ -104,8 +112,58 @@ func (s *Server) tracedAt() time.Time {
 	return time.Now()
 }
 
+// readSigned returns the body of a delivery, and the fingerprint of the secret
+// that signed it.
+func (s *Server) readSigned(w http.ResponseWriter, r *http.Request, steps *WebhookSteps) (body []byte, fingerprint string, err error) {
+	buf := bodies.Get().(*bytes.Buffer)
+	defer putBody(buf)
+	held := heldBytes{of: &s.limits.bodies}
+	defer held.release()
+	if err := s.readBody(w, r, &held, buf); err != nil {
+		return nil, "", err
+	}
+	steps.Read = s.tracedAt()
+	header := ""
+	if lines := r.Header["Stripe-Signature"]; len(lines) == 1 {
+		header = lines[0]
+	} else if len(lines) > 1 {
+		return nil, "", s.refuseSignature(w, &intake.SignatureError{Kind: intake.SignatureMalformed})
+	}
+	if fingerprint, err = s.Verifier.Verify(buf.Bytes(), header); err != nil {
+		return nil, "", s.refuseSignature(w, err)
+	}
+	// The store may keep what it is given beyond this request, so the entry
+	// gets bytes of its own, and the buffer goes back.
+	return bytes.Clone(buf.Bytes()), fingerprint, nil
+}
+
+// heldBytes counts what one body takes of the memory that large bodies share.
+type heldBytes struct {
+	io.Reader
+	of         *atomic.Int64
+	read, held int64
+}
+
+// Read implements io.Reader, and fails where there is no more memory to share.
+func (h *heldBytes) Read(p []byte) (int, error) {
+	n, err := h.Reader.Read(p)
+	if h.read += int64(n); h.read > smallBody {
+		more := h.read - smallBody - h.held
+		h.held += more
+		if h.of.Add(more) > largeBodies {
+			return 0, errNoRoom
+		}
+	}
+	return n, err
+}
+
+func (h *heldBytes) release() { h.of.Add(-h.held) }
+
+// errNoRoom says that all large bodies together take too much memory.
+var errNoRoom = errors.New("too many large bodies at once")
+
 // readBody reads the whole body, as it was sent and no larger than allowed.
-func (s *Server) readBody(w http.ResponseWriter, r *http.Request, into *bytes.Buffer) error {
+func (s *Server) readBody(w http.ResponseWriter, r *http.Request, held *heldBytes, into *bytes.Buffer) error {
 	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
 		s.counters.encoded.Add(1)
 		w.Header().Set("Accept-Encoding", "identity")
@@ -115,9 +173,13 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request, into *bytes.Bu
 		s.counters.tooLarge.Add(1)
 		return errBodyLarge
 	}
-	_, err := into.ReadFrom(io.LimitReader(r.Body, s.MaxWebhookBytes+1))
+	held.Reader = io.LimitReader(r.Body, s.MaxWebhookBytes+1)
+	_, err := into.ReadFrom(held)
 	var timeout net.Error
 	switch {
+	case errors.Is(err, errNoRoom):
+		s.limits.counts.bodies.Add(1)
+		return errShed
 	case errors.As(err, &timeout) && timeout.Timeout():
 		s.counters.unreadable.Add(1)
 		return errBodySlow

@@ -18,6 +18,8 @@ type anyDelivery struct{}
 
 func (anyDelivery) Verify([]byte, string) (string, error) { return "0123abcd", nil }
 
+func (anyDelivery) Fingerprints() []string { return []string{"0123abcd"} }
+
 func (anyDelivery) Record(context.Context, intake.Entry) (intake.Outcome, error) {
 	return intake.Outcome{Status: intake.Recorded}, nil
 }
@@ -28,7 +30,7 @@ func (anyDelivery) Record(context.Context, intake.Entry) (intake.Outcome, error)
 func TestTellingCostsNothingUnasked(t *testing.T) {
 	body := []byte(`{"id":"evt_1","object":"event","type":"invoice.paid","created":1700000000,"livemode":false}`)
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/webhooks/stripe", nil)
-	s := &Server{Config: Config{Verifier: anyDelivery{}, Journal: anyDelivery{}, MaxWebhookBytes: 1 << 20, Clock: time.Now}, timings: newTimings()}
+	s := &Server{Config: Config{Verifier: anyDelivery{}, Journal: anyDelivery{}, MaxWebhookBytes: 1 << 20, Clock: time.Now}, timings: newTimings(), limits: newLimits(Limits{})}
 	s.counters.events = newEventCounters()
 	reader, header := bytes.NewReader(body), http.Header{}
 	deliver := func() {

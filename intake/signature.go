@@ -68,6 +68,15 @@ func (v *Verifier) SetSecrets(secrets []string) {
 	v.secrets.Store(&next)
 }
 
+// Fingerprints lists the secrets that are in force, without telling them.
+func (v *Verifier) Fingerprints() []string {
+	var all []string
+	for _, s := range *v.secrets.Load() {
+		all = append(all, s.fingerprint)
+	}
+	return all
+}
+
 // Fingerprint names a secret without telling it: the first 8 hex digits of its
 // SHA-256.
 func Fingerprint(secret string) string {

@@ -49,14 +49,16 @@ func ceilingHandler(secret string) http.Handler {
 	return router
 }
 
-// bareReader answers every question for an entitlement with the same bytes. It is
-// frozen, too.
+// bareReader answers every question for an entitlement, or for a feature, with the
+// same bytes. It is frozen, too.
 func bareReader(answer []byte) http.Handler {
 	router := mux.NewRouter()
-	router.HandleFunc("/v1/entitlements/{account}", func(w http.ResponseWriter, _ *http.Request) {
+	same := func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = w.Write(answer)
-	}).Methods(http.MethodGet)
+	}
+	router.HandleFunc("/v1/entitlements/{account}", same).Methods(http.MethodGet)
+	router.HandleFunc("/v1/entitlements/{account}/features/{feature}", same).Methods(http.MethodGet)
 	router.HandleFunc("/readyz", func(http.ResponseWriter, *http.Request) {})
 	return router
 }

@@ -28,6 +28,8 @@ type load struct {
 	until <-chan struct{}
 	// sent, if set, is told when a request is due. It must not block.
 	sent func(i int, due time.Time)
+	// refused says that other answers than 200 are right, too.
+	refused bool
 }
 
 // outcome is what a load saw.
@@ -116,7 +118,8 @@ func (l load) drive(ctx context.Context, conn net.Conn, requests [][]byte, next 
 		if l.sent != nil {
 			l.sent(i, due)
 		}
-		if err := exchange(conn, answers, requests[i]); err != nil {
+		var refusal *refusal
+		if err := exchange(conn, answers, requests[i]); err != nil && !(l.refused && errors.As(err, &refusal)) {
 			return fmt.Errorf("request %d: %w", i, err)
 		}
 		latencies[i] = time.Since(due)
@@ -138,6 +141,11 @@ func sleepUntil(ctx context.Context, due time.Time) error {
 	}
 }
 
+// refusal is an answer that is not 200.
+type refusal struct{ status, body string }
+
+func (r *refusal) Error() string { return r.status + ": " + r.body }
+
 // exchange sends one request and reads its answer. It knows just enough of
 // HTTP/1.1 for servers that send a Content-Length: net/http's client would cost
 // as much as the server that it measures.
@@ -153,18 +161,21 @@ func exchange(conn net.Conn, answers *bufio.Reader, request []byte) error {
 		return err
 	}
 	// The slice is good until the next read only.
-	refusal := ""
+	refused := ""
 	if !bytes.HasPrefix(status, []byte("HTTP/1.1 200")) {
-		refusal = string(bytes.TrimSpace(status))
+		refused = string(bytes.TrimSpace(status))
 	}
 	length, err := readHeader(answers)
 	if err != nil {
 		return err
 	}
-	if refusal != "" {
+	if refused != "" {
 		body := make([]byte, min(length, 500))
-		_, _ = io.ReadFull(answers, body) // only to tell why
-		return fmt.Errorf("%s: %s", refusal, body)
+		if _, err := io.ReadFull(answers, body); err != nil {
+			return err
+		}
+		_, err = answers.Discard(length - len(body))
+		return errors.Join(&refusal{refused, string(body)}, err)
 	}
 	_, err = answers.Discard(length)
 	return err

@@ -38,6 +38,8 @@ type options struct {
 	clusterRate, clusterSeconds int
 	history, historyAccounts    int
 	reads, renewSeconds         int
+	featureRate, featureSeconds int
+	floodRate, floodSeconds     int
 }
 
 // part is one measurement that can be run alone.
@@ -55,6 +57,8 @@ var parts = []part{
 	{"cluster", "posting on a cluster's protocol", measureCluster},
 	{"history", "rebuild of a long history, and opening it", measureHistory},
 	{"reads", "entitlements read through the API, as a ratio of a bare handler", measureReads},
+	{"feature", "feature checks, with the check of key and limits, as a ratio of a bare handler, and at a steady rate", measureFeature},
+	{"flood", "webhooks during a flood of bad signatures", measureFlood},
 	{"redis", "entitlements in Redis: visible, published, renewed; needs redis-server", measureRedis},
 }
 
@@ -66,7 +70,7 @@ type bench struct {
 }
 
 // children are what this binary serves when it is started by itself.
-var children = map[string]func(args []string) error{"ceiling": serveCeiling, "cluster": serveCluster, "stripe": serveStripe}
+var children = map[string]func(args []string) error{"ceiling": serveCeiling, "cluster": serveCluster, "stripe": serveStripe, "flood": serveFlood}
 
 func main() {
 	if len(os.Args) > 1 {
@@ -143,7 +147,11 @@ func parseFlags(args []string) (o options, chosen []part, strict bool, err error
 	fs.IntVar(&o.clusterSeconds, "cluster-seconds", 10, "how long cluster runs")
 	fs.IntVar(&o.history, "history", 1000000, "domain events of history")
 	fs.IntVar(&o.historyAccounts, "history-accounts", 100000, "accounts of history")
-	fs.IntVar(&o.reads, "reads", 30000, "requests in a round of reads")
+	fs.IntVar(&o.reads, "reads", 30000, "requests in a round of reads, and of feature")
+	fs.IntVar(&o.featureRate, "feature-rate", 10000, "checks per second of feature")
+	fs.IntVar(&o.featureSeconds, "feature-seconds", 10, "how long feature keeps that rate")
+	fs.IntVar(&o.floodRate, "flood-rate", 500, "good webhooks per second of flood")
+	fs.IntVar(&o.floodSeconds, "flood-seconds", 6, "how long each flood lasts")
 	fs.IntVar(&o.renewSeconds, "renew-seconds", 30, "how long redis watches what renewing costs")
 	if err := fs.Parse(args); err != nil {
 		return o, nil, false, err
@@ -156,7 +164,8 @@ func parseFlags(args []string) (o options, chosen []part, strict bool, err error
 		chosen = append(chosen, parts[i])
 	}
 	for _, n := range []int{o.connections, o.events, o.rounds, o.accounts, o.pacedRate, o.pacedSeconds, o.sweepRate, o.sweepSeconds, o.visibleRate, o.visibleSeconds,
-		o.clusterRate, o.clusterSeconds, o.history, o.historyAccounts, o.reads, o.renewSeconds} {
+		o.clusterRate, o.clusterSeconds, o.history, o.historyAccounts, o.reads, o.renewSeconds,
+		o.featureRate, o.featureSeconds, o.floodRate, o.floodSeconds} {
 		if n < 1 {
 			return o, nil, false, errors.New("sizes begin at 1")
 		}

@@ -25,6 +25,9 @@ import (
 // progressTimeout bounds how long the status waits to hear how far the model is.
 const progressTimeout = time.Second
 
+// metricsConnections bounds those of a listener that serves nothing else.
+const metricsConnections = 64
+
 // drainTimeout bounds how long requests under way may take to finish at the end.
 const drainTimeout = 15 * time.Second
 
@@ -68,7 +71,8 @@ func serve(ctx context.Context, cfg *config.Config, log *logrus.Logger, o serveO
 		return err
 	}
 	waiting := api.NewWaiting()
-	public := endpoint{server: api.HTTPServer(waiting), listener: listening.public}
+	connections := api.NewConnections(cfg.MaxConnections)
+	public := endpoint{server: api.HTTPServer(waiting, connections), listener: connections.Listen(listening.public)}
 	traces, err := startTracing(ctx, cfg, log)
 	if err != nil {
 		return err
@@ -84,7 +88,7 @@ func serve(ctx context.Context, cfg *config.Config, log *logrus.Logger, o serveO
 		return err
 	}
 	defer n.close()
-	server, err := n.newAPI()
+	server, err := n.newAPI(connections)
 	if err != nil {
 		return err
 	}
@@ -153,7 +157,7 @@ func (n *node) serveOn(ctx context.Context, public endpoint, listening listeners
 		n.awaitModel(groupCtx)
 		endpoints := []endpoint{public, {server: n.controlServer(groupCtx), listener: control}}
 		if listening.metrics != nil {
-			endpoints = append(endpoints, endpoint{server: api.HTTPServer(server.Metrics()), listener: listening.metrics})
+			endpoints = append(endpoints, endpoint{server: api.HTTPServer(server.Metrics(), api.NewConnections(metricsConnections)), listener: listening.metrics})
 			n.log.WithField("addr", listening.metrics.Addr().String()).Info("metrics are served")
 		}
 		if listening.profiles != nil {
@@ -171,6 +175,9 @@ func (n *node) serveOn(ctx context.Context, public endpoint, listening listeners
 		tellSupervisor(n.log, stateStopping, "finishing requests")
 		return nil
 	})
+	if n.redis != nil {
+		group.Go(func() error { server.ShareLimits(groupCtx, n.redis.outlet.Tally()); return nil })
+	}
 	if o.posting {
 		group.Go(func() error { return n.watchStripe(groupCtx, server) })
 	}
@@ -194,7 +201,7 @@ func (n *node) awaitModel(ctx context.Context) {
 }
 
 // newAPI makes the HTTP interface over the node.
-func (n *node) newAPI() (*api.Server, error) {
+func (n *node) newAPI(connections *api.Connections) (*api.Server, error) {
 	return api.New(api.Config{
 		Epoch: n.about.Epoch, Verifier: n.verifier, Journal: n.journal, OnWebhook: n.tracing.Webhooks(), Store: n.store, Health: n.probe, Model: n.model,
 		Entitlements: n.answers, Decider: n.decisions, Catalog: func() *aggregate.Catalog { return n.catalogs.Current() },
@@ -202,6 +209,7 @@ func (n *node) newAPI() (*api.Server, error) {
 		Progress:  []api.Follower{postingProgress{n}, projectionProgress{n}},
 		Publisher: n.publisherStatus(), Drift: n.runner.Drift, EntitlementLease: n.cfg.EntitlementTTL,
 		Reconciliation: n.reconciler.Status, HistoryLost: n.historyLost,
+		Limits: n.cfg.Limits, Connections: connections,
 		Keys: n.cfg.APIKeys, MaxWebhookBytes: n.cfg.WebhookMaxBytes, Version: version, StoreKind: storeKind(n.cfg),
 		Parts: n.parts(), Rebuilding: n.runner.Rebuilding, DiskFree: func() (uint64, error) { return freeBytes(n.cfg.DataDir) },
 		Livemode: n.cfg.Livemode, OwnMetrics: n.cfg.MetricsAddr != "", Clock: systemClock, Log: n.log,

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"strings"
 
@@ -14,23 +15,34 @@ func configCommand() *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
 		Use: "config", Short: "Print the configuration in force, and where each value came from", Args: noArgs,
+		Long: "Prints the configuration in force, secrets masked, and where each value came from; and,\n" +
+			"of each signing secret, how many of the webhooks recorded in the last 24 hours it has\n" +
+			"signed, so that an old one can be dropped once it signs none.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkOutput(output); err != nil {
 				return err
 			}
 			cfg, err := loadConfig(cmd, true)
-			write := config.WriteTable
-			if output == outputJSON {
-				write = config.WriteJSON
+			signers, lookErr := lookForSigners(cmd.Context(), cfg, err == nil)
+			if lookErr != nil {
+				cmd.PrintErrln("which secret signs at present is not known:", lookErr)
 			}
-			if writeErr := write(os.Stdout, cfg.Settings()); writeErr != nil {
-				return writeErr
+			if output == outputJSON {
+				err = errors.Join(writeJSON(os.Stdout, configuration{cfg.Settings(), signers}), err)
+			} else {
+				err = errors.Join(config.WriteTable(os.Stdout, cfg.Settings()), signers.print(os.Stdout), err)
 			}
 			return err
 		},
 	}
 	addOutputFlag(cmd, &output)
 	return cmd
+}
+
+// configuration is what config prints for a machine.
+type configuration struct {
+	Settings []config.Setting `json:"settings"`
+	Signers  *signersOfDay    `json:"signers,omitempty"`
 }
 
 func keysCommand() *cobra.Command {

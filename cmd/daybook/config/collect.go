@@ -154,8 +154,6 @@ func (v *values) lookAtOthers(environ []string) {
 		case slices.Contains(unsupported, plain):
 			v.faults = append(v.faults, Fault{Name: name,
 				Problem: "not supported by this version: unset it"})
-		case slices.Contains(withoutEffect, plain):
-			v.warnings = append(v.warnings, name+" is set, but has no effect in this version")
 		case strings.HasPrefix(name, "DAYBOOK_"):
 			v.warnings = append(v.warnings, name+" is set, but there is no such setting")
 		}

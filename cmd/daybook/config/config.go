@@ -37,6 +37,10 @@ type Config struct {
 	PprofAddr string
 	// DataDir holds the embedded store and the read model.
 	DataDir string
+	// Limits are what clients may ask for, and MaxConnections how many connections
+	// they may have.
+	Limits         api.Limits
+	MaxConnections int
 	// Catalog is the plan catalog of CatalogFile, or the built-in one.
 	Catalog     *aggregate.Catalog
 	CatalogFile string

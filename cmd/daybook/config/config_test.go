@@ -127,12 +127,15 @@ func TestEveryFaultAtOnce(t *testing.T) {
 		"DAYBOOK_ACCOUNT_KEYS=a,a", "DAYBOOK_API_KEYS=bad", "DAYBOOK_LIVEMODE=false",
 		"DAYBOOK_CONNECT_ACCOUNTS=acc_1", "DAYBOOK_WEBHOOK_MAX_BYTES=1MB", "DAYBOOK_LOG_LEVEL=loud",
 		"DAYBOOK_LOG_FORMAT=xml", "DAYBOOK_REDIRECT_HOSTS=//evil", "DAYBOOK_METRICS_ADDR=9464", "STRIPE_WEBHOOK_SECRETS=sk_live_secret", "REDIS_URL=localhost:6379",
+		"DAYBOOK_TRUSTED_PROXIES=10.0.0.0/8,proxy", "DAYBOOK_RATE_PER_KEY=0", "DAYBOOK_RATE_PER_ADDRESS=1:", "DAYBOOK_RATE_WEBHOOKS=none",
+		"DAYBOOK_MAX_CONNECTIONS=1",
 		"REDIS_CONNECT_TIMEOUT=5", "REDIS_COMMAND_TIMEOUT=1ms", "DAYBOOK_ENTITLEMENT_TTL=never", "DAYBOOK_ENTITLEMENT_KEY=short",
 	}))
 	for _, want := range []string{
 		"DAYBOOK_ADDR", "DAYBOOK_DATA_DIR", "DAYBOOK_CATALOG", "DAYBOOK_ACCOUNT_KEYS", "DAYBOOK_API_KEYS",
 		"DAYBOOK_LIVEMODE", "DAYBOOK_CONNECT_ACCOUNTS", "DAYBOOK_WEBHOOK_MAX_BYTES", "DAYBOOK_LOG_LEVEL",
 		"DAYBOOK_LOG_FORMAT", "DAYBOOK_REDIRECT_HOSTS", "DAYBOOK_METRICS_ADDR", "STRIPE_WEBHOOK_SECRETS", "REDIS_URL",
+		"DAYBOOK_TRUSTED_PROXIES", "DAYBOOK_RATE_PER_KEY", "DAYBOOK_RATE_PER_ADDRESS", "DAYBOOK_RATE_WEBHOOKS", "DAYBOOK_MAX_CONNECTIONS",
 		"REDIS_CONNECT_TIMEOUT", "REDIS_COMMAND_TIMEOUT", "DAYBOOK_ENTITLEMENT_TTL", "DAYBOOK_ENTITLEMENT_KEY",
 	} {
 		if !slices.Contains(names, want) {
@@ -273,11 +276,12 @@ func TestReloadReadsFilesAgain(t *testing.T) {
 func TestWhatIsPrintedIsMasked(t *testing.T) {
 	key := strings.Repeat("ab", 32)
 	c := mustLoad(t, input(t, []string{"STRIPE_WEBHOOK_SECRETS=" + secret, "DAYBOOK_API_KEYS=ops:read:" + key}))
-	var table, jsonText bytes.Buffer
-	if err := errors.Join(config.WriteTable(&table, c.Settings()), config.WriteJSON(&jsonText, c.Settings())); err != nil {
+	var table bytes.Buffer
+	jsonText, err := json.Marshal(c.Settings())
+	if err := errors.Join(err, config.WriteTable(&table, c.Settings())); err != nil {
 		t.Fatal(err)
 	}
-	for _, text := range []string{table.String(), jsonText.String()} {
+	for _, text := range []string{table.String(), string(jsonText)} {
 		if strings.Contains(text, secret) || strings.Contains(text, key) {
 			t.Errorf("a secret is printed:\n%s", text)
 		}
@@ -285,9 +289,9 @@ func TestWhatIsPrintedIsMasked(t *testing.T) {
 			t.Errorf("something is missing:\n%s", text)
 		}
 	}
-	var decoded struct{ Settings []config.Setting }
-	if err := json.Unmarshal(jsonText.Bytes(), &decoded); err != nil || !reflect.DeepEqual(decoded.Settings, c.Settings()) {
-		t.Errorf("JSON does not read back: %v\n%s", err, &jsonText)
+	var decoded []config.Setting
+	if err := json.Unmarshal(jsonText, &decoded); err != nil || !reflect.DeepEqual(decoded, c.Settings()) {
+		t.Errorf("JSON does not read back: %v\n%s", err, jsonText)
 	}
 }
 

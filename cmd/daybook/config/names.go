@@ -17,6 +17,11 @@ const (
 	nameConnectAccounts = "DAYBOOK_CONNECT_ACCOUNTS"
 	nameWebhookMaxBytes = "DAYBOOK_WEBHOOK_MAX_BYTES"
 	nameRedirectHosts   = "DAYBOOK_REDIRECT_HOSTS"
+	nameTrustedProxies  = "DAYBOOK_TRUSTED_PROXIES"
+	nameRateKey         = "DAYBOOK_RATE_PER_KEY"
+	nameRateAddress     = "DAYBOOK_RATE_PER_ADDRESS"
+	nameRateWebhooks    = "DAYBOOK_RATE_WEBHOOKS"
+	nameMaxConnections  = "DAYBOOK_MAX_CONNECTIONS"
 	nameMetricsAddr     = "DAYBOOK_METRICS_ADDR"
 	namePprofAddr       = "DAYBOOK_PPROF_ADDR"
 	nameLogLevel        = "DAYBOOK_LOG_LEVEL"
@@ -87,6 +92,16 @@ var variables = []variable{
 		usage: "largest webhook body, in bytes"},
 	{name: nameRedirectHosts, example: "app.example.com,localhost:3000",
 		usage: "hosts that buyers may be sent back to from Stripe, HOST or HOST:PORT, comma-separated; without any, nobody is sent to Stripe"},
+	{name: nameTrustedProxies, example: "10.0.0.0/8,fd00::/8",
+		usage: "networks of proxies whose X-Forwarded-For tells the client's address, comma-separated"},
+	{name: nameRateKey, fallback: "50000:500000", example: "100:200",
+		usage: "requests with one API key, per second and, behind a colon, at once; or off"},
+	{name: nameRateAddress, fallback: "50000:500000", example: "100:200",
+		usage: "requests of one client address (of IPv6, one /64), webhooks aside; or off"},
+	{name: nameRateWebhooks, fallback: "50000:500000", example: "2000:20000",
+		usage: "webhooks of one client address; or off"},
+	{name: nameMaxConnections, fallback: "2048", example: "2048",
+		usage: "connections at once, 16 to 100000; beyond, the one that has waited for its client the longest gives way"},
 	{name: nameMetricsAddr, example: "127.0.0.1:9464",
 		usage: "address to serve /metrics on, to whoever asks; without one it is among the other routes, for clients on the loopback"},
 	{name: namePprofAddr, example: "127.0.0.1:6060",
@@ -134,12 +149,6 @@ const exampleKey = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 // unsupported are variables with a meaning that this build does not have, and
 // that must not be ignored: somebody would take payloads for sealed.
 var unsupported = []string{"DAYBOOK_PAYLOAD_KEYS"}
-
-// withoutEffect are variables of capabilities that this build does not have
-// either. Setting one does no harm, so it is only named.
-var withoutEffect = []string{
-	"DAYBOOK_TRUSTED_PROXIES",
-}
 
 // AddFlags defines a flag for every setting. Their values are read by Load.
 func AddFlags(fs *pflag.FlagSet) {

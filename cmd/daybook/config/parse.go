@@ -62,6 +62,7 @@ func (p *parser) parse(c *Config) {
 	p.connectAccounts(c)
 	p.redirectHosts(c)
 	p.webhookMaxBytes(c)
+	p.limits(c)
 	p.logging(c)
 	p.webhookSecrets(c)
 	p.stripeAPI(c)

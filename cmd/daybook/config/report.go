@@ -1,7 +1,6 @@
 package config
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -149,11 +148,4 @@ func WriteTable(w io.Writer, settings []Setting) error {
 		fmt.Fprintf(table, "%s\t%s\t%s\n", s.Name, value, s.Source)
 	}
 	return table.Flush() // the writer above keeps any error until here
-}
-
-// WriteJSON writes settings for programs.
-func WriteJSON(w io.Writer, settings []Setting) error {
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(map[string][]Setting{"settings": settings})
 }
