@@ -12,7 +12,7 @@ import (
 var (
 	linkOf    = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 	headingOf = regexp.MustCompile(`(?m)^#+ (.+)$`)
-	unspoken  = regexp.MustCompile("[^\\p{L}\\p{N} _-]")
+	unspoken  = regexp.MustCompile(`[^\p{L}\p{N} _-]`)
 	fenceOf   = regexp.MustCompile("(?ms)^ *```.*?^ *```$")
 )
 
