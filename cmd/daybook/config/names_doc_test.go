@@ -14,8 +14,8 @@ import (
 )
 
 // otherVariables are named in documents and are no settings of the command: what
-// it refuses, what tests take, and what EventStoreDB does.
-var otherVariables = []string{"DAYBOOK_PAYLOAD_KEYS", "EVENTSTORE_TEST_URL"}
+// it refuses, what tests take, and what an example calls a key.
+var otherVariables = []string{"DAYBOOK_PAYLOAD_KEYS", "EVENTSTORE_TEST_URL", "DAYBOOK_KEY"}
 
 // variableNames are the names of all variables, by way of the flags that stand for them.
 func variableNames() (names []string) {
