@@ -19,7 +19,7 @@ const (
 var parts = []struct{ name, test string }{
 	{"Webhook", "TestParityWebhook"}, {"Idempotency", "TestParityIdempotency"}, {"Subscription state", "TestParitySubscriptionState"},
 	{"Grace", "TestParityGrace"}, {"Entitlements in Redis", "TestParityEntitlementsInRedis"}, {"Gatekeeper", "TestParityGatekeeper"},
-	{"Tiers", "TestParityTiers"}, {"Admin", "TestParityAdmin"},
+	{"Tiers", "TestParityTiers"}, {"Checkout, portal", "TestParityCheckoutAndPortal"}, {"Admin", "TestParityAdmin"},
 	{"Audit log", "TestParityAuditLog"}, {"Operations", "TestParityOperations"}, {"Suggested", "TestParitySuggested"},
 }
 

@@ -297,3 +297,50 @@ func TestParityTiers(t *testing.T) {
 	}
 	s.stop()
 }
+
+// TestParityCheckoutAndPortal sells a tier: Stripe's checkout by its id and address,
+// its portal, and nothing without a key that may, or back to a stranger's host.
+func TestParityCheckoutAndPortal(t *testing.T) {
+	t.Parallel()
+	stripe, s := newSeller(t, "DAYBOOK_API_KEYS=reader:read:"+sha256Hex("reader"))
+	const checkout, portal = "/v1/checkout/sessions", "/v1/portal/sessions"
+	const back = `{"account":"acme","return_url":"https://app.example.com/account"}`
+	for key, status := range map[string]int{"nobody": http.StatusUnauthorized, "reader": http.StatusForbidden} {
+		for path, body := range map[string]string{checkout: basicOrder, portal: back} {
+			if a := s.send(http.MethodPost, path, key, body); a.status != status {
+				t.Errorf("%s by %s: %d %s", path, key, a.status, a.body)
+			}
+		}
+	}
+	for field, body := range map[string]string{
+		"tier":        strings.Replace(basicOrder, `"basic"`, `"gold"`, 1),
+		"cancel_url":  strings.Replace(basicOrder, "app.example.com", "evil.example", 1),
+		"success_url": strings.Replace(basicOrder, "localhost:3000", "evil.example", 1),
+	} {
+		if a, _ := s.order(checkout, body); a.status != http.StatusUnprocessableEntity || !strings.Contains(string(a.body), `"field":"`+field+`"`) {
+			t.Errorf("a wrong %s: %d %s", field, a.status, a.body)
+		}
+	}
+	if a, _ := s.order(portal, strings.Replace(back, "app.example.com", "evil.example", 1)); a.status != http.StatusUnprocessableEntity {
+		t.Errorf("a portal that leads elsewhere: %d %s", a.status, a.body)
+	}
+
+	a, sale := s.order(checkout, basicOrder)
+	id := fmt.Sprint(sale["session_id"])
+	if sale["kind"] != "checkout" || !strings.HasPrefix(id, "cs_") || !strings.HasPrefix(fmt.Sprint(sale["url"]), "https://") {
+		t.Errorf("%d %v", a.status, sale)
+	}
+	asked := stripe.Posts(checkout)[0].Form
+	if asked.Get("mode") != "subscription" || asked.Get("line_items[0][price]") != "price_1Basic" || asked.Get("subscription_data[metadata][account_id]") != "acme" {
+		t.Errorf("Stripe was asked for %v", asked)
+	}
+	bought := subscriptionEvent("evt_c1", "customer.subscription.created", "sub_c", "acme", "active", quietTime(), "")
+	s.mustTake(bytes.Replace(bought, []byte("cus_sub_c"), []byte(asked.Get("customer")), 1))
+	if a, said := s.order(portal, back); a.status != http.StatusOK || !strings.HasPrefix(fmt.Sprint(said["url"]), "https://") {
+		t.Errorf("the portal: %d %v", a.status, said)
+	}
+	if a, said := s.order(checkout, basicOrder); said["kind"] != "portal" {
+		t.Errorf("who has a subscription buys another: %d %v", a.status, said)
+	}
+	s.stop()
+}
