@@ -118,8 +118,9 @@ func TestParityAuditLog(t *testing.T) {
 	s.stop()
 }
 
-// TestParityOperations: what is configured is checked; a Redis with TLS comes,
-// goes and comes back, and the status tells; a secret is rolled by a file.
+// TestParityOperations: what is configured is checked, and who asks too often
+// turned away; a Redis with TLS comes, goes and comes back, and the status tells;
+// a secret is rolled by a file.
 func TestParityOperations(t *testing.T) {
 	t.Parallel()
 	refused(t, spawn(t, launch{env: []string{"DAYBOOK_LIVEMODE=false", "REDIS_CONNECT_TIMEOUT=1m"}}), 2,
@@ -127,6 +128,7 @@ func TestParityOperations(t *testing.T) {
 	if out := strings.Join(strings.Fields(mustRun(t, "config", "--dev")), " "); !strings.Contains(out, "REDIS_CONNECT_TIMEOUT 5s default") {
 		t.Errorf("config says %s", out)
 	}
+	wantRateLimits(t)
 	redis := redistest.Start(t, redistest.WithTLS(), redistest.WithPassword())
 	secrets := filepath.Join(t.TempDir(), "secrets")
 	writeFile(t, secrets, "whsec_parity_old")
@@ -182,5 +184,18 @@ func TestParitySuggested(t *testing.T) {
 		}
 		return now.ValidUntil.After(first.ValidUntil)
 	})
+	s.stop()
+}
+
+// wantRateLimits wants whoever asks too often to be told when to ask again, and
+// webhooks not to be held up by it.
+func wantRateLimits(t *testing.T) {
+	t.Helper()
+	s := start(t, launch{args: []string{"--dev"}, env: []string{"DAYBOOK_RATE_PER_KEY=1:20"}})
+	eventually(t, "a key that asks too often is turned away", func() bool {
+		a := s.ask("/v1/entitlements/acme", s.key)
+		return a.status == http.StatusTooManyRequests && a.header.Get("Retry-After") != ""
+	})
+	s.mustDeliver(customerEvent("evt_o5"), "recorded")
 	s.stop()
 }
