@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/daybookhq/daybook/aggregate"
 	"github.com/daybookhq/daybook/cmd/daybook/config"
 	"github.com/daybookhq/daybook/cmd/daybook/simulate"
 	"github.com/daybookhq/daybook/eventstore"
@@ -66,6 +67,9 @@ func (t tour) show(ctx context.Context, run *simulate.Run, now time.Time) error 
 	if err := t.stream(ctx, inGrace); err != nil {
 		return err
 	}
+	if err := t.features(ctx, healthy); err != nil {
+		return err
+	}
 	t.further(inGrace)
 	return nil
 }
@@ -97,7 +101,7 @@ func (t tour) stream(ctx context.Context, account string) error {
 		return err
 	}
 	stream := eventstore.NewStream("subscription", e.SubscriptionID)
-	t.out.Printf("\nThe stream behind it, %s (facts from Stripe, and our notes):\n", stream)
+	t.out.Printf("\nThe stream behind the one in grace, %s (facts from Stripe, and our notes):\n", stream)
 	rows := newTable(t.out.OutOrStdout(), "  REV", "TYPE", "STRIPE EVENT", "OCCURRED")
 	for ev, err := range t.store.ReadStream(ctx, stream, 0, eventstore.Forwards, 0) {
 		if err != nil {
@@ -118,6 +122,40 @@ func (t tour) stream(ctx context.Context, account string) error {
 		rows.row(fmt.Sprintf("  %d", ev.Revision), ev.Type, orDash(told.StripeEventID), when)
 	}
 	return rows.flush()
+}
+
+// features asks what product code asks: may the account use the best feature that
+// it has, and the best there is, which it has not.
+func (t tour) features(ctx context.Context, account string) error {
+	e, err := t.answers.Entitlement(ctx, account, systemClock())
+	if err != nil {
+		return err
+	}
+	catalog := t.catalogs.Current()
+	all := catalog.FeaturesOf(catalog.Tiers[len(catalog.Tiers)-1].ID)
+	if len(e.Features) == 0 || len(all) == 0 {
+		return nil // a catalog of another kind
+	}
+	t.out.Println("\nWhat product code asks: may the healthy account use this feature?")
+	rows := newTable(t.out.OutOrStdout(), "  FEATURE", "ALLOWED", "REASON", "TIER", "WANTS TIER", "UPGRADE AT")
+	path := ""
+	for _, feature := range []string{e.Features[len(e.Features)-1], all[len(all)-1]} {
+		var f aggregate.Feature
+		path = "/v1/entitlements/" + url.PathEscape(account) + "/features/" + url.PathEscape(feature)
+		if err := t.get(ctx, path, &f); err != nil {
+			return err
+		}
+		upgrade := "-"
+		if !f.Allowed {
+			upgrade = orDash(f.UpgradeURL)
+		}
+		rows.row("  "+f.Feature, f.Allowed, f.Reason, f.CurrentTier, orDash(f.RequiredTier), upgrade)
+	}
+	if err := rows.flush(); err != nil {
+		return err
+	}
+	t.out.Printf("  curl -H 'Authorization: Bearer %s' %s%s\n", config.DevAPIKey, t.base, path)
+	return nil
 }
 
 func (t tour) further(account string) {

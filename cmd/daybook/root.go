@@ -28,7 +28,7 @@ func newRoot() *cobra.Command {
 	root.AddCommand(
 		serveCommand(), simulateCommand(), ingestCommand(), rebuildCommand(), migrateCommand(),
 		eventsCommand(), showCommand(), explainCommand(), failuresCommand(),
-		repostCommand(), repudiateCommand(), backfillCommand(), reconcileCommand(), acceptLossCommand(), endpointCommand(), verifyCommand(),
+		repostCommand(), repudiateCommand(), backupCommand(), backfillCommand(), reconcileCommand(), acceptLossCommand(), endpointCommand(), verifyCommand(),
 		waiverCommand(), blockCommand(), unblockCommand(), graceCommand(), catalogCommand(),
 		doctorCommand(), healthCommand(), initStoreCommand(), configCommand(), keysCommand(), versionCommand(),
 	)

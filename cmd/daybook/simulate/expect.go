@@ -179,11 +179,13 @@ func (s *subscription) expectation() SubscriptionExpectation {
 
 // Showcase names a healthy account, one in grace and one cancelled, each empty
 // if the run has none at that moment. A run of 3 accounts has them at its end.
+// The healthy one has not the highest tier, if there is another.
 func (r *Run) Showcase(now time.Time) (healthy, inGrace, cancelled string) {
+	highest := false
 	for _, x := range r.ExpectAt(now) {
 		switch {
-		case healthy == "" && x.Reason == "subscription" && x.Status == "active":
-			healthy = x.Account
+		case (healthy == "" || highest) && x.Reason == "subscription" && x.Status == "active":
+			healthy, highest = x.Account, x.Members == "unlimited"
 		case inGrace == "" && x.InGrace:
 			inGrace = x.Account
 		case cancelled == "" && x.Status == "canceled":

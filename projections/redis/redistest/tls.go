@@ -67,3 +67,11 @@ func (s *Server) CertPool() *x509.CertPool {
 	}
 	return s.tls.pool
 }
+
+// CertFile holds what CertPool does, for processes of their own; empty without TLS.
+func (s *Server) CertFile() string {
+	if s.tls == nil {
+		return ""
+	}
+	return s.tls.cert
+}
