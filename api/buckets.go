@@ -49,6 +49,8 @@ type bucket struct {
 	// spent is what was spent here and the other servers were not told yet; total
 	// is what all had spent when they were last told, negative if they never were.
 	spent, total int64
+	// unsure is what they may have been told, though it was not confirmed.
+	unsure int64
 }
 
 func newBuckets[K comparable](kind string, r Rate) *buckets[K] {
@@ -159,10 +161,23 @@ func (b *buckets[K]) settle(portions []portion, totals map[string]int64, now tim
 		if !told {
 			continue
 		}
-		if others := total - p.spent - p.total; p.total >= 0 && others > 0 {
+		others := total - p.spent - p.total
+		ours := min(max(others, 0), p.unsure)
+		p.unsure -= ours
+		if others -= ours; p.total >= 0 && others > 0 {
 			p.ReserveN(now, int(min(others, int64(b.rate.Burst))))
 		}
 		p.total = total
+	}
+}
+
+// miss notes that nobody knows whether the others were told: if they were, what
+// they hear of it later is not somebody else's.
+func (b *buckets[K]) miss(portions []portion) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, p := range portions {
+		p.unsure += p.spent
 	}
 }
 

@@ -86,12 +86,12 @@ func TestSlowClientsKeepNobodyOut(t *testing.T) {
 		if i%10 != 0 {
 			continue
 		}
-		resp, body := raw(t, dial(t, addr), get("/v1/entitlements/team-1", opsKey))
+		resp, body := raw(t, dial(t, addr), get("/v1/entitlements/team-1", opsKey)) //nolint:bodyclose // raw has read it
 		if resp.StatusCode != http.StatusOK {
 			t.Fatalf("after %d slow clients: %d %s", i+1, resp.StatusCode, body)
 		}
 		header := signed(event, secret, noon).Get("Stripe-Signature")
-		resp, body = raw(t, dial(t, addr), fmt.Sprintf("POST /webhooks/stripe HTTP/1.1\r\nHost: x\r\nStripe-Signature: %s\r\nContent-Length: %d\r\n\r\n%s", header, len(event), event))
+		resp, body = raw(t, dial(t, addr), fmt.Sprintf("POST /webhooks/stripe HTTP/1.1\r\nHost: x\r\nStripe-Signature: %s\r\nContent-Length: %d\r\n\r\n%s", header, len(event), event)) //nolint:bodyclose // raw has read it
 		if resp.StatusCode != http.StatusOK {
 			t.Fatalf("webhook after %d slow clients: %d %s", i+1, resp.StatusCode, body)
 		}
@@ -133,7 +133,7 @@ func TestAFloodOfConnectionsSparesGoodOnes(t *testing.T) {
 	const most = 16
 	addr, connections := serve(t, r.server, most)
 	good := dial(t, addr)
-	raw(t, good, get("/v1/entitlements/team-1", opsKey))
+	raw(t, good, get("/v1/entitlements/team-1", opsKey)) //nolint:bodyclose // raw has read it
 	for range 5 * most {
 		raw(t, dial(t, addr), get("/v1/entitlements/team-1", "nobody"))
 	}

@@ -272,6 +272,52 @@ func TestServersShareWhatIsSpent(t *testing.T) {
 	}
 }
 
+// lateTally adds, and then says that nothing is known of it.
+type lateTally struct{ Tally }
+
+func (l lateTally) Add(ctx context.Context, spent map[string]int64) (map[string]int64, error) {
+	if _, err := l.Tally.Add(ctx, spent); err != nil {
+		return nil, err
+	}
+	return nil, context.DeadlineExceeded
+}
+
+// TestWhatWasNotConfirmedIsNobodyElses: a server whose exchange reached Redis, but
+// whose answer was lost, does not take its own spending for another's.
+func TestWhatWasNotConfirmedIsNobodyElses(t *testing.T) {
+	now := noon
+	clock := func() time.Time { return now }
+	l, tally := newLimits(Limits{PerKey: Rate{PerSecond: 1, Burst: 3}}), openTally(t, redistest.Start(t).URL(), 0)
+	key := &Key{Name: "team"}
+	spend := func(times int) {
+		t.Helper()
+		now = now.Add(time.Minute)
+		for range times {
+			if err := l.admitKey(key, now); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	share := func(tally Tally, want error) {
+		t.Helper()
+		if err := l.share(t.Context(), tally, clock); !errors.Is(err, want) {
+			t.Fatalf("%v, want %v", err, want)
+		}
+	}
+	share(tally, nil) // it begins to share
+	spend(3)
+	share(tally, nil)
+	spend(3)
+	share(lateTally{tally}, context.DeadlineExceeded)
+	spend(1)
+	share(tally, nil)
+	for range 2 {
+		if err := l.admitKey(key, now); err != nil {
+			t.Errorf("two tokens are left: %v", err)
+		}
+	}
+}
+
 // TestARedisThatHangsBlocksNobody: requests are answered, by the limits of this
 // server alone, and shared again once it goes on.
 func TestARedisThatHangsBlocksNobody(t *testing.T) {

@@ -64,6 +64,9 @@ func (l *limits) share(ctx context.Context, tally Tally, now func() time.Time) e
 	defer cancel()
 	sums, err := tally.Add(ctx, spent)
 	if err != nil {
+		l.keys.miss(keys)
+		l.addresses.miss(addresses)
+		l.webhooks.miss(webhooks)
 		return err
 	}
 	at := now()

@@ -119,7 +119,7 @@ func (l load) drive(ctx context.Context, conn net.Conn, requests [][]byte, next 
 			l.sent(i, due)
 		}
 		var refusal *refusal
-		if err := exchange(conn, answers, requests[i]); err != nil && !(l.refused && errors.As(err, &refusal)) {
+		if err := exchange(conn, answers, requests[i]); err != nil && (!l.refused || !errors.As(err, &refusal)) {
 			return fmt.Errorf("request %d: %w", i, err)
 		}
 		latencies[i] = time.Since(due)

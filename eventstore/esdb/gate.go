@@ -42,7 +42,7 @@ func pass[T any](ctx context.Context, m *member, call func(context.Context) (T, 
 	if m.retired.Load() {
 		return value, errRetired
 	}
-	return call(p)
+	return call(p) //nolint:contextcheck // it is ctx, and tells when it is looked at
 }
 
 // passage is the context of a call that is in the gate.

@@ -283,7 +283,7 @@ func forward(ctx context.Context, m *member, open func(context.Context) (receive
 	}()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(m.leased, cancel)()
+	defer context.AfterFunc(m.leased, cancel)() //nolint:contextcheck // the member's, besides the caller's
 	from, err := pass(ctx, m, open)
 	if err != nil {
 		return err

@@ -68,7 +68,7 @@ func (m *Model) page(ctx context.Context, query, after string, limit int, each f
 
 // raw calls fn with the driver's own connection.
 func (m *Model) raw(ctx context.Context, fn func(conn any) error) error {
-	return m.use(func(f *file) error {
+	return m.use(ctx, func(f *file) error {
 		conn, err := f.read.Conn(ctx)
 		if err != nil {
 			return err

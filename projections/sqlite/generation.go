@@ -116,7 +116,7 @@ func point(path, file string) error {
 // use. Readers that are under way end with the old one. It is called by the writer.
 func (m *Model) replace(ctx context.Context, with *file) error {
 	whole := false
-	if err := m.use(func(f *file) error { return f.putTogether(ctx, &whole) }); errors.Is(err, errClosed) {
+	if err := m.use(ctx, func(f *file) error { return f.putTogether(ctx, &whole) }); errors.Is(err, errClosed) {
 		return err
 	}
 	old, err := m.exchange(with)
@@ -156,7 +156,7 @@ func (f *file) putTogether(ctx context.Context, whole *bool) error {
 }
 
 // follow opens a reader's file anew if another one took its place.
-func (m *Model) follow() error {
+func (m *Model) follow(ctx context.Context) error {
 	if m.current() {
 		return nil
 	}
@@ -165,7 +165,7 @@ func (m *Model) follow() error {
 	if m.file == nil {
 		return errClosed
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), openTimeout)
+	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
 	f, err := openCurrent(ctx, m.path, m.file.name)
 	if err != nil || f == nil {

@@ -18,7 +18,7 @@ func (m *Model) Catalogs(ctx context.Context) (aggregate.Catalogs, error) {
 	if known {
 		return h, nil
 	}
-	err := m.use(func(f *file) error {
+	err := m.use(ctx, func(f *file) error {
 		rows, err := f.read.QueryContext(ctx, `SELECT type, doc FROM catalogs ORDER BY ordinal`)
 		if err == nil {
 			h, err = decodeHistory(rows)
@@ -45,7 +45,7 @@ func (m *Model) Failures(ctx context.Context) ([]projections.Failure, error) {
 
 func list[T any](ctx context.Context, m *Model, doing, query string) ([]T, error) {
 	records := []T{}
-	err := m.use(func(f *file) error {
+	err := m.use(ctx, func(f *file) error {
 		rows, err := f.read.QueryContext(ctx, query)
 		if err != nil {
 			return err
@@ -106,7 +106,7 @@ func unmapped(truths []aggregate.SubscriptionTruth, catalog *aggregate.Catalog) 
 // or sessions are known counts as "subscriptions.unknown".
 func (m *Model) Counts(ctx context.Context) (map[string]int64, error) {
 	counts := map[string]int64{"subscriptions": 0}
-	err := m.use(func(f *file) error {
+	err := m.use(ctx, func(f *file) error {
 		for _, table := range []struct{ name, from string }{
 			{"accounts", "entitlements"}, {"parked", "parked"}, {"failures", "failures"},
 		} {

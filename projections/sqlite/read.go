@@ -20,9 +20,9 @@ var errClosed = errors.New("read model is closed")
 const defaultPage = 100
 
 // use calls fn with the open file, which stays open until fn returns.
-func (m *Model) use(fn func(*file) error) error {
+func (m *Model) use(ctx context.Context, fn func(*file) error) error {
 	if m.reader {
-		if err := m.follow(); err != nil {
+		if err := m.follow(ctx); err != nil {
 			return broken(err)
 		}
 	}
@@ -37,7 +37,7 @@ func (m *Model) use(fn func(*file) error) error {
 // Checkpoint implements projections.Reader.
 func (m *Model) Checkpoint(ctx context.Context) (projections.Checkpoint, error) {
 	var cp projections.Checkpoint
-	err := m.use(func(f *file) error {
+	err := m.use(ctx, func(f *file) error {
 		return found(scanDoc(f.read.QueryRowContext(ctx, `SELECT value FROM meta WHERE key = 'checkpoint'`), &cp), nil)
 	})
 	return cp, wrap("read the checkpoint", err)
@@ -49,7 +49,7 @@ func (m *Model) Entitlement(ctx context.Context, account string) (projections.En
 	if known {
 		return r, true, nil
 	}
-	err := m.use(func(f *file) error {
+	err := m.use(ctx, func(f *file) error {
 		var until int64
 		if err := found(f.entitlement.QueryRowContext(ctx, account).Scan(&until, &r.JSON), &known); err != nil || !known {
 			return err
@@ -70,7 +70,7 @@ func (m *Model) Entitlement(ctx context.Context, account string) (projections.En
 func (m *Model) Subscription(ctx context.Context, id string) (projections.SubscriptionRecord, bool, error) {
 	var r projections.SubscriptionRecord
 	var known bool
-	err := m.use(func(f *file) error {
+	err := m.use(ctx, func(f *file) error {
 		var doc []byte
 		if err := found(f.subscription.QueryRowContext(ctx, id).Scan(&r.Account, &doc), &known); err != nil || !known {
 			return err
@@ -84,7 +84,7 @@ func (m *Model) Subscription(ctx context.Context, id string) (projections.Subscr
 func (m *Model) Subscriptions(ctx context.Context, filter projections.SubscriptionFilter) ([]projections.SubscriptionRecord, error) {
 	query, args := filterQuery(filter)
 	records := []projections.SubscriptionRecord{}
-	err := m.use(func(f *file) error {
+	err := m.use(ctx, func(f *file) error {
 		rows, err := f.read.QueryContext(ctx, query, args...)
 		if err != nil {
 			return err
@@ -124,7 +124,7 @@ func filterQuery(f projections.SubscriptionFilter) (string, []any) {
 // Account implements projections.Reader. What belongs to the account, and its
 // entitlement, are of one snapshot.
 func (m *Model) Account(ctx context.Context, account string) (a projections.AccountRecord, known bool, err error) {
-	err = m.use(func(f *file) error {
+	err = m.use(ctx, func(f *file) error {
 		tx, err := f.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 		if err != nil {
 			return err
@@ -148,7 +148,7 @@ func (m *Model) Account(ctx context.Context, account string) (a projections.Acco
 
 // Named implements projections.Reader.
 func (m *Model) Named(ctx context.Context, account string) (streams []eventstore.Stream, err error) {
-	err = m.use(func(f *file) error {
+	err = m.use(ctx, func(f *file) error {
 		names, err := lookupIn(ctx, f.read).texts(`SELECT stream FROM named WHERE account = ? ORDER BY stream`, account)
 		for _, name := range names {
 			streams = append(streams, eventstore.Stream(name))
@@ -160,7 +160,7 @@ func (m *Model) Named(ctx context.Context, account string) (streams []eventstore
 
 // Streams implements projections.Reader, from one snapshot.
 func (m *Model) Streams(ctx context.Context, of projections.Owner) (streams []eventstore.Stream, err error) {
-	err = m.use(func(f *file) error {
+	err = m.use(ctx, func(f *file) error {
 		tx, err := f.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 		if err != nil {
 			return err
@@ -175,7 +175,7 @@ func (m *Model) Streams(ctx context.Context, of projections.Owner) (streams []ev
 
 // Objects implements projections.Reader.
 func (m *Model) Objects(ctx context.Context, kind projections.Kind, after string, limit int) (rows []projections.ObjectRow, err error) {
-	err = m.use(func(f *file) error {
+	err = m.use(ctx, func(f *file) error {
 		rows, err = lookupIn(ctx, f.read).objects(`SELECT kind, id, account, customer, invoice, noted, doc FROM objects
 			WHERE kind = ? AND id > ? ORDER BY id LIMIT ?`, string(kind), after, int64(limit))
 		return err

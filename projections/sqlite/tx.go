@@ -37,7 +37,7 @@ func (m *Model) Update(ctx context.Context, fn func(projections.Tx) error) error
 		return err
 	}
 	defer release()
-	return m.use(func(f *file) error {
+	return m.use(ctx, func(f *file) error {
 		tx := &transaction{ctx: ctx, w: f.write}
 		tx.query = func(query string, each func(row []driver.Value) error, args ...driver.Value) error {
 			return f.write.query(ctx, query, each, args...)
