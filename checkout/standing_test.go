@@ -15,7 +15,7 @@ import (
 func (r *rig) completed(subscription string) checkout.Standing {
 	r.Helper()
 	sale := r.mustSell(order("acme", "basic"))
-	r.stripe.Change(sessionsPath, sale.SessionID, map[string]any{"status": "complete", "payment_status": "paid", "url": nil, "subscription": subscription})
+	r.complete(sale.SessionID, subscription)
 	return r.look(sale.SessionID)
 }
 

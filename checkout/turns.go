@@ -1,0 +1,54 @@
+package checkout
+
+import (
+	"context"
+	"sync"
+)
+
+// turns lets one thing at a time be done under each name.
+type turns struct {
+	mu    sync.Mutex
+	taken map[string]*turn
+}
+
+// turn is held by one; wanted counts those that wait, too.
+type turn struct {
+	held   chan struct{}
+	wanted int
+}
+
+// take waits for the turn of a name, as long as ctx lasts. Who got it must give it
+// back by done.
+func (t *turns) take(ctx context.Context, name string) (done func(), err error) {
+	of := t.join(name)
+	select {
+	case of.held <- struct{}{}:
+		return func() { <-of.held; t.leave(name, of) }, nil
+	case <-ctx.Done():
+		t.leave(name, of)
+		return nil, ctx.Err()
+	}
+}
+
+func (t *turns) join(name string) *turn {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.taken == nil {
+		t.taken = map[string]*turn{}
+	}
+	of := t.taken[name]
+	if of == nil {
+		of = &turn{held: make(chan struct{}, 1)}
+		t.taken[name] = of
+	}
+	of.wanted++
+	return of
+}
+
+func (t *turns) leave(name string, of *turn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if of.wanted--; of.wanted == 0 {
+		delete(t.taken, name)
+	}
+}
