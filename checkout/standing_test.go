@@ -45,6 +45,11 @@ func TestHowACheckoutStands(t *testing.T) {
 	if s := r.look(sale.SessionID); s.Stage != checkout.Granted || !s.Posted {
 		t.Errorf("posted, with access: %+v", s)
 	}
+	r.model.change("acme", func(a *record) { a.Subscriptions[0].Status = aggregate.Unpaid })
+	r.model.has("acme", "cus_000002", "sub_other", aggregate.Active)
+	if s := r.look(sale.SessionID); s.Stage != checkout.Pending || !s.Posted {
+		t.Errorf("posted, with access by another subscription: %+v", s)
+	}
 	r.model.change("acme", func(a *record) { a.Subscriptions[0].Account = "another" })
 	if s := r.look(sale.SessionID); s.Stage != checkout.Pending || s.Account != "acme" || s.Posted {
 		t.Errorf("posted for another account: %+v", s)
