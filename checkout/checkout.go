@@ -25,8 +25,9 @@
 // saw the same makes the same, and once something was made, the next key is another.
 // Where a key turns out to be older than that, because the list lagged, the
 // session that Stripe repeats is looked at again, and is the newest seen from then
-// on. What is left open is that different wishes, or different keys of callers, at
-// two servers in one moment make two sessions, of which the next request ends one.
+// on; and a key under which Stripe keeps a failure gives way to a next one. What is
+// left open is that different wishes, or different keys of callers, at two servers
+// in one moment make two sessions, of which the next request ends one.
 //
 // A caller's own idempotency key takes the place of that key. Callers never meet:
 // their names are part of what Stripe gets.
@@ -171,8 +172,9 @@ func (d *Desk) sellAs(ctx context.Context, b buyer, p purchase) (Sale, error) {
 // newCustomer makes a customer for an account, one for all who know of the same
 // customers before it.
 func (d *Desk) newCustomer(ctx context.Context, account string, known []string) (string, error) {
-	key := keyOf("customer", append([]string{d.AccountKeys[0], account}, known...)...)
-	return d.Stripe.CreateCustomer(ctx, map[string]string{d.AccountKeys[0]: account}, key)
+	return anew("customer", append([]string{d.AccountKeys[0], account}, known...), func(key string) (string, error) {
+		return d.Stripe.CreateCustomer(ctx, map[string]string{d.AccountKeys[0]: account}, key)
+	})
 }
 
 // OpenPortal returns a page at Stripe where an account sees to what it has. The

@@ -525,3 +525,30 @@ func TestALiveSubscriptionOfAnyCustomerLeadsToThePortal(t *testing.T) {
 		t.Errorf("%+v, %v", sale, err)
 	}
 }
+
+// TestAFailureThatStripeKeepsIsNotTheBuyers: under one key Stripe repeats how a
+// request failed, for a day.
+func TestAFailureThatStripeKeepsIsNotTheBuyers(t *testing.T) {
+	for _, path := range []string{customersPath, sessionsPath} {
+		for _, status := range []int{400, 500} {
+			r := newRig(t)
+			const times = 7
+			failed := 0
+			r.stripe.Before = func(req *http.Request) {
+				if req.Method == http.MethodPost && req.URL.Path == path && failed < times && !r.stripe.Keeps(req) {
+					failed++
+					r.stripe.Fail(stripetest.Fault{Status: status, Kept: true})
+				}
+			}
+			tries := 0
+			for ; tries <= times; tries++ {
+				if _, err := r.desk.Sell(t.Context(), order("acme", "basic")); err == nil {
+					break
+				}
+			}
+			if failed != times || tries > times {
+				t.Errorf("%s %d: failed %d times, and %d orders were in vain", path, status, failed, tries)
+			}
+		}
+	}
+}

@@ -25,7 +25,8 @@ const (
 	// recently bounds how old a session may be whose purchase was not heard of yet:
 	// a session lasts a day, and a webhook may be late.
 	recently = 48 * time.Hour
-	// mostRepeats bounds how often a key turns out to be an older one's.
+	// mostRepeats bounds how often a key turns out to be an older one's, or one of a
+	// request that failed.
 	mostRepeats = 4
 )
 
@@ -149,11 +150,14 @@ func (d *Desk) newSession(ctx context.Context, customer, newest string, p purcha
 		SubscriptionMetadata: map[string]string{d.AccountKeys[0]: p.Account},
 	}
 	for range mostRepeats {
-		key := p.Caller.keyFor("checkout")
-		if key == "" {
-			key = keyOf("checkout", d.AccountKeys[0], p.Account, customer, p.wish(), newest)
+		ask := func(key string) (stripeapi.Session, error) { return d.Stripe.CreateSession(ctx, order, key) }
+		var session stripeapi.Session
+		var err error
+		if key := p.Caller.keyFor("checkout"); key != "" {
+			session, err = ask(key)
+		} else {
+			session, err = anew("checkout", []string{d.AccountKeys[0], p.Account, customer, p.wish(), newest}, ask)
 		}
-		session, err := d.Stripe.CreateSession(ctx, order, key)
 		if err != nil || !session.Replayed {
 			return session, err
 		}
@@ -206,6 +210,22 @@ func (c Caller) keyFor(what string) string {
 
 // keyOf is an idempotency key that follows from what it is for.
 func keyOf(what string, parts ...string) string { return "daybook-" + what + "-" + digest(parts...) }
+
+// anew asks for something to be made, by a key that follows from what it is for. As
+// long as Stripe only repeats how it failed, which may be long mended, it goes on to
+// a next key, the same for all who meet the same.
+func anew[T any](what string, parts []string, ask func(key string) (T, error)) (T, error) {
+	for failed := range mostRepeats {
+		key := keyOf(what, parts...)
+		if failed > 0 {
+			key = keyOf(what, append(slices.Clone(parts), "failed", fmt.Sprint(failed))...)
+		}
+		if made, err := ask(key); !stripeapi.IsReplayed(err) {
+			return made, err
+		}
+	}
+	return ask(randomKey(what))
+}
 
 // randomKey is an idempotency key that no other request has.
 func randomKey(what string) string { return "daybook-" + what + "-" + rand.Text() }
