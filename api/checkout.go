@@ -270,8 +270,8 @@ func (p *params) wait() time.Duration {
 	return d
 }
 
-// saleProblem is the answer to what came of an order. What an operator must mend
-// is logged, because whoever asked cannot.
+// saleProblem is the answer to what came of an order. What an operator must mend,
+// or may have to, is logged, because whoever asked cannot.
 func (s *Server) saleProblem(err error) error {
 	var faults checkout.Faults
 	var asked *stripeapi.Error
@@ -286,8 +286,11 @@ func (s *Server) saleProblem(err error) error {
 		return err
 	}
 	p := stripeProblem(asked)
-	if p.Status == http.StatusBadGateway {
+	switch p.Status {
+	case http.StatusBadGateway:
 		s.Log.WithError(asked).Error("Stripe's API cannot be used")
+	case http.StatusUnprocessableEntity:
+		s.Log.WithError(asked).Warn("Stripe refuses what it was asked for")
 	}
 	return p
 }

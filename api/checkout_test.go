@@ -266,6 +266,9 @@ func TestTroubleWithStripeIsAnswered(t *testing.T) {
 			if logged := strings.Contains(r.log.String(), "Stripe's API cannot be used"); logged != (test.status == 502) {
 				t.Errorf("log: %s", r.log)
 			}
+			if logged := strings.Contains(r.log.String(), "Stripe refuses"); logged != (test.status == 422) {
+				t.Errorf("log: %s", r.log)
+			}
 		})
 	}
 }
