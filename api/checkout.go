@@ -280,6 +280,8 @@ func (s *Server) saleProblem(err error) error {
 		return (&body{}).refuse(faults)
 	case errors.Is(err, checkout.ErrBlocked):
 		return problem(http.StatusConflict, "The account is blocked, and would pay for nothing.")
+	case errors.Is(err, checkout.ErrBusy):
+		return unavailable("Too many orders of the account are under way already.")
 	case errors.Is(err, checkout.ErrKeySpent):
 		return problem(http.StatusConflict, "The session that this Idempotency-Key made is over; use another key for another session.")
 	case !errors.As(err, &asked):

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/daybookhq/daybook/aggregate"
+	"github.com/daybookhq/daybook/checkout"
 	"github.com/daybookhq/daybook/intake/stripeapi/stripetest"
 )
 
@@ -402,5 +403,13 @@ func TestABlockedAccountIsRefused(t *testing.T) {
 	}
 	if a := r.order(sessionsPath, opsKey, goodOrder); a.status != http.StatusConflict || !strings.Contains(r.problemIn(a).Detail, "blocked") {
 		t.Errorf("%s", a)
+	}
+}
+
+// TestAnOrderTooManyMayComeAgain: it is told when.
+func TestAnOrderTooManyMayComeAgain(t *testing.T) {
+	p, expected := problemOf(newRig(t).server.saleProblem(fmt.Errorf("sell: %w", checkout.ErrBusy)))
+	if !expected || p.Status != http.StatusServiceUnavailable || p.retryAfter < 1 {
+		t.Errorf("%+v", p)
 	}
 }

@@ -85,6 +85,8 @@ var (
 	// ErrBlocked: an operator refused the account all access, so it would pay for
 	// nothing.
 	ErrBlocked = errors.New("the account is blocked")
+	// ErrBusy: too many orders of the account wait for their turn.
+	ErrBusy = errors.New("too many orders of the account are under way")
 	// ErrKeySpent: the caller's idempotency key belongs to a session that is over.
 	ErrKeySpent = errors.New("the session of this idempotency key is over")
 )
@@ -111,7 +113,7 @@ type Sale struct {
 
 // Sell has Stripe make what an order asks for. An account that has a subscription
 // already, or has just bought one, is sent to the portal. The error is Faults,
-// ErrBlocked, ErrKeySpent, *stripeapi.Error, or one of the read model's.
+// ErrBlocked, ErrBusy, ErrKeySpent, *stripeapi.Error, or one of the read model's.
 func (d *Desk) Sell(ctx context.Context, o Order) (Sale, error) {
 	if faults := d.Check(o); len(faults) > 0 {
 		return Sale{}, faults

@@ -397,14 +397,18 @@ func TestASessionThatStripeRepeatsMayBePaid(t *testing.T) {
 	}
 }
 
-// TestAnIncompleteSubscriptionOfACompleteSessionIsBought: its payment is on its way.
-func TestAnIncompleteSubscriptionOfACompleteSessionIsBought(t *testing.T) {
+// TestACompleteSessionHasBought: though of its subscription no snapshot came yet, or
+// one whose payment is on its way.
+func TestACompleteSessionHasBought(t *testing.T) {
 	r := newRig(t)
 	first := r.mustSell(order("acme", "basic"))
 	r.complete(first.SessionID, "sub_new")
-	r.model.has("acme", "cus_000002", "sub_new", aggregate.Incomplete)
-	if sale, err := r.desk.Sell(t.Context(), order("acme", "basic")); err != nil || sale.Kind != checkout.KindPortal {
-		t.Errorf("%+v, %v", sale, err)
+	r.model.has("acme", "cus_000002", "sub_new", "")
+	for _, status := range []aggregate.Status{"", aggregate.Incomplete} {
+		r.model.change("acme", func(a *record) { a.Subscriptions[0].Status = status })
+		if sale, err := r.desk.Sell(t.Context(), order("acme", "basic")); err != nil || sale.Kind != checkout.KindPortal {
+			t.Errorf("%q: %+v, %v", status, sale, err)
+		}
 	}
 	r.model.change("acme", func(a *record) { a.Subscriptions[0].Status = aggregate.IncompleteExpired })
 	r.mustSell(order("acme", "basic"))
@@ -426,28 +430,39 @@ func TestClicksWithAKeyEachLeaveOneSessionOpen(t *testing.T) {
 	}
 }
 
-// TestAnOrderWaitsForItsTurnNoLongerThanItsCaller.
-func TestAnOrderWaitsForItsTurnNoLongerThanItsCaller(t *testing.T) {
+// TestOrdersOfAnAccountTakeTurns: one waits no longer than its caller, and no more
+// than a few wait; another account's does not wait.
+func TestOrdersOfAnAccountTakeTurns(t *testing.T) {
 	r := newRig(t)
 	r.stripe.Fail(stripetest.Fault{Hang: true})
-	ctx, leave := context.WithCancel(t.Context())
-	asked, gone := make(chan struct{}), make(chan error)
+	asked := make(chan struct{})
 	var once sync.Once
 	r.stripe.Before = func(*http.Request) { once.Do(func() { close(asked) }) }
-	go func() {
+	ctx, leave := context.WithCancel(t.Context())
+	came := make(chan error)
+	sell := func() {
 		_, err := r.desk.Sell(ctx, order("acme", "basic"))
-		gone <- err
-	}()
+		came <- err
+	}
+	go sell()
 	<-asked
 	impatient, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := r.desk.Sell(impatient, order("acme", "basic")); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
 	}
+	for range 17 { // sixteen wait, and one is turned away
+		go sell()
+	}
+	if err := <-came; !errors.Is(err, checkout.ErrBusy) {
+		t.Errorf("%v", err)
+	}
 	r.mustSell(order("other", "basic"))
 	leave()
-	if err := <-gone; err == nil {
-		t.Error("an order that was left was carried out")
+	for range 17 {
+		if err := <-came; err == nil || errors.Is(err, checkout.ErrBusy) {
+			t.Errorf("an order that was left: %v", err)
+		}
 	}
 	r.mustSell(order("acme", "basic"))
 }

@@ -17,10 +17,16 @@ type turn struct {
 	wanted int
 }
 
+// mostWaiting bounds those that wait under one name.
+const mostWaiting = 16
+
 // take waits for the turn of a name, as long as ctx lasts. Who got it must give it
-// back by done.
+// back by done. The error is ErrBusy if too many wait already.
 func (t *turns) take(ctx context.Context, name string) (done func(), err error) {
 	of := t.join(name)
+	if of == nil {
+		return nil, ErrBusy
+	}
 	select {
 	case of.held <- struct{}{}:
 		return func() { <-of.held; t.leave(name, of) }, nil
@@ -30,6 +36,7 @@ func (t *turns) take(ctx context.Context, name string) (done func(), err error) 
 	}
 }
 
+// join is nil if too many wait.
 func (t *turns) join(name string) *turn {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -40,6 +47,9 @@ func (t *turns) join(name string) *turn {
 	if of == nil {
 		of = &turn{held: make(chan struct{}, 1)}
 		t.taken[name] = of
+	}
+	if of.wanted > mostWaiting {
+		return nil
 	}
 	of.wanted++
 	return of
