@@ -151,6 +151,10 @@ func (b *body) addons() map[string]int64 {
 	if name, twice := repeated(b.fields["addons"]); twice {
 		b.fault("addons."+printable(name), "is there more than once")
 	}
+	if len(raw) > checkout.MaxAddons {
+		b.fault("addons", fmt.Sprintf("wants at most %d", checkout.MaxAddons))
+		return nil
+	}
 	addons := map[string]int64{}
 	for _, name := range slices.Sorted(maps.Keys(raw)) {
 		var n int64
@@ -186,12 +190,12 @@ func (s *Server) checkoutSession(w http.ResponseWriter, r *http.Request) error {
 	if s.Checkout == nil {
 		return errNoStripe
 	}
+	outlive(w, wait+stripeTimeout)
 	st, err := s.lookAt(r.Context(), id)
 	if err != nil {
 		return err
 	}
 	if wait > 0 && st.Stage == checkout.Pending {
-		outlive(w, wait+stripeTimeout)
 		if st, err = s.await(r.Context(), st, wait); err != nil {
 			return s.saleProblem(err)
 		}
@@ -221,7 +225,9 @@ func (s *Server) lookAt(ctx context.Context, id string) (checkout.Standing, erro
 	if !checkout.IsSession(id) {
 		return checkout.Standing{}, missing
 	}
-	st, err := s.Checkout.Look(ctx, id)
+	asking, cancel := context.WithTimeout(ctx, stripeTimeout)
+	defer cancel()
+	st, err := s.Checkout.Look(asking, id)
 	switch {
 	case stripeapi.IsKind(err, stripeapi.NotFound):
 		return st, missing
@@ -264,8 +270,8 @@ func (p *params) wait() time.Duration {
 	return d
 }
 
-// saleProblem is the answer to what came of an order. What an operator must mend
-// is logged, because whoever asked cannot.
+// saleProblem is the answer to what came of an order. What an operator must mend,
+// or may have to, is logged, because whoever asked cannot.
 func (s *Server) saleProblem(err error) error {
 	var faults checkout.Faults
 	var asked *stripeapi.Error
@@ -274,14 +280,19 @@ func (s *Server) saleProblem(err error) error {
 		return (&body{}).refuse(faults)
 	case errors.Is(err, checkout.ErrBlocked):
 		return problem(http.StatusConflict, "The account is blocked, and would pay for nothing.")
+	case errors.Is(err, checkout.ErrBusy):
+		return unavailable("Too many orders of the account are under way already.")
 	case errors.Is(err, checkout.ErrKeySpent):
 		return problem(http.StatusConflict, "The session that this Idempotency-Key made is over; use another key for another session.")
 	case !errors.As(err, &asked):
 		return err
 	}
 	p := stripeProblem(asked)
-	if p.Status == http.StatusBadGateway {
+	switch p.Status {
+	case http.StatusBadGateway:
 		s.Log.WithError(asked).Error("Stripe's API cannot be used")
+	case http.StatusUnprocessableEntity:
+		s.Log.WithError(asked).Warn("Stripe refuses what it was asked for")
 	}
 	return p
 }

@@ -4,13 +4,16 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/daybookhq/daybook/aggregate"
+	"github.com/daybookhq/daybook/checkout"
 	"github.com/daybookhq/daybook/intake/stripeapi/stripetest"
 )
 
@@ -61,6 +64,16 @@ func TestACheckoutSessionIsMade(t *testing.T) {
 	}
 }
 
+// TestAnIntervalMayBeSeveralMonths, as the description says.
+func TestAnIntervalMayBeSeveralMonths(t *testing.T) {
+	r := newRig(t)
+	r.stripe.Put("/v1/prices", []byte(`{"id": "price_basic", "object": "price", "created": 1, "livemode": false, "active": true, "type": "recurring",
+		"currency": "usd", "product": "prod_basic", "recurring": {"interval": "month", "interval_count": 3, "usage_type": "licensed"}}`))
+	if a := r.order(sessionsPath, opsKey, strings.Replace(goodOrder, `"basic"`, `"basic","interval":"3 months"`, 1)); a.status != http.StatusOK {
+		t.Errorf("%s", a)
+	}
+}
+
 // TestEveryFaultOfARequestIsListed, those of what cannot be read and of what cannot
 // be had together.
 func TestEveryFaultOfARequestIsListed(t *testing.T) {
@@ -83,6 +96,7 @@ func TestEveryFaultOfARequestIsListed(t *testing.T) {
 		`{"account":"a\u0000","tier":"gold",` + goodURLs + `}`:                                                                                 {400, "account tier"},
 		`{"account":"` + strings.Repeat("a", 513) + `","tier":"basic",` + goodURLs + `}`:                                                       {400, "account"},
 		`{"account":"team-1","tier":"basic","success_url":"https://app.example.com/` + strings.Repeat("a", 3000) + `","cancel_url":""}`:        {422, "cancel_url success_url"},
+		`{"account":"team-1","tier":"basic","addons":` + manyAddons(20, 0) + `,` + goodURLs + `}`:                                              {400, "addons"},
 		`[]`: {400, "body"}, `null`: {400, "body"}, `{"account":"team-1"`: {400, "body"},
 	} {
 		a := r.order(sessionsPath, opsKey, body)
@@ -109,6 +123,47 @@ func TestEveryFaultOfARequestIsListed(t *testing.T) {
 	}
 	if a := r.order(sessionsPath+"?dry=1", opsKey, goodOrder); r.problemIn(a).Errors[0].Field != "dry" {
 		t.Errorf("%s", a)
+	}
+}
+
+// manyAddons is an object of so many.
+func manyAddons(n, quantity int) string {
+	addons := map[string]int{}
+	for i := range n {
+		addons[fmt.Sprintf("/%d", i)] = quantity
+	}
+	raw, _ := json.Marshal(addons)
+	return string(raw)
+}
+
+// liftable is an answer whose connection has deadlines.
+type liftable struct {
+	*httptest.ResponseRecorder
+	lifted atomic.Bool
+}
+
+func (l *liftable) SetReadDeadline(at time.Time) error { l.lifted.Store(at.IsZero()); return nil }
+func (l *liftable) SetWriteDeadline(time.Time) error   { return nil }
+
+// TestNoConnectionEndsWhileStripeIsAsked: Stripe may take longer than the deadlines
+// that connections have.
+func TestNoConnectionEndsWhileStripeIsAsked(t *testing.T) {
+	r := newRig(t)
+	r.sells()
+	for _, req := range []*http.Request{
+		httptest.NewRequest(http.MethodPost, sessionsPath, strings.NewReader(goodOrder)),
+		httptest.NewRequest(http.MethodGet, sessionsPath+"/cs_test_none", nil),
+		httptest.NewRequest(http.MethodPost, portalPath, strings.NewReader(`{"account":"team-1","return_url":"https://app.example.com/"}`)),
+	} {
+		req.Header.Set("Authorization", "Bearer "+opsKey)
+		req.Header.Set("Content-Type", "application/json")
+		w := &liftable{ResponseRecorder: httptest.NewRecorder()}
+		r.stripe.Before = func(*http.Request) {
+			if !w.lifted.Load() {
+				t.Errorf("%s %s asks Stripe on a connection that may end", req.Method, req.URL)
+			}
+		}
+		r.server.ServeHTTP(w, req)
 	}
 }
 
@@ -210,6 +265,9 @@ func TestTroubleWithStripeIsAnswered(t *testing.T) {
 				}
 			}
 			if logged := strings.Contains(r.log.String(), "Stripe's API cannot be used"); logged != (test.status == 502) {
+				t.Errorf("log: %s", r.log)
+			}
+			if logged := strings.Contains(r.log.String(), "Stripe refuses"); logged != (test.status == 422) {
 				t.Errorf("log: %s", r.log)
 			}
 		})
@@ -345,5 +403,13 @@ func TestABlockedAccountIsRefused(t *testing.T) {
 	}
 	if a := r.order(sessionsPath, opsKey, goodOrder); a.status != http.StatusConflict || !strings.Contains(r.problemIn(a).Detail, "blocked") {
 		t.Errorf("%s", a)
+	}
+}
+
+// TestAnOrderTooManyMayComeAgain: it is told when.
+func TestAnOrderTooManyMayComeAgain(t *testing.T) {
+	p, expected := problemOf(newRig(t).server.saleProblem(fmt.Errorf("sell: %w", checkout.ErrBusy)))
+	if !expected || p.Status != http.StatusServiceUnavailable || p.retryAfter < 1 {
+		t.Errorf("%+v", p)
 	}
 }

@@ -35,6 +35,9 @@ const (
 	// requestsAtOnce and webhooksAtOnce bound what is being answered, and
 	// recorded; beyond, 503.
 	requestsAtOnce = 512
+	// stripeAtOnce bounds those that wait for Stripe, or for access. They have room
+	// of their own: while Stripe is slow, everything else is answered.
+	stripeAtOnce   = maxWaits + 64
 	webhooksAtOnce = 2048
 	// Of each webhook's body smallBody bytes are read whatever comes; the rest of
 	// all of them together takes at most largeBodies bytes of memory.
@@ -51,8 +54,8 @@ type limits struct {
 	webhooks  *buckets[netip.Prefix]
 	refusals  *buckets[netip.Prefix]
 
-	requestsNow, webhooksNow gate
-	bodies                   atomic.Int64 // bytes beyond smallBody that are held
+	requestsNow, stripeNow, webhooksNow gate
+	bodies                              atomic.Int64 // bytes beyond smallBody that are held
 
 	counts limitCounters
 }
@@ -70,8 +73,16 @@ func newLimits(l Limits) *limits {
 		webhooks:  newBuckets[netip.Prefix]("webhooks", l.Webhooks),
 		refusals:  newBuckets[netip.Prefix]("refusals", Rate{refusalsPerSecond, refusalsPerSecond}),
 
-		requestsNow: gate{most: requestsAtOnce}, webhooksNow: gate{most: webhooksAtOnce},
+		requestsNow: gate{most: requestsAtOnce}, stripeNow: gate{most: stripeAtOnce}, webhooksNow: gate{most: webhooksAtOnce},
 	}
+}
+
+// gateOf is where the requests of a route come in.
+func (l *limits) gateOf(rt route) *gate {
+	if rt.asksStripe() {
+		return &l.stripeNow
+	}
+	return &l.requestsNow
 }
 
 // gate bounds what goes on at once. Nobody waits at it.

@@ -150,6 +150,11 @@ func TestAFloodWaitsForItself(t *testing.T) {
 func TestTooMuchAtOnceIsShed(t *testing.T) {
 	r := newRig(t)
 	event := subscriptionEvent("evt_1", subCreated, noon, "sub_1", "team-1", "active", "price_basic")
+	r.server.limits.stripeNow.most = 0
+	r.wantLimited(r.do(http.MethodGet, sessionsPath+"/cs_test_1", opsKey, nil, nil), http.StatusServiceUnavailable, "5")
+	r.wantLimited(r.order(portalPath, opsKey, `{}`), http.StatusServiceUnavailable, "5")
+	r.wantLimited(r.order(sessionsPath, opsKey, goodOrder), http.StatusServiceUnavailable, "5")
+	r.get("/v1/entitlements/team-1") // Stripe's trouble is nobody else's
 	r.server.limits.requestsNow.most = 0
 	r.wantLimited(r.do(http.MethodGet, "/v1/entitlements/team-1", opsKey, nil, nil), http.StatusServiceUnavailable, "5")
 	r.server.limits.webhooksNow.most = 0
@@ -158,7 +163,7 @@ func TestTooMuchAtOnceIsShed(t *testing.T) {
 	r.limit(Limits{})
 	r.send(event)
 	r.get("/v1/entitlements/team-1")
-	if now := r.server.limits.requestsNow.in.Load() + r.server.limits.webhooksNow.in.Load(); now != 0 {
+	if now := r.server.limits.requestsNow.in.Load() + r.server.limits.stripeNow.in.Load() + r.server.limits.webhooksNow.in.Load(); now != 0 {
 		t.Errorf("%d never left", now)
 	}
 }

@@ -133,7 +133,7 @@ func newRig(t *testing.T) *rig {
 			Stripe: stripeapi.New(stripeapi.Config{Key: stripeKey, Base: r.stripe.URL, PerSecond: 1e6, Timeout: stripeAttempt,
 				Wait: func(ctx context.Context, _ time.Duration) error { return ctx.Err() }}),
 			Model: r.model, Entitlements: answers, Moved: r.runner.Moved, Catalog: aggregate.BuiltinCatalog,
-			AccountKeys: []string{"account_id"}, Now: r.clock.Now, Log: logger,
+			AccountKeys: []string{"account_id"}, Now: r.clock.Now,
 			Redirects: checkout.Redirects{Hosts: []checkout.Host{{Name: "app.example.com"}}},
 		}),
 		Keys: []Key{

@@ -127,11 +127,12 @@ func (s *Server) run(rt route, w http.ResponseWriter, r *http.Request) error {
 	if timeout == 0 {
 		return rt.handle(w, r.WithContext(ctx)) // it has a bound of its own
 	}
-	if !s.limits.requestsNow.enter() {
+	room := s.limits.gateOf(rt)
+	if !room.enter() {
 		s.limits.counts.requestsAtOnce.Add(1)
 		return errBusy
 	}
-	defer s.limits.requestsNow.leave()
+	defer room.leave()
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	return rt.handle(w, r.WithContext(ctx))
@@ -148,6 +149,11 @@ func (rt route) timeout() time.Duration {
 		return stripeTimeout + maxWait
 	}
 	return queryTimeout
+}
+
+// asksStripe reports a route whose answer waits for Stripe's.
+func (rt route) asksStripe() bool {
+	return rt.path == sessionsPath || rt.path == sessionPath || rt.path == portalPath
 }
 
 func (s *Server) methodNotAllowed(w http.ResponseWriter, r *http.Request, rows []route) {

@@ -27,14 +27,23 @@ func (d *Desk) buyer(ctx context.Context, account string) (buyer, error) {
 // lives are the statuses of a subscription that is to be changed, not bought anew.
 var lives = []aggregate.Status{aggregate.Active, aggregate.Trialing, aggregate.PastDue, aggregate.Unpaid, aggregate.Paused}
 
-// live returns the customer of a subscription of the account that lives.
-func (b buyer) live() (customer string, found bool) {
+// live are the customers that have a subscription of the account that lives.
+func (b buyer) live() []string {
+	return slices.DeleteFunc(b.customers(), func(customer string) bool {
+		return !slices.ContainsFunc(b.Subscriptions, func(s projections.SubscriptionRecord) bool {
+			return s.Customer == customer && slices.Contains(lives, s.Status)
+		})
+	})
+}
+
+// trialed is when the last trial of the account ends or ended, zero if it had none.
+func (b buyer) trialed() (end time.Time) {
 	for _, s := range b.Subscriptions {
-		if slices.Contains(lives, s.Status) && b.usable(s.Customer) {
-			return s.Customer, true
+		if s.TrialEnd.After(end) {
+			end = s.TrialEnd
 		}
 	}
-	return "", false
+	return end
 }
 
 // usable reports a customer of ours that Stripe has not deleted. One of a
@@ -43,20 +52,43 @@ func (b buyer) usable(customer string) bool {
 	return customer != "" && !strings.Contains(customer, "/") && !slices.Contains(b.DeletedCustomers, customer)
 }
 
-// customers are those that may be sold to: the one with the newest link first.
+// customers are those of the account that can be used: those that only a buyer
+// calls the account's last, and of the others the one with the newest link first.
 func (b buyer) customers() []string {
 	newest := map[string]time.Time{}
 	for _, l := range b.Links {
-		if at, seen := newest[l.Customer]; b.usable(l.Customer) && (!seen || l.OccurredAt.After(at)) {
+		if at, seen := newest[l.Customer]; !seen || l.OccurredAt.After(at) {
 			newest[l.Customer] = l.OccurredAt
 		}
 	}
-	var found []string
-	for _, c := range b.Customers {
-		if b.usable(c) {
-			found = append(found, c)
-		}
-	}
-	slices.SortStableFunc(found, func(x, y string) int { return cmp.Or(newest[y].Compare(newest[x]), cmp.Compare(x, y)) })
+	found := slices.DeleteFunc(slices.Clone(b.Customers), func(c string) bool { return !b.usable(c) })
+	claimed := func(c string) int { return map[bool]int{true: 1}[b.onlyClaimed(c)] }
+	slices.SortStableFunc(found, func(x, y string) int {
+		return cmp.Or(cmp.Compare(claimed(x), claimed(y)), newest[y].Compare(newest[x]), cmp.Compare(x, y))
+	})
 	return found
+}
+
+// mostCustomers bounds the customers of one account that are looked at.
+const mostCustomers = 5
+
+// sellable are the customers that may be sold to. A buyer can write any account's
+// name into a payment link: were a customer taken for the account's because of
+// that, the account's card would end up with somebody else.
+func (b buyer) sellable() []string {
+	found := slices.DeleteFunc(b.customers(), b.onlyClaimed)
+	return found[:min(len(found), mostCustomers)]
+}
+
+// onlyClaimed reports a customer that nothing links to the account but what a buyer
+// could write.
+func (b buyer) onlyClaimed(customer string) bool {
+	claimed := false
+	for _, l := range b.Links {
+		if l.Customer == customer && l.Rank != aggregate.LinkClientReference {
+			return false
+		}
+		claimed = claimed || l.Customer == customer
+	}
+	return claimed
 }

@@ -12,17 +12,22 @@
 // of them belongs to one customer, not to two.
 //
 // A buyer who clicks twice gets one session. A session carries in its metadata
-// what was wished for (wishKey): of the customer's sessions an open one of the
-// same wish is given out again, and open ones of other wishes are ended, so that
-// an account does not pay twice by a tab that was left open. Two requests at the
-// same moment see no session yet: both then ask for one with the same idempotency
-// key, which follows from account, customer, wish, and the customer's newest
-// session as it was seen. The latter works as an expected revision does: who saw
-// the same makes the same, and once something was made, the next key is another.
+// what was wished for (wishKey): of the sessions of the account's customers an open
+// one of the same wish is given out again, and open ones of other wishes are ended,
+// so that an account does not pay twice by a tab that was left open. A session is
+// not given out before that is done, and not at all if one of the others turns out
+// to be paid: then the portal is.
+//
+// A server carries out the orders of one account one after the other. Two servers
+// at the same moment see no session yet: both then ask for one with the same
+// idempotency key, which follows from account, customer, wish, and the customer's
+// newest session as it was seen. The latter works as an expected revision does: who
+// saw the same makes the same, and once something was made, the next key is another.
 // Where a key turns out to be older than that, because the list lagged, the
 // session that Stripe repeats is looked at again, and is the newest seen from then
-// on. What is left open is that two different wishes of one moment make two
-// sessions, of which the next request ends one.
+// on; and a key under which Stripe keeps a failure gives way to a next one. What is
+// left open is that different wishes, or different keys of callers, at two servers
+// in one moment make two sessions, of which the next request ends one.
 //
 // A caller's own idempotency key takes the place of that key. Callers never meet:
 // their names are part of what Stripe gets.
@@ -33,8 +38,6 @@ import (
 	"errors"
 	"slices"
 	"time"
-
-	"github.com/sirupsen/logrus"
 
 	"github.com/daybookhq/daybook/aggregate"
 	"github.com/daybookhq/daybook/intake/stripeapi"
@@ -66,20 +69,24 @@ type Config struct {
 	// Redirects says where buyers may be sent back to; by default, nowhere.
 	Redirects Redirects
 	Now       func() time.Time
-	Log       logrus.FieldLogger
 }
 
 // Desk sells. It may be used from many goroutines.
-type Desk struct{ Config }
+type Desk struct {
+	Config
+	orders turns // of each account
+}
 
 // NewDesk returns a desk.
-func NewDesk(c Config) *Desk { return &Desk{c} }
+func NewDesk(c Config) *Desk { return &Desk{Config: c} }
 
 // The errors that are no fault of the order's form.
 var (
 	// ErrBlocked: an operator refused the account all access, so it would pay for
 	// nothing.
 	ErrBlocked = errors.New("the account is blocked")
+	// ErrBusy: too many orders of the account wait for their turn.
+	ErrBusy = errors.New("too many orders of the account are under way")
 	// ErrKeySpent: the caller's idempotency key belongs to a session that is over.
 	ErrKeySpent = errors.New("the session of this idempotency key is over")
 )
@@ -106,18 +113,23 @@ type Sale struct {
 
 // Sell has Stripe make what an order asks for. An account that has a subscription
 // already, or has just bought one, is sent to the portal. The error is Faults,
-// ErrBlocked, ErrKeySpent, *stripeapi.Error, or one of the read model's.
+// ErrBlocked, ErrBusy, ErrKeySpent, *stripeapi.Error, or one of the read model's.
 func (d *Desk) Sell(ctx context.Context, o Order) (Sale, error) {
 	if faults := d.Check(o); len(faults) > 0 {
 		return Sale{}, faults
 	}
 	o.SuccessURL, _ = d.Redirects.Check(o.SuccessURL)
 	o.CancelURL, _ = d.Redirects.Check(o.CancelURL)
+	done, err := d.orders.take(ctx, o.Account)
+	if err != nil {
+		return Sale{}, err
+	}
+	defer done()
 	b, err := d.buyer(ctx, o.Account)
 	if err != nil {
 		return Sale{}, err
 	}
-	if customer, live := b.live(); live {
+	for _, customer := range b.live() {
 		// A customer that is gone took its subscriptions along.
 		if sale, err := d.portal(ctx, customer, o.CancelURL, o.Caller); !stripeapi.IsMissing(err, "customer") {
 			return sale, err
@@ -125,6 +137,9 @@ func (d *Desk) Sell(ctx context.Context, o Order) (Sale, error) {
 	}
 	if b.Block != nil {
 		return Sale{}, ErrBlocked
+	}
+	if end := b.trialed(); o.TrialDays > 0 && !end.IsZero() {
+		return Sale{}, Faults{{"trial_days", "is for accounts that had no trial yet; this one had one until " + end.UTC().Format(time.DateOnly)}}
 	}
 	lines, err := d.lines(ctx, o)
 	if err != nil {
@@ -136,8 +151,9 @@ func (d *Desk) Sell(ctx context.Context, o Order) (Sale, error) {
 // sellAs sells to one of the account's customers, or to a new one. A customer that
 // Stripe has deleted, and whose deletion was not heard of, is passed over.
 func (d *Desk) sellAs(ctx context.Context, b buyer, p purchase) (Sale, error) {
-	for _, customer := range b.customers() {
-		if sale, err := d.sellTo(ctx, customer, p); !stripeapi.IsMissing(err, "customer") {
+	customers := b.sellable()
+	for i := range customers {
+		if sale, err := d.sellTo(ctx, customers[i:], p); !stripeapi.IsMissing(err, "customer") {
 			return sale, err
 		}
 	}
@@ -147,7 +163,7 @@ func (d *Desk) sellAs(ctx context.Context, b buyer, p purchase) (Sale, error) {
 		if err != nil {
 			return Sale{}, err
 		}
-		sale, err := d.sellTo(ctx, customer, p)
+		sale, err := d.sellTo(ctx, []string{customer}, p)
 		if slices.Contains(known, customer) || !stripeapi.IsMissing(err, "customer") {
 			return sale, err
 		}
@@ -158,8 +174,9 @@ func (d *Desk) sellAs(ctx context.Context, b buyer, p purchase) (Sale, error) {
 // newCustomer makes a customer for an account, one for all who know of the same
 // customers before it.
 func (d *Desk) newCustomer(ctx context.Context, account string, known []string) (string, error) {
-	key := keyOf("customer", append([]string{account}, known...)...)
-	return d.Stripe.CreateCustomer(ctx, map[string]string{d.AccountKeys[0]: account}, key)
+	return anew("customer", append([]string{d.AccountKeys[0], account}, known...), func(key string) (string, error) {
+		return d.Stripe.CreateCustomer(ctx, map[string]string{d.AccountKeys[0]: account}, key)
+	})
 }
 
 // OpenPortal returns a page at Stripe where an account sees to what it has. The
@@ -173,11 +190,7 @@ func (d *Desk) OpenPortal(ctx context.Context, account, returnURL string, caller
 	if err != nil {
 		return "", err
 	}
-	customers := b.customers()
-	if customer, live := b.live(); live {
-		customers = append([]string{customer}, customers...)
-	}
-	for _, customer := range customers {
+	for _, customer := range append(b.live(), b.customers()...) {
 		if sale, err := d.portal(ctx, customer, returnURL, caller); !stripeapi.IsMissing(err, "customer") {
 			return sale.URL, err
 		}

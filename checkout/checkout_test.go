@@ -1,6 +1,7 @@
 package checkout_test
 
 import (
+	"context"
 	"errors"
 	"maps"
 	"net/http"
@@ -125,6 +126,30 @@ func (r *rig) status(id string) stripeapi.SessionStatus {
 	return s.Status
 }
 
+// complete lets a buyer pay.
+func (r *rig) complete(id, subscription string) {
+	r.stripe.Change(sessionsPath, id, map[string]any{"status": "complete", "payment_status": "paid", "url": nil, "subscription": subscription})
+}
+
+// open counts the sessions that are open.
+func (r *rig) open() (n int) {
+	r.Helper()
+	ids := map[string]bool{}
+	for _, p := range r.stripe.Posts(sessionsPath) {
+		sessions, err := r.desk.Stripe.SessionsOf(r.Context(), p.Form.Get("customer"))
+		if err != nil {
+			r.Fatal(err)
+		}
+		for _, s := range sessions {
+			if s.Status == stripeapi.SessionOpen && !ids[s.ID] {
+				ids[s.ID] = true
+				n++
+			}
+		}
+	}
+	return n
+}
+
 // TestASessionThatIsOverIsNotGivenOut: neither one that has expired, nor one that
 // is about to, nor one that Stripe only repeats.
 func TestASessionThatIsOverIsNotGivenOut(t *testing.T) {
@@ -230,7 +255,7 @@ func TestASubscriptionOfACustomerThatIsGoneIsBoughtAnew(t *testing.T) {
 func TestWhoJustBoughtIsSentToThePortal(t *testing.T) {
 	r := newRig(t)
 	sale := r.mustSell(order("acme", "basic"))
-	r.stripe.Change(sessionsPath, sale.SessionID, map[string]any{"status": "complete", "url": nil, "subscription": "sub_new"})
+	r.complete(sale.SessionID, "sub_new")
 	if again, err := r.desk.Sell(t.Context(), order("acme", "basic")); err != nil || again.Kind != checkout.KindPortal {
 		t.Errorf("%+v, %v", again, err)
 	}
@@ -315,10 +340,11 @@ func TestThePortal(t *testing.T) {
 	}
 }
 
-// TestASessionThatCannotBeEndedSpoilsNothing: it is logged.
-func TestASessionThatCannotBeEndedSpoilsNothing(t *testing.T) {
+// TestNoSessionIsGivenOutBesideOneThatIsOpen: while Stripe cannot end that, the
+// order is in vain; then it gives out what was made.
+func TestNoSessionIsGivenOutBesideOneThatIsOpen(t *testing.T) {
 	r := newRig(t)
-	r.mustSell(order("acme", "basic"))
+	first := r.mustSell(order("acme", "basic"))
 	o := order("acme", "basic")
 	o.Quantity = 2
 	var once sync.Once
@@ -327,8 +353,217 @@ func TestASessionThatCannotBeEndedSpoilsNothing(t *testing.T) {
 			once.Do(func() { r.stripe.Fail(slices.Repeat([]stripetest.Fault{{Status: 500}}, 8)...) })
 		}
 	}
+	if sale, err := r.desk.Sell(t.Context(), o); !stripeapi.IsKind(err, stripeapi.Unavailable) || sale.URL != "" {
+		t.Errorf("%+v, %v", sale, err)
+	}
+	second := r.mustSell(o)
+	if r.status(first.SessionID) != stripeapi.SessionExpired || len(r.made()) != 2 {
+		t.Errorf("%+v beside %s, after %q", second, r.status(first.SessionID), r.made())
+	}
+}
+
+// TestWhoPaysInAnotherTabMeanwhileIsSentToThePortal: what was made for the later
+// order is ended again.
+func TestWhoPaysInAnotherTabMeanwhileIsSentToThePortal(t *testing.T) {
+	r := newRig(t)
+	first := r.mustSell(order("acme", "basic"))
+	r.stripe.Before = func(req *http.Request) {
+		if req.Method == http.MethodPost && req.URL.Path == sessionsPath { // listed as open, paid now
+			r.complete(first.SessionID, "sub_new")
+		}
+	}
+	o := order("acme", "basic")
+	o.Quantity = 2
+	sale, err := r.desk.Sell(t.Context(), o)
+	if err != nil || sale.Kind != checkout.KindPortal || r.open() != 0 {
+		t.Errorf("%+v, %v; %d are open", sale, err, r.open())
+	}
+}
+
+// TestASessionThatStripeRepeatsMayBePaid: a list that lags does not show it.
+func TestASessionThatStripeRepeatsMayBePaid(t *testing.T) {
+	r := newRig(t)
+	first := r.mustSell(order("acme", "basic"))
+	r.complete(first.SessionID, "sub_new")
+	r.stripe.Before = func(req *http.Request) {
+		customer := "cus_000002"
+		if req.Method == http.MethodGet && req.URL.Path == sessionsPath {
+			customer = "cus_hidden"
+		}
+		r.stripe.Change(sessionsPath, first.SessionID, map[string]any{"customer": customer})
+	}
+	if sale, err := r.desk.Sell(t.Context(), order("acme", "basic")); err != nil || sale.Kind != checkout.KindPortal || len(r.made()) != 1 {
+		t.Errorf("%+v, %v, by the keys %q", sale, err, r.made())
+	}
+}
+
+// TestACompleteSessionHasBought: though of its subscription no snapshot came yet, or
+// one whose payment is on its way.
+func TestACompleteSessionHasBought(t *testing.T) {
+	r := newRig(t)
+	first := r.mustSell(order("acme", "basic"))
+	r.complete(first.SessionID, "sub_new")
+	r.model.has("acme", "cus_000002", "sub_new", "")
+	for _, status := range []aggregate.Status{"", aggregate.Incomplete} {
+		r.model.change("acme", func(a *record) { a.Subscriptions[0].Status = status })
+		if sale, err := r.desk.Sell(t.Context(), order("acme", "basic")); err != nil || sale.Kind != checkout.KindPortal {
+			t.Errorf("%q: %+v, %v", status, sale, err)
+		}
+	}
+	r.model.change("acme", func(a *record) { a.Subscriptions[0].Status = aggregate.IncompleteExpired })
+	r.mustSell(order("acme", "basic"))
+}
+
+// TestClicksWithAKeyEachLeaveOneSessionOpen: programs like to make a new key for
+// each request.
+func TestClicksWithAKeyEachLeaveOneSessionOpen(t *testing.T) {
+	r := newRig(t)
+	var clicking sync.WaitGroup
+	for i := range 8 {
+		o := order("acme", "basic")
+		o.Quantity, o.Caller = int64(i/4+1), checkout.Caller{Name: "shop", Key: string(rune('a' + i))}
+		clicking.Go(func() { r.mustSell(o) })
+	}
+	clicking.Wait()
+	if r.open() != 1 {
+		t.Errorf("%d sessions are open", r.open())
+	}
+}
+
+// TestOrdersOfAnAccountTakeTurns: one waits no longer than its caller, and no more
+// than a few wait; another account's does not wait.
+func TestOrdersOfAnAccountTakeTurns(t *testing.T) {
+	r := newRig(t)
+	r.stripe.Fail(stripetest.Fault{Hang: true})
+	asked := make(chan struct{})
+	var once sync.Once
+	r.stripe.Before = func(*http.Request) { once.Do(func() { close(asked) }) }
+	ctx, leave := context.WithCancel(t.Context())
+	came := make(chan error)
+	sell := func() {
+		_, err := r.desk.Sell(ctx, order("acme", "basic"))
+		came <- err
+	}
+	go sell()
+	<-asked
+	impatient, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := r.desk.Sell(impatient, order("acme", "basic")); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+	for range 17 { // sixteen wait, and one is turned away
+		go sell()
+	}
+	if err := <-came; !errors.Is(err, checkout.ErrBusy) {
+		t.Errorf("%v", err)
+	}
+	r.mustSell(order("other", "basic"))
+	leave()
+	for range 17 {
+		if err := <-came; err == nil || errors.Is(err, checkout.ErrBusy) {
+			t.Errorf("an order that was left: %v", err)
+		}
+	}
+	r.mustSell(order("acme", "basic"))
+}
+
+// TestAnAccountHasOneTrial, whatever became of it.
+func TestAnAccountHasOneTrial(t *testing.T) {
+	r := newRig(t)
+	r.customer("cus_1")
+	r.model.has("acme", "cus_1", "sub_1", aggregate.Canceled)
+	o := order("acme", "basic")
+	o.TrialDays = 14
 	r.mustSell(o)
-	if !strings.Contains(r.log.String(), "stays open") {
-		t.Errorf("log: %s", r.log)
+	r.model.change("acme", func(a *record) { a.Subscriptions[0].TrialEnd = noon })
+	r.refused(o, "trial_days", "2026-03-02")
+	o.TrialDays = 0
+	r.mustSell(o)
+}
+
+// TestWhomABuyerCallsTheAccountsIsNotSoldTo: anybody can write a name into a
+// payment link, and would then get another's card on file.
+func TestWhomABuyerCallsTheAccountsIsNotSoldTo(t *testing.T) {
+	r := newRig(t)
+	r.customer("cus_own")
+	r.customer("cus_stranger")
+	r.model.has("acme", "cus_own", "sub_1", aggregate.Canceled)
+	r.model.has("acme", "cus_stranger", "sub_2", aggregate.Canceled)
+	r.model.has("fresh", "cus_stranger", "sub_3", aggregate.Canceled)
+	r.model.change("acme", func(a *record) { a.Links[1].Rank = aggregate.LinkClientReference })
+	r.model.change("fresh", func(a *record) { a.Links[0].Rank = aggregate.LinkClientReference })
+	for _, account := range []string{"acme", "fresh"} {
+		r.mustSell(order(account, "basic"))
+		posts := r.stripe.Posts(sessionsPath)
+		if got := posts[len(posts)-1].Form.Get("customer"); got == "cus_stranger" {
+			t.Errorf("%s was sold to %s", account, got)
+		}
+	}
+	if _, err := r.desk.OpenPortal(t.Context(), "acme", "https://app.example.com/", checkout.Caller{}); err != nil || r.stripe.Posts(portalPath)[0].Form.Get("customer") != "cus_own" {
+		t.Errorf("%v: %+v", err, r.stripe.Posts(portalPath))
+	}
+}
+
+// TestSessionsOfAllCustomersCount: an account may have come to another customer
+// since.
+func TestSessionsOfAllCustomersCount(t *testing.T) {
+	for name, test := range map[string]struct {
+		paid bool
+		kind checkout.Kind
+	}{"open": {false, checkout.KindCheckout}, "paid": {true, checkout.KindPortal}} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			first := r.mustSell(order("acme", "basic"))
+			r.model.has("acme", "cus_000002", "", "")
+			r.customer("cus_newer")
+			r.model.has("acme", "cus_newer", "sub_1", aggregate.Canceled)
+			if test.paid {
+				r.complete(first.SessionID, "sub_new")
+			}
+			o := order("acme", "basic")
+			o.Quantity = 2
+			sale, err := r.desk.Sell(t.Context(), o)
+			if err != nil || sale.Kind != test.kind || r.status(first.SessionID) == stripeapi.SessionOpen {
+				t.Errorf("%+v, %v, beside one that is %s", sale, err, r.status(first.SessionID))
+			}
+		})
+	}
+}
+
+// TestALiveSubscriptionOfAnyCustomerLeadsToThePortal, though one of them is gone.
+func TestALiveSubscriptionOfAnyCustomerLeadsToThePortal(t *testing.T) {
+	r := newRig(t)
+	r.customer("cus_1")
+	r.model.has("acme", "cus_1", "sub_1", aggregate.Active)
+	r.model.has("acme", "cus_gone", "sub_2", aggregate.Active)
+	if sale, err := r.desk.Sell(t.Context(), order("acme", "basic")); err != nil || sale.Kind != checkout.KindPortal {
+		t.Errorf("%+v, %v", sale, err)
+	}
+}
+
+// TestAFailureThatStripeKeepsIsNotTheBuyers: under one key Stripe repeats how a
+// request failed, for a day.
+func TestAFailureThatStripeKeepsIsNotTheBuyers(t *testing.T) {
+	for _, path := range []string{customersPath, sessionsPath} {
+		for _, status := range []int{400, 500} {
+			r := newRig(t)
+			const times = 7
+			failed := 0
+			r.stripe.Before = func(req *http.Request) {
+				if req.Method == http.MethodPost && req.URL.Path == path && failed < times && !r.stripe.Keeps(req) {
+					failed++
+					r.stripe.Fail(stripetest.Fault{Status: status, Kept: true})
+				}
+			}
+			tries := 0
+			for ; tries <= times; tries++ {
+				if _, err := r.desk.Sell(t.Context(), order("acme", "basic")); err == nil {
+					break
+				}
+			}
+			if failed != times || tries > times {
+				t.Errorf("%s %d: failed %d times, and %d orders were in vain", path, status, failed, tries)
+			}
+		}
 	}
 }

@@ -95,7 +95,7 @@ func checkWanted(o Order, c *aggregate.Catalog) (faults Faults) {
 		faults = append(faults, Fault{"price", "wants the id of a price at Stripe"})
 	}
 	if len(o.Addons) > MaxAddons {
-		faults = append(faults, Fault{"addons", fmt.Sprintf("wants at most %d", MaxAddons)})
+		return append(faults, Fault{"addons", fmt.Sprintf("wants at most %d", MaxAddons)})
 	}
 	for _, name := range slices.Sorted(maps.Keys(o.Addons)) {
 		if _, is := addonOf(c, name); !is && !objectID.MatchString(name) {

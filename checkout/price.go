@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/sync/errgroup"
 
@@ -39,6 +40,8 @@ func (d *Desk) lines(ctx context.Context, o Order) ([]stripeapi.Line, error) {
 			faults = append(faults, wrong...)
 		case err != nil:
 			return nil, err
+		case addon.Metered && o.Addons[name] > 1:
+			faults = append(faults, Fault{addonField(name), "wants 1: the price " + addon.ID + " bills what is used"})
 		default:
 			lines = append(lines, lineOf(addon, o.Addons[name]))
 		}
@@ -231,8 +234,8 @@ func described(prices []stripeapi.Price) string {
 
 // addonField is how a fault names one of the add-ons of an order.
 func addonField(name string) string {
-	if len(name) > 64 {
-		name = name[:64] + "…"
+	if utf8.RuneCountInString(name) > 64 {
+		name = string([]rune(name)[:64]) + "…"
 	}
 	return "addons." + name
 }

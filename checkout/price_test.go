@@ -26,6 +26,7 @@ func newShop(t *testing.T) *rig {
 	}, Addons: []aggregate.Addon{
 		{ID: "seats", Prices: []string{"product:prod_seats"}},
 		{ID: "many", Prices: []string{"product:prod_many"}},
+		{ID: "traffic", Prices: []string{"price_traffic"}},
 	}}
 	r.sell("price_solo", "", "prod_solo", "month", 1, "usd")
 	r.sell("price_team_m", "team_monthly", "prod_team", "month", 1, "usd")
@@ -36,6 +37,7 @@ func newShop(t *testing.T) *rig {
 	r.sell("price_world_eur", "", "prod_world", "month", 1, "eur")
 	r.sell("price_world_year", "", "prod_world", "year", 1, "eur")
 	r.put("price_usage", "", "prod_usage", true, `{"interval": "month", "interval_count": 1, "usage_type": "metered"}`, "usd")
+	r.put("price_traffic", "", "prod_traffic", true, `{"interval": "month", "interval_count": 1, "usage_type": "metered"}`, "usd")
 	r.put("price_archived", "", "prod_gone", false, `{"interval": "month", "interval_count": 1}`, "usd")
 	r.put("price_once", "", "prod_gone", true, "null", "usd")
 	r.sell("price_elsewhere", "", "prod_elsewhere", "month", 1, "usd")
@@ -63,6 +65,7 @@ func TestWhichPriceATierStandsFor(t *testing.T) {
 		"what is used":           {checkout.Order{Tier: "usage"}, "price_usage="},
 		"with an add-on":         {checkout.Order{Tier: "solo", Addons: map[string]int64{"seats": 5}}, "price_solo=1 price_seats_m=5"},
 		"an add-on that fits":    {checkout.Order{Tier: "team", Interval: "year", Addons: map[string]int64{"seats": 2}}, "price_team_y=1 price_seats_y=2"},
+		"an add-on that is used": {checkout.Order{Tier: "solo", Addons: map[string]int64{"traffic": 1}}, "price_solo=1 price_traffic="},
 		"an add-on by its price": {checkout.Order{Tier: "solo", Addons: map[string]int64{"price_many_2": 1, "seats": 3}}, "price_solo=1 price_many_2=1 price_seats_m=3"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -109,6 +112,8 @@ func TestWhatCannotBeBoughtSaysWhatCan(t *testing.T) {
 		"a price of nobody":              {checkout.Order{Price: "price_nobody"}, "price", []string{"no price that Stripe has"}},
 		"a price that leads elsewhere":   {checkout.Order{Price: "../customers"}, "price", []string{"the id of a price"}},
 		"so many of what is used":        {checkout.Order{Tier: "usage", Quantity: 2}, "quantity", []string{"bills what is used"}},
+		"so many of an add-on's use":     {checkout.Order{Tier: "solo", Addons: map[string]int64{"traffic": 2}}, "addons.traffic", []string{"price_traffic bills what is used"}},
+		"an add-on with a long name":     {checkout.Order{Tier: "solo", Addons: map[string]int64{strings.Repeat("é", 65): 1}}, "addons." + strings.Repeat("é", 64) + "…", []string{"neither an add-on"}},
 		"an add-on of nobody":            {checkout.Order{Tier: "solo", Addons: map[string]int64{"nothing": 1}}, "addons.nothing", []string{"no price that Stripe has"}},
 		"an add-on that is a tier":       {checkout.Order{Tier: "solo", Addons: map[string]int64{"price_team_m": 1}}, "addons.price_team_m", []string{"no price of an add-on"}},
 		"an add-on that leads elsewhere": {checkout.Order{Tier: "solo", Addons: map[string]int64{"a/b": 1}}, "addons.a/b", []string{"neither an add-on"}},

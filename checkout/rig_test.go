@@ -1,7 +1,6 @@
 package checkout_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,8 +8,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/sirupsen/logrus"
 
 	"github.com/daybookhq/daybook/aggregate"
 	"github.com/daybookhq/daybook/checkout"
@@ -107,12 +104,11 @@ type rig struct {
 	model   *accounts
 	catalog *aggregate.Catalog
 	desk    *checkout.Desk
-	log     *bytes.Buffer
 }
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	r := &rig{T: t, stripe: stripetest.New(stripeKey), catalog: aggregate.BuiltinCatalog(), log: &bytes.Buffer{},
+	r := &rig{T: t, stripe: stripetest.New(stripeKey), catalog: aggregate.BuiltinCatalog(),
 		model: &accounts{records: map[string]projections.AccountRecord{}, moved: make(chan struct{}), folded: true}}
 	t.Cleanup(r.stripe.Close)
 	r.stripe.Now = func() time.Time { return noon }
@@ -123,8 +119,6 @@ func newRig(t *testing.T) *rig {
 
 // newDesk is another server's desk before the same Stripe and model.
 func (r *rig) newDesk() *checkout.Desk {
-	log := logrus.New()
-	log.SetOutput(r.log)
 	return checkout.NewDesk(checkout.Config{
 		Stripe: stripeapi.New(stripeapi.Config{Key: stripeKey, Base: r.stripe.URL, PerSecond: 1e6,
 			Wait: func(ctx context.Context, _ time.Duration) error { return ctx.Err() }}),
@@ -132,7 +126,7 @@ func (r *rig) newDesk() *checkout.Desk {
 		Catalog:     func() *aggregate.Catalog { return r.catalog },
 		AccountKeys: []string{"account_id", "community_id"},
 		Redirects:   checkout.Redirects{Hosts: []checkout.Host{{Name: "app.example.com"}}},
-		Now:         func() time.Time { return r.stripe.Now() }, Log: log,
+		Now:         func() time.Time { return r.stripe.Now() },
 	})
 }
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/daybookhq/daybook/aggregate"
 	"github.com/daybookhq/daybook/intake/stripeapi"
 )
 
@@ -24,7 +25,8 @@ const (
 	// recently bounds how old a session may be whose purchase was not heard of yet:
 	// a session lasts a day, and a webhook may be late.
 	recently = 48 * time.Hour
-	// mostRepeats bounds how often a key turns out to be an older one's.
+	// mostRepeats bounds how often a key turns out to be an older one's, or one of a
+	// request that failed.
 	mostRepeats = 4
 )
 
@@ -43,30 +45,70 @@ func (p purchase) wish() string {
 	return digest(parts...)[:32]
 }
 
-// sellTo gives out the customer's open session of the same wish, or has one made,
-// and ends those of other wishes.
-func (d *Desk) sellTo(ctx context.Context, customer string, p purchase) (Sale, error) {
-	sessions, err := d.Stripe.SessionsOf(ctx, customer)
+// sellTo gives out an open session of the same wish, or has one made of the first
+// of the account's customers, and ends those of other wishes. Who has just bought by
+// one of them is sent to the portal.
+func (d *Desk) sellTo(ctx context.Context, customers []string, p purchase) (Sale, error) {
+	sessions, err := d.sessionsOf(ctx, customers)
 	if err != nil {
 		return Sale{}, err
 	}
-	if bought, err := d.justBought(ctx, sessions, p.Account); err != nil || bought {
-		if err != nil {
+	for _, s := range sessions {
+		if bought, err := d.justBought(ctx, s, p.Account); err != nil || bought {
+			return d.portalAfter(ctx, s, p, err)
+		}
+	}
+	session, open := d.openSession(sessions, p)
+	if !open {
+		if session, err = d.newSession(ctx, customers[0], newestOf(sessions, customers[0]), p); err != nil {
 			return Sale{}, err
 		}
-		return d.portal(ctx, customer, p.CancelURL, p.Caller)
 	}
+	if session.Status == stripeapi.SessionComplete {
+		return d.portalAfter(ctx, session, p, nil)
+	}
+	for _, s := range sessions {
+		if s.ID == session.ID || !d.isOpen(s, p.Account) {
+			continue
+		}
+		if paid, err := d.end(ctx, s.ID); err != nil || paid {
+			return d.insteadOf(ctx, session, s, p, err)
+		}
+	}
+	return Sale{Kind: KindCheckout, SessionID: session.ID, URL: session.URL, ExpiresAt: session.ExpiresAt}, nil
+}
+
+// sessionsOf lists the sessions of the account's customers, those of the first one
+// first. Of the others, one that is gone has none.
+func (d *Desk) sessionsOf(ctx context.Context, customers []string) (all []stripeapi.Session, err error) {
+	for i, customer := range customers {
+		sessions, err := d.Stripe.SessionsOf(ctx, customer)
+		if err != nil && (i == 0 || !stripeapi.IsMissing(err, "customer")) {
+			return nil, err
+		}
+		all = append(all, sessions...)
+	}
+	return all, nil
+}
+
+// portalAfter sends to the portal of whoever bought by a session, unless something
+// went wrong before.
+func (d *Desk) portalAfter(ctx context.Context, s stripeapi.Session, p purchase, err error) (Sale, error) {
+	if err != nil {
+		return Sale{}, err
+	}
+	return d.portal(ctx, s.Customer, p.CancelURL, p.Caller)
+}
+
+// openSession finds one of the same wish that lasts a while.
+func (d *Desk) openSession(sessions []stripeapi.Session, p purchase) (stripeapi.Session, bool) {
 	i := slices.IndexFunc(sessions, func(s stripeapi.Session) bool {
 		return d.isOpen(s, p.Account) && s.Metadata[wishKey] == p.wish() && s.ExpiresAt.After(d.Now().Add(leastOpen))
 	})
-	var session stripeapi.Session
-	if i >= 0 {
-		session = sessions[i]
-	} else if session, err = d.newSession(ctx, customer, newestOf(sessions), p); err != nil {
-		return Sale{}, err
+	if i < 0 {
+		return stripeapi.Session{}, false
 	}
-	d.endOthers(ctx, sessions, session.ID, p.Account)
-	return Sale{Kind: KindCheckout, SessionID: session.ID, URL: session.URL, ExpiresAt: session.ExpiresAt}, nil
+	return sessions[i], true
 }
 
 // isOpen reports a session of ours, for an account, by which something can be
@@ -75,30 +117,31 @@ func (d *Desk) isOpen(s stripeapi.Session, account string) bool {
 	return s.Status == stripeapi.SessionOpen && s.Metadata[wishKey] != "" && s.Metadata[d.AccountKeys[0]] == account
 }
 
-// justBought reports that one of the sessions has led to a subscription that the
-// read model has not heard of yet. A customer may have bought for another account.
-func (d *Desk) justBought(ctx context.Context, sessions []stripeapi.Session, account string) (bool, error) {
-	for _, s := range sessions {
-		named := d.accountOf(s)
-		if s.Status != stripeapi.SessionComplete || s.Subscription == "" || named != "" && named != account || s.Created.Before(d.Now().Add(-recently)) {
-			continue
-		}
-		if _, known, err := d.Model.Subscription(ctx, s.Subscription); err != nil || !known {
-			return true, err
-		}
+// justBought reports that a session has led to a subscription that the read model
+// has not heard of yet, or whose first payment is still on its way. A customer may
+// have bought for another account.
+func (d *Desk) justBought(ctx context.Context, s stripeapi.Session, account string) (bool, error) {
+	named := d.accountOf(s)
+	if s.Status != stripeapi.SessionComplete || s.Subscription == "" || named != "" && named != account || s.Created.Before(d.Now().Add(-recently)) {
+		return false, nil
 	}
-	return false, nil
+	sub, known, err := d.Model.Subscription(ctx, s.Subscription)
+	return err == nil && (!known || sub.Status == "" || sub.Status == aggregate.Incomplete), err
 }
 
-func newestOf(sessions []stripeapi.Session) string {
-	if len(sessions) == 0 {
-		return ""
+// newestOf is the newest session of a customer, empty if it has none.
+func newestOf(sessions []stripeapi.Session, customer string) string {
+	for _, s := range sessions {
+		if s.Customer == customer {
+			return s.ID
+		}
 	}
-	return sessions[0].ID
+	return ""
 }
 
 // newSession makes a session, the same for all who saw the same newest one. See
-// the package's comment.
+// the package's comment. Where that was made before, and something was just bought
+// by it, it is returned as complete.
 func (d *Desk) newSession(ctx context.Context, customer, newest string, p purchase) (stripeapi.Session, error) {
 	order := stripeapi.SessionOrder{
 		Customer: customer, Lines: p.lines, TrialDays: p.TrialDays, SuccessURL: p.SuccessURL, CancelURL: p.CancelURL,
@@ -106,17 +149,22 @@ func (d *Desk) newSession(ctx context.Context, customer, newest string, p purcha
 		Metadata:             map[string]string{d.AccountKeys[0]: p.Account, wishKey: p.wish()},
 		SubscriptionMetadata: map[string]string{d.AccountKeys[0]: p.Account},
 	}
-	var session stripeapi.Session
 	for range mostRepeats {
-		key := p.Caller.keyFor("checkout")
-		if key == "" {
-			key = keyOf("checkout", p.Account, customer, p.wish(), newest)
+		ask := func(key string) (stripeapi.Session, error) { return d.Stripe.CreateSession(ctx, order, key) }
+		var session stripeapi.Session
+		var err error
+		if key := p.Caller.keyFor("checkout"); key != "" {
+			session, err = ask(key)
+		} else {
+			session, err = anew("checkout", []string{d.AccountKeys[0], p.Account, customer, p.wish(), newest}, ask)
 		}
-		made, err := d.Stripe.CreateSession(ctx, order, key)
-		if err != nil || !made.Replayed {
-			return made, err
+		if err != nil || !session.Replayed {
+			return session, err
 		}
-		if session, err = d.Stripe.Session(ctx, made.ID); err != nil || session.Status == stripeapi.SessionOpen {
+		if session, err = d.Stripe.Session(ctx, session.ID); err != nil || session.Status == stripeapi.SessionOpen {
+			return session, err
+		}
+		if bought, err := d.justBought(ctx, session, p.Account); err != nil || bought {
 			return session, err
 		}
 		newest = session.ID
@@ -124,20 +172,24 @@ func (d *Desk) newSession(ctx context.Context, customer, newest string, p purcha
 			break
 		}
 	}
-	return session, ErrKeySpent
+	return stripeapi.Session{}, ErrKeySpent
 }
 
-// endOthers ends the account's open sessions but one. That it could not be done
-// makes nothing wrong with that one, so it is logged and no more.
-func (d *Desk) endOthers(ctx context.Context, sessions []stripeapi.Session, but, account string) {
-	for _, s := range sessions {
-		if s.ID == but || !d.isOpen(s, account) {
-			continue
-		}
-		if err := d.Stripe.ExpireSession(ctx, s.ID); err != nil && !stripeapi.IsKind(err, stripeapi.Refused) {
-			d.Log.WithError(err).Warn("an older checkout session of an account stays open")
-		}
+// end ends a session, and reports whether it was paid before that could be done.
+func (d *Desk) end(ctx context.Context, id string) (paid bool, err error) {
+	if err := d.Stripe.ExpireSession(ctx, id); !stripeapi.IsKind(err, stripeapi.Refused) {
+		return false, err
 	}
+	s, err := d.Stripe.Session(ctx, id)
+	return s.Status == stripeapi.SessionComplete, err
+}
+
+// insteadOf ends a session in favour of one that was paid meanwhile.
+func (d *Desk) insteadOf(ctx context.Context, session, paid stripeapi.Session, p purchase, err error) (Sale, error) {
+	if err == nil {
+		_, err = d.end(ctx, session.ID)
+	}
+	return d.portalAfter(ctx, paid, p, err)
 }
 
 // reference is what Stripe takes as a client's reference.
@@ -158,6 +210,22 @@ func (c Caller) keyFor(what string) string {
 
 // keyOf is an idempotency key that follows from what it is for.
 func keyOf(what string, parts ...string) string { return "daybook-" + what + "-" + digest(parts...) }
+
+// anew asks for something to be made, by a key that follows from what it is for. As
+// long as Stripe only repeats how it failed, which may be long mended, it goes on to
+// a next key, the same for all who meet the same.
+func anew[T any](what string, parts []string, ask func(key string) (T, error)) (T, error) {
+	for failed := range mostRepeats {
+		key := keyOf(what, parts...)
+		if failed > 0 {
+			key = keyOf(what, append(slices.Clone(parts), "failed", fmt.Sprint(failed))...)
+		}
+		if made, err := ask(key); !stripeapi.IsReplayed(err) {
+			return made, err
+		}
+	}
+	return ask(randomKey(what))
+}
 
 // randomKey is an idempotency key that no other request has.
 func randomKey(what string) string { return "daybook-" + what + "-" + rand.Text() }

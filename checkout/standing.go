@@ -8,6 +8,7 @@ import (
 
 	"github.com/daybookhq/daybook/aggregate"
 	"github.com/daybookhq/daybook/intake/stripeapi"
+	"github.com/daybookhq/daybook/projections"
 )
 
 // Stage is how far a checkout has come.
@@ -64,14 +65,21 @@ func (d *Desk) standing(ctx context.Context, session stripeapi.Session) (Standin
 	}
 	s.Account, s.Posted = sub.Account, true
 	e, err := d.Entitlements.Entitlement(ctx, s.Account, d.Now())
-	if e.Source == aggregate.FromSubscription || e.Source == aggregate.FromWaiver && slices.Contains(paying, sub.Status) {
+	if givesAccess(e, sub) {
 		s.Stage = Granted
 	}
 	return s, err
 }
 
-// paying are the statuses of a subscription that would give access, were there no
-// better waiver.
+// givesAccess reports that an account may do what a subscription of it gives, though
+// something else it has may give more.
+func givesAccess(e aggregate.Entitlement, sub projections.SubscriptionRecord) bool {
+	has := e.Source == aggregate.FromSubscription || e.Source == aggregate.FromWaiver
+	return has && (e.SubscriptionID == sub.ID || slices.Contains(paying, sub.Status))
+}
+
+// paying are the statuses of a subscription that would give access, were there
+// nothing better.
 var paying = []aggregate.Status{aggregate.Active, aggregate.Trialing, aggregate.PastDue}
 
 // accountOf is whom the session's metadata names.

@@ -15,7 +15,7 @@ import (
 func (r *rig) completed(subscription string) checkout.Standing {
 	r.Helper()
 	sale := r.mustSell(order("acme", "basic"))
-	r.stripe.Change(sessionsPath, sale.SessionID, map[string]any{"status": "complete", "payment_status": "paid", "url": nil, "subscription": subscription})
+	r.complete(sale.SessionID, subscription)
 	return r.look(sale.SessionID)
 }
 
@@ -44,6 +44,11 @@ func TestHowACheckoutStands(t *testing.T) {
 	r.model.change("acme", func(a *record) { a.Subscriptions[0].Status = aggregate.Active })
 	if s := r.look(sale.SessionID); s.Stage != checkout.Granted || !s.Posted {
 		t.Errorf("posted, with access: %+v", s)
+	}
+	r.model.change("acme", func(a *record) { a.Subscriptions[0].Status = aggregate.Unpaid })
+	r.model.has("acme", "cus_000002", "sub_other", aggregate.Active)
+	if s := r.look(sale.SessionID); s.Stage != checkout.Pending || !s.Posted {
+		t.Errorf("posted, with access by another subscription: %+v", s)
 	}
 	r.model.change("acme", func(a *record) { a.Subscriptions[0].Account = "another" })
 	if s := r.look(sale.SessionID); s.Stage != checkout.Pending || s.Account != "acme" || s.Posted {

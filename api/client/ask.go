@@ -82,7 +82,7 @@ func (c *Client) Check(ctx context.Context, account string, features []string, l
 	}
 	var told Check
 	held, err := c.ask(ctx, account, func(e *Entitlement) bool { return checkOf(e, features, limits).Allowed }, func() error {
-		return c.post(ctx, &told, map[string]any{"account": account, "features": features, "limits": limits}, "check")
+		return c.post(ctx, &told, account, map[string]any{"account": account, "features": features, "limits": limits}, "check")
 	})
 	switch {
 	case held != nil:

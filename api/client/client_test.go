@@ -162,6 +162,7 @@ func TestTheUnknownIsLeftToThePolicy(t *testing.T) {
 		"a proxy's 502":            {answers(502, "text/html", "<h1>Oh</h1>"), client.ErrUnavailable},
 		"a way elsewhere":          {answers(302, "text/html", ""), client.ErrUnavailable},
 		"JSON of something else":   {answers(200, "application/json", `{"allowed":true,"features":["custom_nym"]}`), client.ErrUnavailable},
+		"another's answer":         {answers(200, "application/json", `{"account":"other","allowed":true,"tier":"elite","features":["custom_nym"]}`), client.ErrUnavailable},
 		"half an answer":           {answers(200, "application/json", `{"account":"acme","allowed":true`), client.ErrUnavailable},
 		"a fault of Daybook's own": {answers(500, "application/problem+json", `{"status":500,"detail":"Something failed here."}`), client.ErrUnavailable},
 	} {

@@ -23,21 +23,21 @@ const (
 	maxWait   = time.Second
 )
 
-func (c *Client) get(ctx context.Context, into any, path ...string) error {
-	return c.call(ctx, http.MethodGet, pathOf(path...), nil, into)
+func (c *Client) get(ctx context.Context, into any, account string, path ...string) error {
+	return c.call(ctx, account, http.MethodGet, pathOf(append([]string{account}, path...)...), nil, into)
 }
 
-func (c *Client) post(ctx context.Context, into, body any, path ...string) error {
+func (c *Client) post(ctx context.Context, into any, account string, body any, path ...string) error {
 	content, err := json.Marshal(body)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	return c.call(ctx, http.MethodPost, pathOf(path...), content, into)
+	return c.call(ctx, account, http.MethodPost, pathOf(path...), content, into)
 }
 
-// call asks until there is an answer, or no more use in it. Only what may be
-// repeated is asked: check is a POST for the length of its body alone.
-func (c *Client) call(ctx context.Context, method, path string, body []byte, into any) error {
+// call asks about an account until there is an answer, or no more use in it. Only
+// what may be repeated is asked: check is a POST for the length of its body alone.
+func (c *Client) call(ctx context.Context, account, method, path string, body []byte, into any) error {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	waits := backoff.NewExponentialBackOff()
@@ -49,7 +49,7 @@ func (c *Client) call(ctx context.Context, method, path string, body []byte, int
 	}, backoff.WithBackOff(waits), backoff.WithMaxTries(c.attempts), backoff.WithMaxElapsedTime(c.timeout))
 	switch {
 	case err == nil:
-		return c.read(answer, into)
+		return c.read(answer, account, into)
 	case ctx.Err() != nil: // and what went wrong last tells more
 		return last
 	}
@@ -119,8 +119,9 @@ func mediaOf(resp *http.Response) string {
 	return media
 }
 
-// read decodes an answer, unless it is too old.
-func (c *Client) read(answer []byte, into any) error {
+// read decodes an answer, unless it is too old, or about another account, as
+// something that stands between may give out.
+func (c *Client) read(answer []byte, account string, into any) error {
 	var age struct {
 		Account string `json:"account"`
 		Stale   bool   `json:"stale"`
@@ -128,7 +129,7 @@ func (c *Client) read(answer []byte, into any) error {
 	}
 	err := json.Unmarshal(answer, &age)
 	switch {
-	case err != nil || age.Account == "":
+	case err != nil || age.Account != account:
 	case age.Stale && (age.Seconds == nil || *age.Seconds > int64(c.maxStale/time.Second)):
 		return ErrStale
 	case json.Unmarshal(answer, into) == nil:

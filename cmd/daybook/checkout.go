@@ -24,6 +24,6 @@ func (n *node) newDesk() *checkout.Desk {
 		Catalog:     func() *aggregate.Catalog { return n.catalogs.Current() },
 		AccountKeys: n.cfg.AccountKeys,
 		Redirects:   checkout.Redirects{Hosts: n.cfg.RedirectHosts, Dev: n.cfg.Dev},
-		Now:         systemClock, Log: n.log,
+		Now:         systemClock,
 	})
 }

@@ -52,6 +52,10 @@ type Error struct {
 	Code, Param string
 	// RequestID names the request to Stripe's support.
 	RequestID string
+	// Replayed says that Stripe repeats how an earlier request of the same idempotency
+	// key failed, which it does for a day, whatever has changed since. Another key has
+	// it try again.
+	Replayed bool
 
 	live  bool
 	cause error
@@ -131,6 +135,13 @@ func IsMissing(err error, param string) bool {
 	return errors.As(err, &e) && e.Code == string(stripe.ErrorCodeResourceMissing) && e.Param == param
 }
 
+// IsReplayed reports that Stripe only repeats how an earlier request failed; see
+// Error.Replayed.
+func IsReplayed(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Replayed
+}
+
 // IsKind reports whether an error is one of this package's and of a kind.
 func IsKind(err error, kind Kind) bool {
 	var e *Error
@@ -145,7 +156,7 @@ var paramName = regexp.MustCompile(`^[a-z0-9_\[\]]{1,100}$`)
 
 // explain makes an Error of what stripe-go returned for an attempt.
 func explain(doing string, err error, seen *attempt) *Error {
-	e := &Error{Doing: doing, Status: seen.status, pause: seen.retryAfter, cause: err}
+	e := &Error{Doing: doing, Status: seen.status, Replayed: seen.replayed, pause: seen.retryAfter, cause: err}
 	var answered *stripe.Error
 	if errors.As(err, &answered) {
 		e.cause, e.Code, e.RequestID = nil, string(answered.Code), answered.RequestID
@@ -164,6 +175,7 @@ func explain(doing string, err error, seen *attempt) *Error {
 	case "false":
 		e.again = false
 	}
+	e.again = e.again && !e.Replayed
 	return e
 }
 

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stripe/stripe-go/v76"
 	"github.com/stripe/stripe-go/v76/form"
 )
@@ -130,7 +131,7 @@ func (c *Client) SessionsOf(ctx context.Context, customer string) ([]Session, er
 // ExpireSession ends an open checkout session, so that nobody buys by it any
 // more. One that is not open is an error of the kind Refused.
 func (c *Client) ExpireSession(ctx context.Context, id string) error {
-	_, err := c.create(ctx, request{path: Sessions.at(id) + "/expire", idempotencyKey: "expire-" + id, doing: "expire the checkout session " + id})
+	_, err := c.create(ctx, request{path: Sessions.at(id) + "/expire", idempotencyKey: uuid.NewString(), doing: "expire the checkout session " + id})
 	return err
 }
 

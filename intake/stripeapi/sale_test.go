@@ -43,6 +43,26 @@ func TestOneKeyMakesOneSession(t *testing.T) {
 	}
 }
 
+// TestAFailureThatIsRepeatedIsNotAskedForAgain: it would be repeated for a day.
+func TestAFailureThatIsRepeatedIsNotAskedForAgain(t *testing.T) {
+	r := newRig(t, testKey)
+	r.Fail(stripetest.Fault{Status: 500, Kept: true})
+	create := func(key string) error {
+		_, err := r.client.CreateCustomer(t.Context(), nil, key)
+		return err
+	}
+	if err := create("a"); !stripeapi.IsKind(err, stripeapi.Unavailable) || !stripeapi.IsReplayed(err) || len(r.Posts("/v1/customers")) != 1 {
+		t.Errorf("%v after %+v", err, r.Posts("/v1/customers"))
+	}
+	if err := create("b"); err != nil {
+		t.Error(err)
+	}
+	r.Fail(stripetest.Fault{Status: 400})
+	if err := create("c"); stripeapi.IsReplayed(err) || !stripeapi.IsKind(err, stripeapi.Refused) {
+		t.Error(err)
+	}
+}
+
 // TestNobodyWaitsLongerThanTheContext: a pause that would outlast it is not begun,
 // and what Stripe asked for is told.
 func TestNobodyWaitsLongerThanTheContext(t *testing.T) {

@@ -22,6 +22,7 @@ type Posted struct {
 // reply is what came of a request of an idempotency key.
 type reply struct {
 	request string
+	status  int
 	body    []byte
 }
 
@@ -61,19 +62,18 @@ func (s *Server) post(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, "", "", "no idempotency key, or no form")
 		return
 	}
-	request := r.URL.Path + "?" + r.PostForm.Encode()
 	s.mu.Lock()
 	s.posts = append(s.posts, Posted{Path: r.URL.Path, Key: key, Form: r.PostForm})
 	before, again := s.replies[key]
 	s.mu.Unlock()
 	switch {
-	case again && before.request != request:
+	case again && before.request != requestOf(r):
 		write(w, http.StatusBadRequest, encode(map[string]any{"error": map[string]any{"type": "idempotency_error",
 			"message": "Keys for idempotent requests can only be used with the same parameters they were first used with."}}))
 		return
 	case again:
 		w.Header().Set("Idempotent-Replayed", "true")
-		write(w, http.StatusOK, before.body)
+		write(w, before.status, before.body)
 		return
 	}
 	kept := &keeper{ResponseWriter: w, status: http.StatusOK}
@@ -81,9 +81,32 @@ func (s *Server) post(w http.ResponseWriter, r *http.Request) {
 	if kept.status != http.StatusOK {
 		return // what was wrong with a request is not kept: it was not begun
 	}
+	s.keep(r, kept)
+}
+
+// keep keeps what a request of an idempotency key was answered, unless something is
+// kept of that already.
+func (s *Server) keep(r *http.Request, kept *keeper) {
+	request, key := requestOf(r), r.Header.Get("Idempotency-Key")
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.replies[key] = reply{request, kept.body.Bytes()}
+	if _, again := s.replies[key]; !again {
+		s.replies[key] = reply{request, kept.status, kept.body.Bytes()}
+	}
+}
+
+// Keeps reports whether something is kept under a request's idempotency key.
+func (s *Server) Keeps(r *http.Request) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, kept := s.replies[r.Header.Get("Idempotency-Key")]
+	return kept
+}
+
+// requestOf tells requests apart.
+func requestOf(r *http.Request) string {
+	_ = r.ParseForm() // what is no form is refused elsewhere
+	return r.URL.Path + "?" + r.PostForm.Encode()
 }
 
 // keeper keeps what is answered.

@@ -39,6 +39,8 @@ type Fault struct {
 	Body string
 	// Hang lets the client wait until it gives up.
 	Hang bool
+	// Kept has it repeated to whoever comes with the same idempotency key.
+	Kept bool
 }
 
 // Server answers like Stripe. Its methods may be called while it does.
@@ -147,6 +149,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		case <-r.Context().Done():
 		case <-s.hung:
 		}
+	case failing && fault.Kept:
+		kept := &keeper{ResponseWriter: w}
+		fault.answer(kept)
+		s.keep(r, kept)
 	case failing:
 		fault.answer(w)
 	case !s.authorized(w, r):
