@@ -91,7 +91,7 @@ func (p *Poster) Repudiate(ctx context.Context, plan RepudiationPlan) (Repudiati
 	}
 	posted, _ := intake.PostedEntry(entries)
 	r := &repudiating{Poster: p, plan: plan, read: &reading{entry: entries[posted]}, given: p.factsOf(entries),
-		where: whereabouts{plan.StripeEventID: nil}, result: Repudiation{Streams: []eventstore.Stream{}, Prices: []Remapped{}}}
+		history: p.Catalogs(), where: whereabouts{plan.StripeEventID: nil}, result: Repudiation{Streams: []eventstore.Stream{}, Prices: []Remapped{}}}
 	r.read.receipt, _ = intake.DecodeReceipt(r.read.entry.Metadata) // without one, nothing leads back further
 	if err := r.run(ctx); err != nil {
 		return r.result, fmt.Errorf("repudiate %s: %w", plan.StripeEventID, err)
@@ -106,6 +106,10 @@ type repudiating struct {
 	read *reading
 	// given are the facts that the event gives, by any of its entries.
 	given []intake.StreamFact
+	// history is that of mappings as it was known at first, showed what the event
+	// shows of prices by any entry or fact of it, as far as that is known.
+	history aggregate.Catalogs
+	showed  []aggregate.Sighting
 	// where is where it has facts, prices what it stood in the way of.
 	where  whereabouts
 	prices *priceSearch
@@ -113,8 +117,7 @@ type repudiating struct {
 }
 
 func (r *repudiating) run(ctx context.Context) (err error) {
-	withdrawals := r.beginPrices()
-	searched, err := r.searchPrices(ctx, r.prices, 0, r.beside())
+	withdrawals, searched, err := r.lookThrough(ctx)
 	if err != nil {
 		return err
 	}
@@ -136,11 +139,19 @@ func (r *repudiating) run(ctx context.Context) (err error) {
 
 // beside is what else a repudiation does while the log is looked through.
 func (r *repudiating) beside() beside {
-	return beside{categories: intake.Categories, note: r.where.note, tell: func(at, end eventstore.Position) {
+	return beside{categories: intake.Categories, note: r.note, tell: func(at, end eventstore.Position) {
 		if r.plan.Progress != nil {
 			r.plan.Progress(int64(at), int64(end))
 		}
 	}}
+}
+
+// note takes down where a fact of the event is, and what it shows.
+func (r *repudiating) note(stream eventstore.Stream, f *aggregate.Fact) {
+	r.where.note(stream, f)
+	if f != nil && f.Key.StripeEventID == r.plan.StripeEventID {
+		r.showed = append(r.showed, f.Sightings(string(stream))...)
+	}
 }
 
 // factsOf are those that the entries of a Stripe event give, each as its entry
