@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -75,7 +76,10 @@ type RepudiationPlan struct {
 // every fact that it gives, or ever gave, is superseded for ever, in every stream;
 // what it showed of prices counts no more; and the event is never posted again. The
 // journal keeps it as it is. To repudiate again changes nothing, but completes what
-// a crash cut short. An event that was never recorded gives ErrUnknownEvent.
+// a crash cut short. A variant of the event that comes before the repudiation is
+// filed may be posted by somebody who cannot know of it, and so is repudiated too;
+// whoever posts one that comes later is told first. An event that was never recorded
+// gives ErrUnknownEvent.
 func (p *Poster) Repudiate(ctx context.Context, plan RepudiationPlan) (Repudiation, error) {
 	plan.Reason = strings.TrimSpace(plan.Reason)
 	if err := errors.Join(CheckReason(plan.Reason), checkActor(plan.Actor)); err != nil {
@@ -85,18 +89,38 @@ func (p *Poster) Repudiate(ctx context.Context, plan RepudiationPlan) (Repudiati
 		return Repudiation{}, err
 	}
 	defer p.withdrawing.Release(1)
-	entries, err := p.entriesOf(ctx, plan.StripeEventID)
-	if err != nil {
-		return Repudiation{}, err
+	var result Repudiation
+	for done := 0; ; {
+		entries, err := p.entriesOf(ctx, plan.StripeEventID)
+		if err != nil || len(entries) == done {
+			return result, err
+		}
+		r := p.newRepudiating(plan, entries)
+		if err = r.run(ctx); err != nil {
+			return r.result, fmt.Errorf("repudiate %s: %w", plan.StripeEventID, err)
+		}
+		if done > 0 {
+			r.result.follow(result)
+		}
+		result, done = r.result, len(entries)
 	}
+}
+
+// follow makes one result of what was done at first and of what was left, for a
+// variant that came meanwhile.
+func (r *Repudiation) follow(first Repudiation) {
+	r.Already = first.Already
+	r.Facts += first.Facts
+	r.Prices = slices.Concat(first.Prices, r.Prices)
+}
+
+func (p *Poster) newRepudiating(plan RepudiationPlan, entries []eventstore.RecordedEvent) *repudiating {
 	posted, _ := intake.PostedEntry(entries)
 	r := &repudiating{Poster: p, plan: plan, read: &reading{entry: entries[posted]}, given: p.factsOf(entries),
-		history: p.Catalogs(), where: whereabouts{plan.StripeEventID: nil}, result: Repudiation{Streams: []eventstore.Stream{}, Prices: []Remapped{}}}
+		history: p.Catalogs(), where: whereabouts{plan.StripeEventID: nil},
+		result: Repudiation{Streams: []eventstore.Stream{}, Prices: []Remapped{}}}
 	r.read.receipt, _ = intake.DecodeReceipt(r.read.entry.Metadata) // without one, nothing leads back further
-	if err := r.run(ctx); err != nil {
-		return r.result, fmt.Errorf("repudiate %s: %w", plan.StripeEventID, err)
-	}
-	return r.result, nil
+	return r
 }
 
 // repudiating is a repudiation under way.
