@@ -20,9 +20,11 @@ type cluster struct {
 	book  *priceBook
 	store eventstore.Store
 	nodes []*clusterNode
-	// told and repudiated are the events that were.
-	told       []string
-	repudiated map[string]bool
+	// coming are deliveries yet to come. Told and repudiated are the events that
+	// were; of cutShort the repudiation is yet to be completed.
+	coming         []delivery
+	told, cutShort []string
+	repudiated     map[string]bool
 }
 
 // newCluster has two nodes.
@@ -142,10 +144,13 @@ func TestNodesAgreeOnPricesWhateverTheyPostWhen(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		c := newCluster(t)
 		deliveries, signed := drawDeliveries(r)
-		for _, d := range rapid.Permutation(deliveries).Draw(r, "order") {
-			record(t, c.store, d)
-			c.told = append(c.told, d.id)
+		c.coming = rapid.Permutation(deliveries).Draw(r, "order")
+		for len(c.coming) > 0 {
+			c.takeNext(t)
 			c.drawSteps(t, r)
+		}
+		for _, id := range c.cutShort {
+			rapid.SampledFrom(c.nodes).Draw(r, "who completes").repudiate(t.Context(), t, id)
 		}
 		for _, n := range c.nodes {
 			n.meanwhile = nil
@@ -191,6 +196,13 @@ func drawDeliveries(r *rapid.T) (all, posted []delivery) {
 	return all, posted
 }
 
+// takeNext records the next delivery.
+func (c *cluster) takeNext(t *testing.T) {
+	t.Helper()
+	record(t, c.store, c.coming[0])
+	c.told, c.coming = append(c.told, c.coming[0].id), c.coming[1:]
+}
+
 func (c *cluster) head(t *testing.T) eventstore.Position {
 	t.Helper()
 	head, err := c.store.Head(t.Context())
@@ -206,6 +218,12 @@ func (c *cluster) drawSteps(t *testing.T, r *rapid.T) {
 	for range rapid.IntRange(0, 3).Draw(r, "steps") {
 		i := rapid.IntRange(0, 1).Draw(r, "node")
 		n, other := c.nodes[i], c.nodes[1-i]
+		otherPosts := func() {
+			if len(c.coming) > 0 && rapid.Bool().Draw(r, "one more comes") {
+				c.takeNext(t)
+			}
+			postUpTo(t, other.poster, c.head(t))
+		}
 		meanwhile := func(happen func()) {
 			n.meanwhile = append(make([]func() error, rapid.IntRange(0, 2).Draw(r, "writes before")), func() error {
 				other.meanwhile = nil
@@ -213,7 +231,7 @@ func (c *cluster) drawSteps(t *testing.T, r *rapid.T) {
 				return nil
 			})
 		}
-		switch rapid.IntRange(0, 9).Draw(r, "step") {
+		switch rapid.IntRange(0, 10).Draw(r, "step") {
 		case 0:
 			n.refresh()
 		case 1:
@@ -223,13 +241,15 @@ func (c *cluster) drawSteps(t *testing.T, r *rapid.T) {
 		case 3:
 			n.drawRepudiation(r)
 		case 4:
-			meanwhile(func() { postUpTo(t, other.poster, c.head(t)) })
+			meanwhile(otherPosts)
 			n.drawRepudiation(r)
 		case 5:
 			meanwhile(func() { other.drawRepudiation(r) })
 			postUpTo(t, n.poster, c.head(t))
-		case 6, 7:
-			meanwhile(func() { postUpTo(t, other.poster, c.head(t)) })
+		case 6:
+			n.drawCutShort(r)
+		case 7, 8:
+			meanwhile(otherPosts)
 			fallthrough
 		default:
 			postUpTo(t, n.poster, c.head(t))
@@ -245,9 +265,26 @@ func (n *clusterNode) drawRepudiation(r *rapid.T) {
 	n.repudiated[id] = true
 }
 
+// drawCutShort begins to repudiate, and dies at a write: before it is made.
+func (n *clusterNode) drawCutShort(r *rapid.T) {
+	id := rapid.SampledFrom(n.told).Draw(r, "repudiated")
+	ctx, die := context.WithCancel(r.Context())
+	defer die()
+	n.dieAt(die, rapid.IntRange(1, 4).Draw(r, "crash at write"))
+	if _, err := n.poster.Repudiate(ctx, repudiationOf(id)); err != nil {
+		n.cutShort = append(n.cutShort, id)
+	}
+	n.repudiated[id] = true
+	n.start()
+}
+
+func repudiationOf(id string) posting.RepudiationPlan {
+	return posting.RepudiationPlan{StripeEventID: id, Actor: "ann", Reason: forged}
+}
+
 func (n *clusterNode) repudiate(ctx context.Context, t rapid.TB, id string) {
 	t.Helper()
-	if _, err := n.poster.Repudiate(ctx, posting.RepudiationPlan{StripeEventID: id, Actor: "ann", Reason: forged}); err != nil {
+	if _, err := n.poster.Repudiate(ctx, repudiationOf(id)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -257,10 +294,7 @@ func (n *clusterNode) crash(t *testing.T, at int) {
 	t.Helper()
 	ctx, die := context.WithCancel(t.Context())
 	defer die()
-	n.meanwhile = append(make([]func() error, at-1), func() error {
-		die()
-		return context.Canceled
-	})
+	n.dieAt(die, at)
 	ended := make(chan error, 1)
 	go func() { ended <- n.poster.Run(ctx) }()
 	if err := n.poster.WaitFor(ctx, n.head(t)); err == nil {
@@ -270,4 +304,12 @@ func (n *clusterNode) crash(t *testing.T, at int) {
 		t.Error(err)
 	}
 	n.start()
+}
+
+// dieAt has the node die at a write.
+func (n *clusterNode) dieAt(die func(), at int) {
+	n.meanwhile = append(make([]func() error, at-1), func() error {
+		die()
+		return context.Canceled
+	})
 }
