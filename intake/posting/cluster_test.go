@@ -140,7 +140,7 @@ func TestANodeThatLagsFindsWhatIsNotWithdrawnElsewhere(t *testing.T) {
 // each other, by deliveries and by repudiations, they crash and begin anew. Prices
 // map as if only what is posted at last had ever come.
 func TestNodesAgreeOnPricesWhateverTheyPostWhen(t *testing.T) {
-	fewer(t, 40)
+	fewer(t, 30)
 	rapid.Check(t, func(r *rapid.T) {
 		c := newCluster(t)
 		deliveries, signed := drawDeliveries(r)
