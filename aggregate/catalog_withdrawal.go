@@ -100,48 +100,65 @@ func (h Catalogs) withdrew(m PriceMapping) bool {
 }
 
 // Withdrawals says what is to be recorded when a Stripe event is repudiated: that
-// its mappings count no more. They are those that are recorded, and those that
-// would be if the event, which shows seen, were posted now, as somebody may be
-// doing. WithdrawnAt is the caller's to set.
+// nothing counts that it showed of prices. These are the prices of its mappings, and
+// all that what it shows, which is seen, may ever map: whether it would be recorded
+// does not depend on this history alone, for somebody may be posting the event by an
+// older or a newer one. WithdrawnAt is the caller's to set.
 func (h Catalogs) Withdrawals(stripeEventID string, seen []Sighting) []MappingWithdrawal {
-	return h.withdrawals(stripeEventID, seen, func(PriceMapping) (MappingWithdrawal, bool) { return MappingWithdrawal{}, true })
+	var withdrawals []MappingWithdrawal
+	for _, m := range h.ledTo(stripeEventID, seen) {
+		w := MappingWithdrawal{Schema: Schema, Price: m.Price, StripeEventID: stripeEventID}
+		if !h.Holds(w) && !slices.Contains(withdrawals, w) {
+			withdrawals = append(withdrawals, w)
+		}
+	}
+	return withdrawals
 }
 
 // Superseded says what is to be recorded when facts of a Stripe event take the
 // place of others: that those of its mappings count no more which these showed and
 // the present ones do not. Was is what the event showed before, is what it shows
-// now, and epochs are those of its latest fact in each stream now. Mappings that
-// would be recorded if the event were posted as it was before, as somebody may be
-// doing, count as if they were. WithdrawnAt is the caller's to set.
+// now, and epochs are those of its latest fact in each stream now. Mappings to which
+// the event may lead if it is posted as it was before, as somebody may be doing,
+// count as if they were recorded. WithdrawnAt is the caller's to set.
 func (h Catalogs) Superseded(stripeEventID string, was, is []Sighting, epochs map[string]int) []MappingWithdrawal {
 	latest := 0
 	for _, epoch := range epochs {
 		latest = max(latest, epoch)
 	}
-	return h.withdrawals(stripeEventID, was, func(m PriceMapping) (MappingWithdrawal, bool) {
+	var withdrawals []MappingWithdrawal
+	for _, m := range h.ledTo(stripeEventID, was) {
 		by := epochs[m.Stream]
 		if m.Stream == "" {
 			by = latest
 		}
-		return MappingWithdrawal{Stream: m.Stream, SupersededBy: by}, m.Epoch < by && !m.shownAgain(was, is)
-	})
-}
-
-// withdrawals are those of the mappings of a Stripe event, which shows seen, that
-// are to be withdrawn, in the way that is chosen for each.
-func (h Catalogs) withdrawals(stripeEventID string, seen []Sighting, choose func(PriceMapping) (MappingWithdrawal, bool)) []MappingWithdrawal {
-	var withdrawals []MappingWithdrawal
-	for _, m := range slices.Concat(h.mappings, h.NewMappings(seen)) {
-		if m.StripeEventID != stripeEventID {
-			continue
-		}
-		w, chosen := choose(m)
-		w.Schema, w.Price, w.StripeEventID = Schema, m.Price, stripeEventID
-		if chosen && !slices.Contains(withdrawals, w) {
+		w := MappingWithdrawal{Schema: Schema, Price: m.Price, StripeEventID: stripeEventID, Stream: m.Stream, SupersededBy: by}
+		if m.Epoch < by && !h.withdrew(m) && !m.shownAgain(was, is) && !slices.Contains(withdrawals, w) {
 			withdrawals = append(withdrawals, w)
 		}
 	}
 	return withdrawals
+}
+
+// ledTo are the mappings to which a Stripe event, which shows seen, led or may lead:
+// those that count, and what any catalog of the history would match by its lookup
+// key, whatever was seen before of its price.
+func (h Catalogs) ledTo(stripeEventID string, seen []Sighting) []PriceMapping {
+	mappings := h.MappingsOf(stripeEventID)
+	for _, s := range seen {
+		if s.StripeEventID == stripeEventID && h.MayMap(s) {
+			mappings = append(mappings, s.unmatched())
+		}
+	}
+	return mappings
+}
+
+// MayMap reports whether a sighting may map its price: any catalog of the history
+// matches it by nothing but its lookup key.
+func (h Catalogs) MayMap(s Sighting) bool {
+	return s.Price != "" && slices.ContainsFunc(h.adopted, func(a CatalogAdopted) bool {
+		return a.Catalog.matchByKeyAlone(s.Item).by == byLookupKey
+	})
 }
 
 // shownAgain reports whether an event that once showed a mapping shows it still.
@@ -193,3 +210,13 @@ func (h Catalogs) Named() map[string]bool {
 // Blank is a history in which nothing has happened yet, but in which what the
 // history has withdrawn will never count.
 func (h Catalogs) Blank() Catalogs { return Catalogs{withdrawn: h.withdrawn} }
+
+// WithWithdrawalsOf returns the history, which has no mapping, with what another one
+// has withdrawn in the place of what it has.
+func (h Catalogs) WithWithdrawalsOf(other Catalogs) Catalogs {
+	h.withdrawn = other.withdrawn
+	return h
+}
+
+// Counts reports whether a mapping counts if it is recorded: it is not withdrawn.
+func (h Catalogs) Counts(m PriceMapping) bool { return !h.withdrew(m) }

@@ -68,16 +68,34 @@ func TestAMappingThatIsRecordedBehindItsWithdrawalCountsNot(t *testing.T) {
 	}
 }
 
-func TestNothingIsWithdrawnThatNobodyMapped(t *testing.T) {
+func TestNothingIsWithdrawnThatNobodyMaps(t *testing.T) {
 	h := see(adopt(aggregate.Catalogs{}, catalogOf(t, mappingCatalog), day0), sighting("price_x", "team", "evt_1", 1))
 	for name, s := range map[string]aggregate.Sighting{
-		"what was seen before stands": sighting("price_x", "all", "evt_2", 2),
-		"a price of the catalog":      sighting("price_t", "all", "evt_2", 2),
-		"a key of nothing":            sighting("price_y", "nothing", "evt_2", 2),
+		"another event":          sighting("price_x", "all", "evt_3", 2),
+		"a price of the catalog": sighting("price_t", "all", "evt_2", 2),
+		"a key of nothing":       sighting("price_y", "nothing", "evt_2", 2),
 	} {
 		if got := h.Withdrawals("evt_2", []aggregate.Sighting{s}); len(got) > 0 {
 			t.Errorf("%s: %+v", name, got)
 		}
+	}
+}
+
+// TestWhatAnEarlierSightingForestallsIsWithdrawnToo: that one may be withdrawn
+// already, which whoever withdraws this one does not know yet, or be withdrawn soon.
+func TestWhatAnEarlierSightingForestallsIsWithdrawnToo(t *testing.T) {
+	plain := adopt(aggregate.Catalogs{}, catalogOf(t, mappingCatalog), day0)
+	first, forged := sighting("price_x", "team", "evt_1", 1), sighting("price_x", "all", "evt_forged", 2)
+	lags := see(plain, first)
+	h := see(lags.WithWithdrawal(withdrawal("price_x", "evt_1")), forged)
+	if m, _ := h.MappingOf("price_x"); m.StripeEventID != "evt_forged" {
+		t.Fatalf("before: %+v stands", m)
+	}
+	for _, w := range lags.Withdrawals("evt_forged", []aggregate.Sighting{forged}) {
+		h = h.WithWithdrawal(w)
+	}
+	if m, found := h.MappingOf("price_x"); found {
+		t.Errorf("after: %+v stands", m)
 	}
 }
 
@@ -148,9 +166,12 @@ func TestWhatALaterReadingDoesNotShowIsWithdrawn(t *testing.T) {
 		"a later fact elsewhere":   {mapped, was, nil, map[string]int{one: 0, other: 8}, nil},
 		"nothing recorded, but to be expected": {plain, was, shows("all", "prod", 1, 1), at1,
 			&aggregate.MappingWithdrawal{Stream: one, SupersededBy: 1}},
-		"nothing recorded, nor expected": {see(plain, sighting("price_x", "all", "evt_0", 0)), was, nil, at1, nil},
-		"recorded without a stream":      {old, was, nil, map[string]int{one: 1, other: 8}, &aggregate.MappingWithdrawal{SupersededBy: 8}},
-		"recorded so, and shown still":   {old, was, shows("team", "prod", 1, 1), at1, nil},
+		"forestalled by an earlier sighting, as things stand": {see(plain, sighting("price_x", "all", "evt_0", 0)), was, nil, at1,
+			&aggregate.MappingWithdrawal{Stream: one, SupersededBy: 1}},
+		"withdrawn already":            {plain.WithWithdrawal(withdrawal("price_x", "evt_1")), was, nil, at1, nil},
+		"a key of nothing":             {plain, shows("nothing", "prod", 1, 0), nil, at1, nil},
+		"recorded without a stream":    {old, nil, nil, map[string]int{one: 1, other: 8}, &aggregate.MappingWithdrawal{SupersededBy: 8}},
+		"recorded so, and shown still": {old, was, shows("team", "prod", 1, 1), at1, nil},
 	} {
 		var want []aggregate.MappingWithdrawal
 		if w := test.want; w != nil {

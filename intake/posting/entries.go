@@ -65,6 +65,13 @@ func (p *Poster) post(ctx context.Context, batch []eventstore.RecordedEvent) (ta
 // their way may make room for one of theirs, for whoever withdrew it may have looked
 // for such facts before they were in; and of two that post readings of one event,
 // the one that posts an earlier one may have been the last to record a mapping.
+//
+// A node that lags behind the record of mappings may find nothing to record of a
+// batch, where in truth what it takes to stand is withdrawn. Whoever withdrew it
+// knows, and finds the batch's facts: in the log, or as it posts the journal itself,
+// as every node does. Only if that one ends first, and begins anew behind the batch
+// for the sake of the lagging one's checkpoint, nobody does; the price then maps as
+// the next event shows it, or as a repost of this one does.
 func (p *Poster) postFacts(ctx context.Context, cache *ledgers, readings []reading, jobs []*job, manner manner) error {
 	prices := &pricing{Poster: p, readings: readings, manner: manner, remapped: map[vacancy]bool{}}
 	catalog := p.Catalogs().Current()

@@ -159,7 +159,7 @@ func (p *pricing) decide(ctx context.Context) (repricing, error) {
 }
 
 // doubtful are the Stripe events of readings that the history of mappings names,
-// or would name if an earlier entry was posted.
+// or may name where an earlier entry is posted.
 func (p *pricing) doubtful(history aggregate.Catalogs) map[string]bool {
 	doubtful, named := map[string]bool{}, history.Named()
 	for i := range p.readings {
@@ -167,7 +167,7 @@ func (p *pricing) doubtful(history aggregate.Catalogs) map[string]bool {
 		if r.failure != nil || len(r.facts)+len(r.before) == 0 {
 			continue // nothing comes of it
 		}
-		if named[r.stripeEventID()] || len(history.NewMappings(r.showed)) > 0 {
+		if named[r.stripeEventID()] || slices.ContainsFunc(r.showed, history.MayMap) {
 			doubtful[r.stripeEventID()] = true
 		}
 	}

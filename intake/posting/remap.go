@@ -42,21 +42,27 @@ func (p *Poster) searchPrices(ctx context.Context, s *priceSearch, from eventsto
 // taken in the log up to a place. A fact that was recorded since may show a price
 // earlier than all that was found, and yet not have been mapped, for what is
 // withdrawn stood in its way; or it may have superseded what was found. So these
-// facts are searched too. What is posted from now on is mapped as it comes.
+// facts are searched too. And what was found may have been withdrawn elsewhere
+// before this withdrew what was in its place, which is known once this has written:
+// then what comes next is found. Of two that withdraw from one price, the later
+// knows of the earlier. What is posted from now on is mapped as it comes.
 func (p *Poster) remap(ctx context.Context, withdrawals []aggregate.MappingWithdrawal, own []aggregate.PriceMapping,
 	s *priceSearch, searched eventstore.Position, also beside) (err error) {
-	for first := true; first || len(withdrawals) > 0; first = false {
-		instead := slices.SortedStableFunc(slices.Values(slices.Concat(own, s.found())), aggregate.PriceMapping.CompareSeen)
-		if err = p.WithdrawPrices(ctx, withdrawals, instead); err != nil {
-			return fmt.Errorf("withdraw mappings of prices: %w", err)
+	for lost := true; lost; lost = s.heed(p.Catalogs()) {
+		for first := true; first || len(withdrawals) > 0; first = false {
+			instead := slices.SortedStableFunc(slices.Values(slices.Concat(own, s.found())), aggregate.PriceMapping.CompareSeen)
+			if err = p.WithdrawPrices(ctx, withdrawals, instead); err != nil {
+				return fmt.Errorf("withdraw mappings of prices: %w", err)
+			}
+			s.heed(p.Catalogs())
+			if searched, err = p.searchPrices(ctx, s, searched, also); err != nil {
+				return err
+			}
+			withdrawals = s.overtaken()
 		}
-		if searched, err = p.searchPrices(ctx, s, searched, also); err != nil {
-			return err
+		if err = p.MapPrices(ctx, s.found()); err != nil {
+			return fmt.Errorf("record mappings of prices: %w", err)
 		}
-		withdrawals = s.overtaken()
-	}
-	if err = p.MapPrices(ctx, s.found()); err != nil {
-		return fmt.Errorf("record mappings of prices: %w", err)
 	}
 	return nil
 }
@@ -69,37 +75,57 @@ type Remapped struct {
 	Mapping *aggregate.PriceMapping `json:"mapping"`
 }
 
-// beginPrices tells which mappings are to count no more, and begins the search for
-// what takes their place; also in the place of those withdrawn already, for a crash
-// may have come in between.
-func (r *repudiating) beginPrices() []aggregate.MappingWithdrawal {
-	history := r.Catalogs()
-	r.prices = newPriceSearch(history, r.plan.StripeEventID, nil)
+// lookThrough tells which mappings are to count no more, and takes the log into a
+// search for what takes their place; also in the place of those withdrawn already,
+// for a crash may have come in between. What the event showed as an earlier build
+// read it, only the log tells: where that is of more prices, the search begins anew.
+func (r *repudiating) lookThrough(ctx context.Context) (withdrawals []aggregate.MappingWithdrawal, searched eventstore.Position, err error) {
+	for _, f := range r.given {
+		r.showed = append(r.showed, f.Fact.Sightings(string(f.Stream))...)
+	}
+	for {
+		withdrawals = r.beginPrices()
+		if searched, err = r.searchPrices(ctx, r.prices, 0, r.beside()); err != nil {
+			return nil, 0, err
+		}
+		if len(r.withdrawals()) == len(withdrawals) {
+			return withdrawals, searched, nil
+		}
+	}
+}
+
+// withdrawals withdraw all that the event is known to have shown.
+func (r *repudiating) withdrawals() []aggregate.MappingWithdrawal {
 	if r.WithdrawPrices == nil {
 		return nil
 	}
-	var seen []aggregate.Sighting
-	for _, f := range r.given {
-		seen = append(seen, f.Fact.Sightings(string(f.Stream))...)
-	}
-	withdrawals := history.Withdrawals(r.plan.StripeEventID, seen)
-	prices := history.WithdrawnOf(r.plan.StripeEventID)
+	return r.history.Withdrawals(r.plan.StripeEventID, r.showed)
+}
+
+// beginPrices begins the search of prices.
+func (r *repudiating) beginPrices() []aggregate.MappingWithdrawal {
+	withdrawals := r.withdrawals()
+	after, prices := r.history, r.history.WithdrawnOf(r.plan.StripeEventID)
 	for _, w := range withdrawals {
-		history, prices = history.WithWithdrawal(w), append(prices, w.Price)
+		after, prices = after.WithWithdrawal(w), append(prices, w.Price)
 	}
-	r.prices = newPriceSearch(history, r.plan.StripeEventID, prices)
+	r.prices = newPriceSearch(after, r.plan.StripeEventID, prices)
 	return withdrawals
 }
 
 // remapPrices withdraws mappings, and tells what takes their place.
 func (r *repudiating) remapPrices(ctx context.Context, withdrawals []aggregate.MappingWithdrawal, searched eventstore.Position) error {
-	if len(r.prices.of) == 0 {
+	if r.WithdrawPrices == nil || len(r.prices.of) == 0 {
 		return nil
 	}
+	led := r.Catalogs().MappingsOf(r.plan.StripeEventID)
 	if err := r.remap(ctx, withdrawals, nil, r.prices, searched, r.beside()); err != nil {
 		return err
 	}
 	for _, w := range withdrawals {
+		if !slices.ContainsFunc(led, func(m aggregate.PriceMapping) bool { return m.Price == w.Price }) {
+			continue
+		}
 		remapped := Remapped{Price: w.Price}
 		if m, found := r.Catalogs().MappingOf(w.Price); found {
 			remapped.Mapping = &m

@@ -391,3 +391,20 @@ func TestRepudiateRefuses(t *testing.T) {
 	}
 	wantTypes(t, store, "subscription-sub_1")
 }
+
+// TestRepudiationReachesAVariantThatComesMeanwhile: which another node posts, that
+// has not been told yet.
+func TestRepudiationReachesAVariantThatComesMeanwhile(t *testing.T) {
+	store := openStore(t)
+	postUpTo(t, newPoster(store), record(t, store, unsigned(itemed("evt_1", "sub_1", "price_x", "basic", "prod_1", now))))
+	meanwhile := &interrupted{Store: store, stream: "subscription-sub_1", happen: func() {
+		postUpTo(t, newPoster(store), record(t, store, itemed("evt_1", "sub_2", "price_x", "basic", "prod_1", now)))
+	}}
+	result, err := newPoster(meanwhile).Repudiate(t.Context(), posting.RepudiationPlan{StripeEventID: "evt_1", Actor: "ann", Reason: forged})
+	if err != nil || result.Already || len(result.Streams) != 2 {
+		t.Errorf("%+v, %v", result, err)
+	}
+	if got := inForce(t, store); len(got) > 0 {
+		t.Errorf("in force: %q", got)
+	}
+}

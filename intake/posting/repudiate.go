@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -75,7 +76,10 @@ type RepudiationPlan struct {
 // every fact that it gives, or ever gave, is superseded for ever, in every stream;
 // what it showed of prices counts no more; and the event is never posted again. The
 // journal keeps it as it is. To repudiate again changes nothing, but completes what
-// a crash cut short. An event that was never recorded gives ErrUnknownEvent.
+// a crash cut short. A variant of the event that comes before the repudiation is
+// filed may be posted by somebody who cannot know of it, and so is repudiated too;
+// whoever posts one that comes later is told first. An event that was never recorded
+// gives ErrUnknownEvent.
 func (p *Poster) Repudiate(ctx context.Context, plan RepudiationPlan) (Repudiation, error) {
 	plan.Reason = strings.TrimSpace(plan.Reason)
 	if err := errors.Join(CheckReason(plan.Reason), checkActor(plan.Actor)); err != nil {
@@ -85,18 +89,38 @@ func (p *Poster) Repudiate(ctx context.Context, plan RepudiationPlan) (Repudiati
 		return Repudiation{}, err
 	}
 	defer p.withdrawing.Release(1)
-	entries, err := p.entriesOf(ctx, plan.StripeEventID)
-	if err != nil {
-		return Repudiation{}, err
+	var result Repudiation
+	for done := 0; ; {
+		entries, err := p.entriesOf(ctx, plan.StripeEventID)
+		if err != nil || len(entries) == done {
+			return result, err
+		}
+		r := p.newRepudiating(plan, entries)
+		if err = r.run(ctx); err != nil {
+			return r.result, fmt.Errorf("repudiate %s: %w", plan.StripeEventID, err)
+		}
+		if done > 0 {
+			r.result.follow(result)
+		}
+		result, done = r.result, len(entries)
 	}
+}
+
+// follow makes one result of what was done at first and of what was left, for a
+// variant that came meanwhile.
+func (r *Repudiation) follow(first Repudiation) {
+	r.Already = first.Already
+	r.Facts += first.Facts
+	r.Prices = slices.Concat(first.Prices, r.Prices)
+}
+
+func (p *Poster) newRepudiating(plan RepudiationPlan, entries []eventstore.RecordedEvent) *repudiating {
 	posted, _ := intake.PostedEntry(entries)
 	r := &repudiating{Poster: p, plan: plan, read: &reading{entry: entries[posted]}, given: p.factsOf(entries),
-		where: whereabouts{plan.StripeEventID: nil}, result: Repudiation{Streams: []eventstore.Stream{}, Prices: []Remapped{}}}
+		history: p.Catalogs(), where: whereabouts{plan.StripeEventID: nil},
+		result: Repudiation{Streams: []eventstore.Stream{}, Prices: []Remapped{}}}
 	r.read.receipt, _ = intake.DecodeReceipt(r.read.entry.Metadata) // without one, nothing leads back further
-	if err := r.run(ctx); err != nil {
-		return r.result, fmt.Errorf("repudiate %s: %w", plan.StripeEventID, err)
-	}
-	return r.result, nil
+	return r
 }
 
 // repudiating is a repudiation under way.
@@ -106,6 +130,10 @@ type repudiating struct {
 	read *reading
 	// given are the facts that the event gives, by any of its entries.
 	given []intake.StreamFact
+	// history is that of mappings as it was known at first, showed what the event
+	// shows of prices by any entry or fact of it, as far as that is known.
+	history aggregate.Catalogs
+	showed  []aggregate.Sighting
 	// where is where it has facts, prices what it stood in the way of.
 	where  whereabouts
 	prices *priceSearch
@@ -113,8 +141,7 @@ type repudiating struct {
 }
 
 func (r *repudiating) run(ctx context.Context) (err error) {
-	withdrawals := r.beginPrices()
-	searched, err := r.searchPrices(ctx, r.prices, 0, r.beside())
+	withdrawals, searched, err := r.lookThrough(ctx)
 	if err != nil {
 		return err
 	}
@@ -136,11 +163,19 @@ func (r *repudiating) run(ctx context.Context) (err error) {
 
 // beside is what else a repudiation does while the log is looked through.
 func (r *repudiating) beside() beside {
-	return beside{categories: intake.Categories, note: r.where.note, tell: func(at, end eventstore.Position) {
+	return beside{categories: intake.Categories, note: r.note, tell: func(at, end eventstore.Position) {
 		if r.plan.Progress != nil {
 			r.plan.Progress(int64(at), int64(end))
 		}
 	}}
+}
+
+// note takes down where a fact of the event is, and what it shows.
+func (r *repudiating) note(stream eventstore.Stream, f *aggregate.Fact) {
+	r.where.note(stream, f)
+	if f != nil && f.Key.StripeEventID == r.plan.StripeEventID {
+		r.showed = append(r.showed, f.Sightings(string(stream))...)
+	}
 }
 
 // factsOf are those that the entries of a Stripe event give, each as its entry

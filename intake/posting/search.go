@@ -39,6 +39,17 @@ func newPriceSearch(history aggregate.Catalogs, without string, prices []string)
 	return s
 }
 
+// heed takes in what a later history has withdrawn, and reports whether anything
+// that was found last counts no more.
+func (s *priceSearch) heed(history aggregate.Catalogs) (lost bool) {
+	s.blank, s.adopted = history.Blank(), s.adopted.WithWithdrawalsOf(history)
+	for _, r := range s.of {
+		r.first = slices.DeleteFunc(r.first, func(c candidate) bool { return !history.Counts(c.PriceMapping) })
+		lost = lost || r.told != nil && !history.Counts(r.told.PriceMapping)
+	}
+	return lost
+}
+
 // take takes in an event of the log, and the fact that it is, if it is one.
 func (s *priceSearch) take(e *eventstore.RecordedEvent, f *aggregate.Fact) {
 	switch {
