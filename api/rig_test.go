@@ -119,7 +119,7 @@ func newRig(t *testing.T) *rig {
 	answers := projections.NewAnswers(r.model, "epoch-1", false)
 	r.stripe = stripetest.New(stripeKey)
 	t.Cleanup(r.stripe.Close)
-	r.stripe.Now = r.clock.Now
+	r.stripe.SetClock(r.clock.Now)
 	r.server, err = New(Config{
 		Epoch:    "epoch-1",
 		Verifier: intake.NewVerifier([]string{"whsec_other_secret", secret}, r.clock.Now),

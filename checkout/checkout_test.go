@@ -160,7 +160,7 @@ func TestASessionThatIsOverIsNotGivenOut(t *testing.T) {
 	if second.SessionID == first.SessionID {
 		t.Fatal("an expired session was given out")
 	}
-	r.stripe.Now = func() time.Time { return noon.Add(24*time.Hour - 5*time.Minute) }
+	r.stripe.SetClock(func() time.Time { return noon.Add(24*time.Hour - 5*time.Minute) })
 	third := r.mustSell(order("acme", "basic"))
 	if third.SessionID == second.SessionID {
 		t.Fatal("a session was given out that ends in five minutes")

@@ -111,7 +111,7 @@ func newRig(t *testing.T) *rig {
 	r := &rig{T: t, stripe: stripetest.New(stripeKey), catalog: aggregate.BuiltinCatalog(),
 		model: &accounts{records: map[string]projections.AccountRecord{}, moved: make(chan struct{}), folded: true}}
 	t.Cleanup(r.stripe.Close)
-	r.stripe.Now = func() time.Time { return noon }
+	r.stripe.SetClock(func() time.Time { return noon })
 	r.desk = r.newDesk()
 	r.sell("price_basic", "basic", "prod_basic", "month", 1, "usd")
 	return r

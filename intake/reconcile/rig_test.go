@@ -49,7 +49,8 @@ func newRig(t *testing.T) *rig {
 	t.Helper()
 	r := &rig{t: t, stripe: stripetest.New(testKey), now: time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)}
 	t.Cleanup(r.stripe.Close)
-	r.stripe.Now, r.stripe.Lag = r.clock, 30*time.Second
+	r.stripe.SetClock(r.clock)
+	r.stripe.Lag = 30 * time.Second
 	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "events.db"), sqlite.Options{})
 	if err != nil {
 		t.Fatal(err)

@@ -119,7 +119,7 @@ func TestDoctorComparesClocks(t *testing.T) {
 	for ahead, grade := range map[time.Duration]string{8 * time.Second: "note", time.Hour: "fault"} {
 		stripe := stripetest.New(stripeKey)
 		defer stripe.Close()
-		stripe.Now = func() time.Time { return time.Now().Add(ahead) }
+		stripe.SetClock(func() time.Time { return time.Now().Add(ahead) })
 		putEndpoint(t, stripe, "enabled")
 		d := examined(t, []string{"STRIPE_API_KEY=" + stripeKey, "STRIPE_API_BASE=" + stripe.URL}, "--dev", "--data-dir", dataDir(t)+"/none")
 		d.want(t, nothingYet(map[string]string{"clock": grade}))

@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -49,13 +50,12 @@ type Server struct {
 	URL string
 	// Lag is how long an event stays out of the list.
 	Lag time.Duration
-	// Now is its clock, the system's by default.
-	Now func() time.Time
 	// Before, if set, is called before each answer, as objects may change then.
 	Before func(r *http.Request)
 
 	http    *httptest.Server
 	closing sync.Once
+	clock   atomic.Pointer[func() time.Time]
 
 	mu       sync.Mutex
 	made     int
@@ -74,8 +74,9 @@ type Server struct {
 
 // New starts a server that knows one key, which may read everything.
 func New(key string) *Server {
-	s := &Server{Now: time.Now, lists: map[string]map[string]*object{}, keys: map[string][]string{key: nil},
+	s := &Server{lists: map[string]map[string]*object{}, keys: map[string][]string{key: nil},
 		replies: map[string]reply{}, hung: make(chan struct{})}
+	s.SetClock(time.Now)
 	s.http = httptest.NewServer(s)
 	s.URL = s.http.URL
 	return s
@@ -135,6 +136,12 @@ func (s *Server) Requests() []string {
 	defer s.mu.Unlock()
 	return slices.Clone(s.requests)
 }
+
+// SetClock has the server take its time from elsewhere than the system.
+func (s *Server) SetClock(now func() time.Time) { s.clock.Store(&now) }
+
+// Now is the time by the server's clock.
+func (s *Server) Now() time.Time { return (*s.clock.Load())() }
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
