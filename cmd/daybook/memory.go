@@ -22,12 +22,13 @@ const (
 	// rebuildRoom is the room while history is folded anew, which is soon over,
 	// has much alive and makes garbage faster than anything else.
 	rebuildRoom = 160 << 20
-	// leastPercent and mostPercent bound the room in proportion to what is
-	// alive, so that a large heap is not marked again and again.
+	// leastPercent and mostPercent bound the room in proportion to what is alive:
+	// a large heap is not marked again and again, and one that grows quickly does
+	// not run away before it is measured anew.
 	leastPercent = 50
-	mostPercent  = 400
+	mostPercent  = 250
 	// measureEvery is how often the room is measured anew.
-	measureEvery = 250 * time.Millisecond
+	measureEvery = 100 * time.Millisecond
 )
 
 // keepGarbageRoom keeps the room for garbage steady until ctx ends, unless the
