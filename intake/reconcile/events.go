@@ -80,7 +80,7 @@ func (r *run) window(ctx context.Context, from, end time.Time) (events []stripea
 // supplyEvents records those events that state facts and are not recorded yet.
 func (r *run) supplyEvents(ctx context.Context, events []stripeapi.Object) error {
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(parallel)
+	group.SetLimit(inHand)
 	for _, o := range events {
 		group.Go(func() error { return r.supplyEvent(ctx, o) })
 	}

@@ -28,7 +28,10 @@ type run struct {
 // seen yet.
 func (r *run) takePage(ctx context.Context, objects []stripeapi.Object) error {
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(parallel)
+	group.SetLimit(inHand)
+	if r.everything {
+		group.SetLimit(inHandOfBackfill)
+	}
 	for _, o := range objects {
 		if o.Kind == stripeapi.Subscriptions.Kind {
 			if r.seen[o.ID] {
