@@ -9,7 +9,7 @@ import (
 // The targets of feature.
 const (
 	targetFeature    = 0.6
-	targetFeatureP99 = 10 * time.Millisecond
+	targetFeatureP99 = 5 * time.Millisecond
 )
 
 // measureFeature asks whether accounts have a feature: as fast as it is answered,
