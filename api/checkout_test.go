@@ -158,11 +158,11 @@ func TestNoConnectionEndsWhileStripeIsAsked(t *testing.T) {
 		req.Header.Set("Authorization", "Bearer "+opsKey)
 		req.Header.Set("Content-Type", "application/json")
 		w := &liftable{ResponseRecorder: httptest.NewRecorder()}
-		r.stripe.Before = func(*http.Request) {
+		r.stripe.SetBefore(func(*http.Request) {
 			if !w.lifted.Load() {
 				t.Errorf("%s %s asks Stripe on a connection that may end", req.Method, req.URL)
 			}
-		}
+		})
 		r.server.ServeHTTP(w, req)
 	}
 }
@@ -250,11 +250,11 @@ func TestTroubleWithStripeIsAnswered(t *testing.T) {
 			t.Parallel()
 			r := newRig(t)
 			r.sells()
-			r.stripe.Before = func(req *http.Request) {
+			r.stripe.SetBefore(func(req *http.Request) {
 				if req.Method == http.MethodPost && req.URL.Path == sessionsPath {
 					r.stripe.Fail(test.fault)
 				}
-			}
+			})
 			a := r.order(sessionsPath, opsKey, goodOrder)
 			if p := r.problemIn(a); a.status != test.status || !strings.Contains(p.Detail, test.says) || a.header.Get("Retry-After") != test.retry {
 				t.Errorf("%s, Retry-After %q", a, a.header.Get("Retry-After"))

@@ -348,11 +348,11 @@ func TestNoSessionIsGivenOutBesideOneThatIsOpen(t *testing.T) {
 	o := order("acme", "basic")
 	o.Quantity = 2
 	var once sync.Once
-	r.stripe.Before = func(req *http.Request) {
+	r.stripe.SetBefore(func(req *http.Request) {
 		if strings.HasSuffix(req.URL.Path, "/expire") {
 			once.Do(func() { r.stripe.Fail(slices.Repeat([]stripetest.Fault{{Status: 500}}, 8)...) })
 		}
-	}
+	})
 	if sale, err := r.desk.Sell(t.Context(), o); !stripeapi.IsKind(err, stripeapi.Unavailable) || sale.URL != "" {
 		t.Errorf("%+v, %v", sale, err)
 	}
@@ -367,11 +367,11 @@ func TestNoSessionIsGivenOutBesideOneThatIsOpen(t *testing.T) {
 func TestWhoPaysInAnotherTabMeanwhileIsSentToThePortal(t *testing.T) {
 	r := newRig(t)
 	first := r.mustSell(order("acme", "basic"))
-	r.stripe.Before = func(req *http.Request) {
+	r.stripe.SetBefore(func(req *http.Request) {
 		if req.Method == http.MethodPost && req.URL.Path == sessionsPath { // listed as open, paid now
 			r.complete(first.SessionID, "sub_new")
 		}
-	}
+	})
 	o := order("acme", "basic")
 	o.Quantity = 2
 	sale, err := r.desk.Sell(t.Context(), o)
@@ -385,13 +385,13 @@ func TestASessionThatStripeRepeatsMayBePaid(t *testing.T) {
 	r := newRig(t)
 	first := r.mustSell(order("acme", "basic"))
 	r.complete(first.SessionID, "sub_new")
-	r.stripe.Before = func(req *http.Request) {
+	r.stripe.SetBefore(func(req *http.Request) {
 		customer := "cus_000002"
 		if req.Method == http.MethodGet && req.URL.Path == sessionsPath {
 			customer = "cus_hidden"
 		}
 		r.stripe.Change(sessionsPath, first.SessionID, map[string]any{"customer": customer})
-	}
+	})
 	if sale, err := r.desk.Sell(t.Context(), order("acme", "basic")); err != nil || sale.Kind != checkout.KindPortal || len(r.made()) != 1 {
 		t.Errorf("%+v, %v, by the keys %q", sale, err, r.made())
 	}
@@ -437,7 +437,7 @@ func TestOrdersOfAnAccountTakeTurns(t *testing.T) {
 	r.stripe.Fail(stripetest.Fault{Hang: true})
 	asked := make(chan struct{})
 	var once sync.Once
-	r.stripe.Before = func(*http.Request) { once.Do(func() { close(asked) }) }
+	r.stripe.SetBefore(func(*http.Request) { once.Do(func() { close(asked) }) })
 	ctx, leave := context.WithCancel(t.Context())
 	came := make(chan error)
 	sell := func() {
@@ -549,12 +549,12 @@ func TestAFailureThatStripeKeepsIsNotTheBuyers(t *testing.T) {
 			r := newRig(t)
 			const times = 7
 			failed := 0
-			r.stripe.Before = func(req *http.Request) {
+			r.stripe.SetBefore(func(req *http.Request) {
 				if req.Method == http.MethodPost && req.URL.Path == path && failed < times && !r.stripe.Keeps(req) {
 					failed++
 					r.stripe.Fail(stripetest.Fault{Status: status, Kept: true})
 				}
-			}
+			})
 			tries := 0
 			for ; tries <= times; tries++ {
 				if _, err := r.desk.Sell(t.Context(), order("acme", "basic")); err == nil {

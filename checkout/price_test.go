@@ -158,11 +158,11 @@ func TestStripesTroubleIsAnError(t *testing.T) {
 	for n := range 5 {
 		r := newShop(t)
 		asked := -1
-		r.stripe.Before = func(*http.Request) {
+		r.stripe.SetBefore(func(*http.Request) {
 			if asked++; asked == n {
 				r.stripe.Fail(stripetest.Fault{Status: 401})
 			}
-		}
+		})
 		if _, err := r.desk.Sell(t.Context(), order("acme", "solo")); (n < 4) != stripeapi.IsKind(err, stripeapi.BadKey) {
 			t.Errorf("question %d: %v", n, err)
 		}

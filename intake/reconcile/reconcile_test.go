@@ -68,7 +68,7 @@ func TestWebhooksThatAreMissedRaiseAnAlarm(t *testing.T) {
 // before the present, and the next begins well before that.
 func TestEventsThatAppearLateOrShareASecondAreNotSkipped(t *testing.T) {
 	r := newRig(t)
-	r.stripe.Lag = 10 * time.Minute // worse than Stripe's
+	r.stripe.SetLag(10 * time.Minute) // worse than Stripe's
 	n := 0
 	for range 6 {
 		second := r.ago(0)
@@ -219,18 +219,18 @@ func TestAnInterruptedBackfillGoesOn(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	var pages atomic.Int64
-	r.stripe.Before = func(req *http.Request) {
+	r.stripe.SetBefore(func(req *http.Request) {
 		if req.URL.Path == "/v1/subscriptions" && pages.Add(1) == 6 {
 			cancel()
 		}
-	}
+	})
 	if _, err := r.Backfill(ctx, func(_, _ int64) {}); !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
 	}
 	if r.Status().Backfilled {
 		t.Error("half of it counts as done")
 	}
-	r.stripe.Before = nil
+	r.stripe.SetBefore(nil)
 	b, err := r.with(testKey).Backfill(t.Context(), func(_, _ int64) {})
 	if err != nil || !b.Resumed || b.Objects >= 950 || b.Recorded >= 950 {
 		t.Errorf("%+v, %v", b.Report, err)
@@ -364,18 +364,18 @@ func TestASweepThatFailsIsRepeatedWhole(t *testing.T) {
 	r.pass(3 * time.Hour)
 	r.happen("evt_1", "sub_1", "active", r.ago(time.Hour))
 	var once sync.Once
-	r.stripe.Before = func(req *http.Request) {
+	r.stripe.SetBefore(func(req *http.Request) {
 		if req.URL.Path == "/v1/invoices" && req.URL.Query().Get("status") == "open" {
 			once.Do(func() { r.stripe.Fail(slices.Repeat([]stripetest.Fault{{Status: 500}}, 8)...) })
 		}
-	}
+	})
 	if _, err := r.Reconcile(t.Context(), reconcile.Plan{}); !stripeapi.IsKind(err, stripeapi.Unavailable) {
 		t.Fatal(err)
 	}
 	if st := r.Status(); st.LastError == "" || !st.SweptUntil.Equal(swept) || len(st.Alerts) == 0 {
 		t.Errorf("%+v", st)
 	}
-	r.stripe.Before = nil
+	r.stripe.SetBefore(nil)
 	if report := r.sweep(reconcile.Plan{}); report.Found != 1 || r.Status().LastError != "" {
 		t.Errorf("%+v, %+v", report, r.Status())
 	}
@@ -399,11 +399,11 @@ func TestAServerSweepsTheGapAndSaysSo(t *testing.T) {
 	log, said := test.NewNullLogger()
 	r.Log = log
 	ctx, stop := context.WithCancel(t.Context())
-	r.stripe.Before = func(req *http.Request) {
+	r.stripe.SetBefore(func(req *http.Request) {
 		if req.URL.Path == "/v1/webhook_endpoints" {
 			go stop() // the last that a sweep asks for
 		}
-	}
+	})
 	r.Run(ctx)
 	messages := ""
 	for _, entry := range said.AllEntries() {

@@ -50,7 +50,7 @@ func newRig(t *testing.T) *rig {
 	r := &rig{t: t, stripe: stripetest.New(testKey), now: time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)}
 	t.Cleanup(r.stripe.Close)
 	r.stripe.SetClock(r.clock)
-	r.stripe.Lag = 30 * time.Second
+	r.stripe.SetLag(30 * time.Second)
 	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "events.db"), sqlite.Options{})
 	if err != nil {
 		t.Fatal(err)

@@ -99,12 +99,12 @@ func TestACursorThatExpiresLosesNothing(t *testing.T) {
 	r := newRig(t, testKey)
 	r.subscriptions(450, 30)
 	var removed []string
-	r.Before = func(req *http.Request) {
+	r.SetBefore(func(req *http.Request) {
 		if id := req.URL.Query().Get("starting_after"); id != "" && len(removed) < 3 {
 			removed = append(removed, id)
 			r.Remove("/v1/subscriptions", id)
 		}
-	}
+	})
 	ids := r.ids(t, stripeapi.Listing{Resource: stripeapi.Subscriptions})
 	slices.Sort(ids)
 	if ids = slices.Compact(ids); len(ids) != 450 || len(removed) != 3 {
@@ -118,11 +118,11 @@ func TestWhatIsMadeAndChangedWhilePagedIsShownOnceAtLeast(t *testing.T) {
 	r := newRig(t, testKey)
 	r.subscriptions(300, 3)
 	var n atomic.Int64
-	r.Before = func(*http.Request) {
+	r.SetBefore(func(*http.Request) {
 		i := n.Add(1)
 		r.Put("/v1/subscriptions", subscription(fmt.Sprintf("sub_new%d", i), 1_700_001_000, "active"))
 		r.Put("/v1/subscriptions", subscription(fmt.Sprintf("sub_%04d", 50*i), 1_700_000_000+50*i/3, "canceled"))
-	}
+	})
 	ids := r.ids(t, stripeapi.Listing{Resource: stripeapi.Subscriptions, Where: map[string]string{"status": "all"}})
 	slices.Sort(ids)
 	if !slices.Contains(ids, "sub_0000") || len(slices.Compact(ids)) < 300 {
@@ -212,7 +212,7 @@ func TestAServerThatHangsIsGivenUpWithTheContext(t *testing.T) {
 	r := newRig(t, testKey)
 	r.Fail(stripetest.Fault{Hang: true})
 	ctx, cancel := context.WithCancel(t.Context())
-	r.Before = func(*http.Request) { cancel() }
+	r.SetBefore(func(*http.Request) { cancel() })
 	_, err := r.client.Fetch(ctx, stripeapi.Subscriptions, "sub_1")
 	if !stripeapi.IsKind(err, stripeapi.Unavailable) || !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)

@@ -194,7 +194,7 @@ func TestARestoredStoreFetchesWhatItLacksBeforeItPublishes(t *testing.T) {
 	close(open)
 	var gate sync.Mutex
 	closed := open
-	stripe.Before = func(r *http.Request) {
+	stripe.SetBefore(func(r *http.Request) {
 		gate.Lock()
 		wait := closed
 		gate.Unlock()
@@ -202,7 +202,7 @@ func TestARestoredStoreFetchesWhatItLacksBeforeItPublishes(t *testing.T) {
 		case <-wait:
 		case <-r.Context().Done():
 		}
-	}
+	})
 	r := loseHistory(t, stripe)
 	shut := make(chan struct{})
 	release := sync.OnceFunc(func() { close(shut) })

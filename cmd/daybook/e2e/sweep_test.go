@@ -31,11 +31,11 @@ func TestASweepBesideTheSameWebhooksCountsNothingTwice(t *testing.T) {
 	deliverAll(t, alone, run, func() bool { return true })
 
 	var pages atomic.Int64
-	stripe.Before = func(r *http.Request) {
+	stripe.SetBefore(func(r *http.Request) {
 		if r.URL.Path == "/v1/events" {
 			pages.Add(1)
 		}
-	}
+	})
 	swept := start(t, launch{args: []string{"--dev"}, env: withStripe(stripe)}) // it sweeps at once
 	eventually(t, "the sweep has events", func() bool { return pages.Load() >= listedFirst })
 	deliverAll(t, swept, run, func() bool { return true })

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"time"
 )
 
 // list answers with one page, newest first.
@@ -124,5 +125,5 @@ func (s *Server) expired(path string, o *object) bool {
 
 // early reports an event that is not listed yet.
 func (s *Server) early(path string, o *object) bool {
-	return path == "/v1/events" && o.created > s.Now().Add(-s.Lag).Unix()
+	return path == "/v1/events" && o.created > s.Now().Add(-time.Duration(s.lag.Load())).Unix()
 }

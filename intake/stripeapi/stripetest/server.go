@@ -48,14 +48,12 @@ type Fault struct {
 type Server struct {
 	// URL is its address.
 	URL string
-	// Lag is how long an event stays out of the list.
-	Lag time.Duration
-	// Before, if set, is called before each answer, as objects may change then.
-	Before func(r *http.Request)
 
 	http    *httptest.Server
 	closing sync.Once
 	clock   atomic.Pointer[func() time.Time]
+	lag     atomic.Int64 // nanoseconds
+	before  atomic.Pointer[func(r *http.Request)]
 
 	mu       sync.Mutex
 	made     int
@@ -143,10 +141,17 @@ func (s *Server) SetClock(now func() time.Time) { s.clock.Store(&now) }
 // Now is the time by the server's clock.
 func (s *Server) Now() time.Time { return (*s.clock.Load())() }
 
+// SetLag says how long an event stays out of the list.
+func (s *Server) SetLag(lag time.Duration) { s.lag.Store(int64(lag)) }
+
+// SetBefore has a function called before each answer, as objects may change then;
+// nil calls none.
+func (s *Server) SetBefore(before func(r *http.Request)) { s.before.Store(&before) }
+
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if s.Before != nil {
-		s.Before(r)
+	if before := s.before.Load(); before != nil && *before != nil {
+		(*before)(r)
 	}
 	w.Header().Set("Date", s.Now().UTC().Format(http.TimeFormat))
 	fault, failing := s.note(r)
