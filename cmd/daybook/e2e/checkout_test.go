@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -74,12 +76,7 @@ func TestFromACheckoutToAccess(t *testing.T) {
 	if _, said := s.order("/v1/checkout/sessions", basicOrder); said["kind"] != "portal" {
 		t.Errorf("a click behind the payment: %v", said)
 	}
-	metadata := map[string]string{"account_id": "acme"}
-	subscription := map[string]any{"id": "sub_bought", "object": "subscription", "created": at, "livemode": false, "status": "active", "customer": customer,
-		"metadata": metadata, "items": map[string]any{"object": "list", "data": []any{map[string]any{"id": "si_1", "quantity": 1, "current_period_start": at, "current_period_end": at + 2592000,
-			"price": map[string]any{"id": "price_1Basic", "object": "price", "lookup_key": "basic", "product": "prod_1"}}}}}
-	session := map[string]any{"id": id, "object": "checkout.session", "created": at, "livemode": false, "mode": "subscription", "status": "complete", "payment_status": "paid",
-		"customer": customer, "subscription": "sub_bought", "client_reference_id": "acme", "metadata": metadata, "currency": "usd", "amount_total": 2900}
+	subscription, session := bought(id, "sub_bought", customer, "paid", at)
 	s.mustDeliver(eventOf(t, "evt_session", "checkout.session.completed", at, session), "recorded")
 	s.mustDeliver(eventOf(t, "evt_subscription", "customer.subscription.created", at, subscription), "recorded")
 	waiting.Wait()
@@ -108,6 +105,70 @@ func TestFromACheckoutToAccess(t *testing.T) {
 		if strings.Contains(s.log.String(), secret) {
 			t.Errorf("the log tells %q", secret)
 		}
+	}
+	s.stop()
+}
+
+// bought are a subscription of acme's to the tier basic, and the session by which it
+// was bought, as Stripe tells of them.
+func bought(sessionID, id, customer, payment string, at int64) (subscription, session map[string]any) {
+	metadata := map[string]string{"account_id": "acme"}
+	subscription = map[string]any{"id": id, "object": "subscription", "created": at, "livemode": false, "status": "active", "customer": customer,
+		"metadata": metadata, "items": map[string]any{"object": "list", "data": []any{map[string]any{"id": "si_1", "quantity": 1, "current_period_start": at, "current_period_end": at + 2592000,
+			"price": map[string]any{"id": "price_1Basic", "object": "price", "lookup_key": "basic", "product": "prod_1"}}}}}
+	session = map[string]any{"id": sessionID, "object": "checkout.session", "created": at, "livemode": false, "mode": "subscription", "status": "complete", "payment_status": payment,
+		"customer": customer, "subscription": id, "client_reference_id": "acme", "metadata": metadata, "currency": "usd", "amount_total": 2900}
+	return subscription, session
+}
+
+// TestADelayedPaymentThatFailsIsTold follows a bank debit that fails days after the
+// checkout, where access waits for it, and is paid after all by its invoice.
+func TestADelayedPaymentThatFailsIsTold(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "catalog.yaml")
+	if err := os.WriteFile(file, []byte("async_payment: wait\nfree_tier: starter\ntiers:\n  - {id: starter}\n  - {id: basic, prices: [\"lookup:basic\"]}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	stripe, s := newSeller(t, "DAYBOOK_CATALOG="+file)
+	_, sale := s.order("/v1/checkout/sessions", basicOrder)
+	id, at := fmt.Sprint(sale["session_id"]), time.Now().Unix()-600
+	subscription, session := bought(id, "sub_debit", stripe.Posts("/v1/checkout/sessions")[0].Form.Get("customer"), "unpaid", at)
+	stripe.Change("/v1/checkout/sessions", id, map[string]any{"status": "complete", "url": nil, "subscription": "sub_debit"})
+	told := func(wait string) (status, detail, reason string) {
+		t.Helper()
+		var said struct {
+			Status, Detail string
+			Entitlement    struct{ Reason string }
+		}
+		s.get("/v1/checkout/sessions/"+id+"?wait="+wait, &said)
+		return said.Status, said.Detail, said.Entitlement.Reason
+	}
+	s.mustDeliver(eventOf(t, "evt_subscription", "customer.subscription.created", at, subscription), "recorded")
+	s.mustDeliver(eventOf(t, "evt_session", "checkout.session.completed", at, session), "recorded")
+	s.settle()
+	if status, detail, reason := told("0s"); status != "pending" || detail != "" || reason != "payment_pending" {
+		t.Errorf("on its way: %s, %q, %s", status, detail, reason)
+	}
+	var waiting sync.WaitGroup
+	waiting.Go(func() {
+		if status, detail, reason := told("30s"); status != "failed" || !strings.Contains(detail, "its payment failed") || reason != "checkout_failed" {
+			t.Errorf("failed: %s, %q, %s", status, detail, reason)
+		}
+	})
+	s.mustDeliver(eventOf(t, "evt_failed", "checkout.session.async_payment_failed", at+300, session), "recorded")
+	waiting.Wait()
+	invoice := map[string]any{"id": "in_1", "object": "invoice", "created": at, "livemode": false, "status": "paid", "paid": true, "customer": subscription["customer"],
+		"subscription": "sub_debit", "currency": "usd", "total": 2900, "amount_due": 2900, "amount_paid": 2900, "billing_reason": "subscription_create"}
+	s.mustDeliver(eventOf(t, "evt_paid", "invoice.paid", at+500, invoice), "recorded")
+	s.settle()
+	if status, detail, reason := told("0s"); status != "granted" || detail != "" || reason != "subscription" {
+		t.Errorf("paid after all: %s, %q, %s", status, detail, reason)
+	}
+	subscription["status"] = "canceled"
+	s.mustDeliver(eventOf(t, "evt_over", "customer.subscription.deleted", at+590, subscription), "recorded")
+	s.settle()
+	if status, detail, _ := told("30s"); status != "ended" || detail == "" {
+		t.Errorf("over: %s, %q", status, detail)
 	}
 	s.stop()
 }
