@@ -60,7 +60,7 @@ func (d *Desk) Look(ctx context.Context, id string) (Standing, error) {
 
 // standing says how a session stands by the read model.
 func (d *Desk) standing(ctx context.Context, session stripeapi.Session) (Standing, error) {
-	s := Standing{Session: session, Stage: Pending, Account: d.accountOf(session)}
+	s := Standing{Session: session, Stage: Pending, Account: d.accountIn(session.Metadata)}
 	if session.Status == stripeapi.SessionExpired {
 		s.Stage, s.Detail = Expired, "The checkout has expired: nothing was bought by it."
 	}
@@ -107,16 +107,6 @@ func stageOf(session stripeapi.Session, sub projections.SubscriptionRecord, gran
 
 // unpaid is Stripe's word for a session whose payment is on its way, or failed.
 const unpaid = "unpaid"
-
-// accountOf is whom the session's metadata names.
-func (d *Desk) accountOf(s stripeapi.Session) string {
-	for _, key := range d.AccountKeys {
-		if account := s.Metadata[key]; aggregate.ValidAccount(account) {
-			return account
-		}
-	}
-	return ""
-}
 
 const (
 	// lookEvery is how long is waited at least between two looks at the read model,

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/daybookhq/daybook/intake"
 	"github.com/daybookhq/daybook/intake/stripeapi/stripetest"
 )
 
@@ -171,6 +172,67 @@ func TestADelayedPaymentThatFailsIsTold(t *testing.T) {
 		t.Errorf("over: %s, %q", status, detail)
 	}
 	s.stop()
+}
+
+// TestWhatNoWebhookToldOfIsNotSoldTwice: the endpoint was disabled when the account
+// bought, so neither its customer nor its subscription is known. It is sent to the
+// portal, and has what it paid for.
+func TestWhatNoWebhookToldOfIsNotSoldTwice(t *testing.T) {
+	t.Parallel()
+	stripe, s := newSeller(t)
+	eventually(t, "the first sweep is over, and the next one an hour away", func() bool {
+		var status struct {
+			Reconciliation struct {
+				SweptAt time.Time `json:"swept_at"`
+			}
+		}
+		s.get("/v1/status", &status)
+		return !status.Reconciliation.SweptAt.IsZero()
+	})
+	_, sale := s.order("/v1/checkout/sessions", basicOrder)
+	id, at := fmt.Sprint(sale["session_id"]), time.Now().Add(-49*time.Hour).Unix()
+	customer := stripe.Posts("/v1/checkout/sessions")[0].Form.Get("customer")
+	subscription, session := bought(id, "sub_lost", customer, "paid", at)
+	stripe.Change("/v1/checkout/sessions", id, session) // two days ago
+	raw, err := json.Marshal(subscription)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stripe.Put("/v1/subscriptions", raw)
+
+	stripe.Fail(stripetest.Fault{Status: 500, RetryAfter: 60, For: func(r *http.Request) bool { return r.URL.Path == "/v1/subscriptions" }})
+	if a, said := s.order("/v1/checkout/sessions", basicOrder); a.status != http.StatusServiceUnavailable || !strings.Contains(fmt.Sprint(said["detail"]), "cannot list subscriptions") {
+		t.Errorf("without an answer of Stripe's: %d %v", a.status, said)
+	}
+	if _, said := s.order("/v1/checkout/sessions", basicOrder); said["kind"] != "portal" || len(stripe.Posts("/v1/checkout/sessions")) != 1 {
+		t.Errorf("%v, after %+v", said, stripe.Posts("/v1/checkout/sessions"))
+	}
+	portal := stripe.Posts("/v1/billing_portal/sessions")
+	if len(portal) != 1 || portal[0].Form.Get("customer") != customer {
+		t.Errorf("portal sessions %+v, want one of %s", portal, customer)
+	}
+	s.settle()
+	var standing map[string]any
+	s.get("/v1/checkout/sessions/"+id, &standing)
+	if e, _ := standing["entitlement"].(map[string]any); standing["status"] != "granted" || e["tier"] != "basic" {
+		t.Errorf("what was paid for: %v", standing)
+	}
+	if _, said := s.order("/v1/checkout/sessions", basicOrder); said["kind"] != "portal" {
+		t.Errorf("now that it is known: %v", said)
+	}
+	s.stop()
+	recorded := 0
+	for _, entries := range journal(t, s.dir) {
+		for _, e := range entries {
+			if receipt, err := intake.DecodeReceipt(e.Metadata); err != nil || receipt.Source != intake.SourceAPI {
+				t.Errorf("%s: %+v, %v", e.Stream, receipt, err)
+			}
+			recorded++
+		}
+	}
+	if recorded != 2 {
+		t.Errorf("%d answers are recorded, want the session and the subscription", recorded)
+	}
 }
 
 func eventOf(t *testing.T, id, typ string, created int64, object map[string]any) []byte {
