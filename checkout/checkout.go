@@ -76,8 +76,7 @@ type Config struct {
 	// Redirects says where buyers may be sent back to; by default, nowhere.
 	Redirects Redirects
 	// Learn is told, before the buyer is answered, of a subscription that Stripe has and
-	// the read model does not know to live, and first of the session by which it was
-	// bought, which tells whether it is paid.
+	// the read model does not know to live, and of what belongs to it; see handOn.
 	Learn func(ctx context.Context, objects ...stripeapi.Object)
 	Now   func() time.Time
 }

@@ -39,19 +39,29 @@ func (d *Desk) atStripe(ctx context.Context, customers []string, account string)
 	}
 	found, err = d.unheardOf(ctx, subscriptions, account)
 	if err == nil && found != nil && d.Learn != nil {
-		d.Learn(ctx, append(sellersOf(sessions, found.ID), found.Object)...)
+		d.handOn(ctx, sessions, *found)
 	}
 	return sessions, found, err
 }
 
-// sellersOf are the sessions by which a subscription was bought.
-func sellersOf(sessions []stripeapi.Session, subscription string) (sellers []stripeapi.Object) {
-	for _, s := range sessions {
-		if s.Subscription == subscription {
-			sellers = append(sellers, s.Object)
+// handOn tells of a subscription, and first of what tells whose it is and whether it
+// is paid: its customer, where it names no account itself, and the session by which it
+// was bought. Without the customer nothing is told: it would be taken for nobody's.
+func (d *Desk) handOn(ctx context.Context, sessions []stripeapi.Session, s stripeapi.Subscription) {
+	var told []stripeapi.Object
+	if d.accountIn(s.Metadata) == "" {
+		customer, err := d.Stripe.Fetch(ctx, stripeapi.Customers, s.Customer)
+		if err != nil {
+			return
+		}
+		told = append(told, customer)
+	}
+	for _, by := range sessions {
+		if by.Subscription == s.ID {
+			told = append(told, by.Object)
 		}
 	}
-	return sellers
+	d.Learn(ctx, append(told, s.Object)...)
 }
 
 // ofEach lists what customers have, that of the first one first. Of the others, one
@@ -80,7 +90,8 @@ func (d *Desk) unheardOf(ctx context.Context, subscriptions []stripeapi.Subscrip
 
 // livesFor reports that a subscription lives, and is an account's: a customer may
 // have bought for several. Of one that names nobody, the read model may know whose it
-// is; and what is known to be over is over, for Stripe may have been asked before.
+// is, and else it is taken for the account's; what is known to be over is over, for
+// Stripe may have been asked before.
 func (d *Desk) livesFor(ctx context.Context, s stripeapi.Subscription, account string) (bool, error) {
 	named := d.accountIn(s.Metadata)
 	if !slices.Contains(lives, aggregate.Status(s.Status)) || named != "" && named != account {

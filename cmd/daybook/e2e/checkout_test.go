@@ -176,11 +176,58 @@ func TestADelayedPaymentThatFailsIsTold(t *testing.T) {
 
 // TestWhatNoWebhookToldOfIsNotSoldTwice: the endpoint was disabled when the account
 // bought, so neither its customer nor its subscription is known. It is sent to the
-// portal, and has what it paid for.
+// portal, and has what it paid for, be it the subscription that names it or only its
+// customer.
 func TestWhatNoWebhookToldOfIsNotSoldTwice(t *testing.T) {
 	t.Parallel()
-	stripe, s := newSeller(t)
-	eventually(t, "the first sweep is over, and the next one an hour away", func() bool {
+	for named, answers := range map[string]int{"subscription": 2, "customer": 3} {
+		t.Run(named, func(t *testing.T) {
+			t.Parallel()
+			stripe, s := newSeller(t)
+			s.awaitSweep()
+			_, sale := s.order("/v1/checkout/sessions", basicOrder)
+			id, twoDaysAgo := fmt.Sprint(sale["session_id"]), time.Now().Add(-49*time.Hour).Unix()
+			customer := stripe.Posts("/v1/checkout/sessions")[0].Form.Get("customer")
+			subscription, session := bought(id, "sub_lost", customer, "paid", twoDaysAgo)
+			if named == "customer" {
+				subscription["metadata"], session["metadata"], session["client_reference_id"] = nil, nil, nil
+			}
+			stripe.Change("/v1/checkout/sessions", id, session)
+			stripe.Put("/v1/subscriptions", encode(t, subscription))
+
+			stripe.Fail(stripetest.Fault{Status: 500, RetryAfter: 60, For: func(r *http.Request) bool { return r.URL.Path == "/v1/subscriptions" }})
+			if a, said := s.order("/v1/checkout/sessions", basicOrder); a.status != http.StatusServiceUnavailable || !strings.Contains(fmt.Sprint(said["detail"]), "cannot list subscriptions") {
+				t.Errorf("without an answer of Stripe's: %d %v", a.status, said)
+			}
+			for _, when := range []string{"not known", "known"} {
+				if _, said := s.order("/v1/checkout/sessions", basicOrder); said["kind"] != "portal" {
+					t.Errorf("%s: %v", when, said)
+				}
+				s.settle()
+			}
+			for _, portal := range stripe.Posts("/v1/billing_portal/sessions") {
+				if portal.Form.Get("customer") != customer {
+					t.Errorf("%+v, want that of %s", portal, customer)
+				}
+			}
+			if made := stripe.Posts("/v1/checkout/sessions"); len(made) != 1 {
+				t.Errorf("sold twice: %+v", made)
+			}
+			var standing map[string]any
+			s.get("/v1/checkout/sessions/"+id, &standing)
+			if e, _ := standing["entitlement"].(map[string]any); standing["status"] != "granted" || standing["account"] != "acme" || e["tier"] != "basic" {
+				t.Errorf("what was paid for: %v", standing)
+			}
+			s.stop()
+			wantAnswers(t, s.dir, answers)
+		})
+	}
+}
+
+// awaitSweep waits until the first sweep is over: the next one is an hour away.
+func (s *server) awaitSweep() {
+	s.t.Helper()
+	eventually(s.t, "the first sweep is over", func() bool {
 		var status struct {
 			Reconciliation struct {
 				SweptAt time.Time `json:"swept_at"`
@@ -189,40 +236,13 @@ func TestWhatNoWebhookToldOfIsNotSoldTwice(t *testing.T) {
 		s.get("/v1/status", &status)
 		return !status.Reconciliation.SweptAt.IsZero()
 	})
-	_, sale := s.order("/v1/checkout/sessions", basicOrder)
-	id, at := fmt.Sprint(sale["session_id"]), time.Now().Add(-49*time.Hour).Unix()
-	customer := stripe.Posts("/v1/checkout/sessions")[0].Form.Get("customer")
-	subscription, session := bought(id, "sub_lost", customer, "paid", at)
-	stripe.Change("/v1/checkout/sessions", id, session) // two days ago
-	raw, err := json.Marshal(subscription)
-	if err != nil {
-		t.Fatal(err)
-	}
-	stripe.Put("/v1/subscriptions", raw)
+}
 
-	stripe.Fail(stripetest.Fault{Status: 500, RetryAfter: 60, For: func(r *http.Request) bool { return r.URL.Path == "/v1/subscriptions" }})
-	if a, said := s.order("/v1/checkout/sessions", basicOrder); a.status != http.StatusServiceUnavailable || !strings.Contains(fmt.Sprint(said["detail"]), "cannot list subscriptions") {
-		t.Errorf("without an answer of Stripe's: %d %v", a.status, said)
-	}
-	if _, said := s.order("/v1/checkout/sessions", basicOrder); said["kind"] != "portal" || len(stripe.Posts("/v1/checkout/sessions")) != 1 {
-		t.Errorf("%v, after %+v", said, stripe.Posts("/v1/checkout/sessions"))
-	}
-	portal := stripe.Posts("/v1/billing_portal/sessions")
-	if len(portal) != 1 || portal[0].Form.Get("customer") != customer {
-		t.Errorf("portal sessions %+v, want one of %s", portal, customer)
-	}
-	s.settle()
-	var standing map[string]any
-	s.get("/v1/checkout/sessions/"+id, &standing)
-	if e, _ := standing["entitlement"].(map[string]any); standing["status"] != "granted" || e["tier"] != "basic" {
-		t.Errorf("what was paid for: %v", standing)
-	}
-	if _, said := s.order("/v1/checkout/sessions", basicOrder); said["kind"] != "portal" {
-		t.Errorf("now that it is known: %v", said)
-	}
-	s.stop()
+// wantAnswers wants the journal to hold so many answers of Stripe's, and nothing else.
+func wantAnswers(t *testing.T, dir string, want int) {
+	t.Helper()
 	recorded := 0
-	for _, entries := range journal(t, s.dir) {
+	for _, entries := range journal(t, dir) {
 		for _, e := range entries {
 			if receipt, err := intake.DecodeReceipt(e.Metadata); err != nil || receipt.Source != intake.SourceAPI {
 				t.Errorf("%s: %+v, %v", e.Stream, receipt, err)
@@ -230,19 +250,24 @@ func TestWhatNoWebhookToldOfIsNotSoldTwice(t *testing.T) {
 			recorded++
 		}
 	}
-	if recorded != 2 {
-		t.Errorf("%d answers are recorded, want the session and the subscription", recorded)
+	if recorded != want {
+		t.Errorf("%d answers are recorded, want %d", recorded, want)
 	}
 }
 
 func eventOf(t *testing.T, id, typ string, created int64, object map[string]any) []byte {
 	t.Helper()
-	body, err := json.Marshal(map[string]any{"id": id, "object": "event", "type": typ, "created": created, "livemode": false, "pending_webhooks": 1,
+	return encode(t, map[string]any{"id": id, "object": "event", "type": typ, "created": created, "livemode": false, "pending_webhooks": 1,
 		"request": nil, "data": map[string]any{"object": object}})
+}
+
+func encode(t *testing.T, object map[string]any) []byte {
+	t.Helper()
+	raw, err := json.Marshal(object)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return body
+	return raw
 }
 
 // TestWhatIsNotSetUpIsSaid: without a key, without hosts, with a key that Stripe
