@@ -12,11 +12,12 @@
 // of them belongs to one customer, not to two.
 //
 // Webhooks get lost, and an account must not pay twice for that. So Stripe is asked
-// for the customer's subscriptions too, and one that lives is one to be changed,
+// for the customers' subscriptions too, and one that lives is one to be changed,
 // though the read model does not know it; and before an account is given a customer,
-// for one whose metadata names it already. Without an answer nothing is sold, but by
-// a Stripe that searches for nobody. What was found that way is handed on (Learn), for
-// it pays for access that the account does not have yet.
+// Stripe is searched for one whose metadata names it already. Without an answer
+// nothing is sold; only a Stripe that never searches, as in some countries, is put up
+// with. What was found that way is handed on (Learn): it is paid for, and the account
+// does not have it yet.
 //
 // A buyer who clicks twice gets one session. A session carries in its metadata
 // what was wished for (wishKey): of the sessions of the account's customers an open
