@@ -170,8 +170,10 @@ func (b *body) addons() map[string]int64 {
 type checkoutAnswer struct {
 	SessionID string `json:"session_id"`
 	Account   string `json:"account,omitempty"`
-	// Status is "pending", "granted" or "expired".
+	// Status is "pending", "granted", "failed", "ended" or "expired".
 	Status checkout.Stage `json:"status"`
+	// Detail says, in a sentence, why nothing is to be waited for.
+	Detail string `json:"detail,omitempty"`
 	// PaymentStatus is Stripe's: "paid", "unpaid" or "no_payment_required".
 	PaymentStatus  string `json:"payment_status,omitempty"`
 	SubscriptionID string `json:"subscription_id,omitempty"`
@@ -203,7 +205,7 @@ func (s *Server) checkoutSession(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
-	answer := checkoutAnswer{SessionID: st.Session.ID, Account: st.Account, Status: st.Stage,
+	answer := checkoutAnswer{SessionID: st.Session.ID, Account: st.Account, Status: st.Stage, Detail: st.Detail,
 		PaymentStatus: st.Session.PaymentStatus, SubscriptionID: st.Session.Subscription}
 	if st.Posted {
 		e, err := s.entitlementOf(r.Context(), st.Account)

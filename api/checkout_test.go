@@ -338,6 +338,23 @@ func TestASuccessPageWaitsForAccess(t *testing.T) {
 	}
 }
 
+// TestWhatWasBoughtAndIsOverIsNotWaitedFor, and the answer says why.
+func TestWhatWasBoughtAndIsOverIsNotWaitedFor(t *testing.T) {
+	for payment, want := range map[string]string{"paid": "ended", "unpaid": "failed"} {
+		r := newRig(t)
+		r.sells()
+		id, _ := r.fields(r.order(sessionsPath, opsKey, goodOrder))["session_id"].(string)
+		r.pay(id, "team-1")
+		r.stripe.Change(sessionsPath, id, map[string]any{"payment_status": payment})
+		r.send(subscriptionEvent("evt_over", subDeleted, noon, "sub_"+id, "team-1", string(aggregate.Canceled), "price_basic"))
+		s := r.get(sessionsPath + "/" + id + "?wait=30s")
+		e, _ := s["entitlement"].(map[string]any)
+		if detail, _ := s["detail"].(string); s["status"] != want || detail == "" || e["reason"] != "canceled" {
+			t.Errorf("%s: %v", payment, s)
+		}
+	}
+}
+
 func TestWaitingIsBounded(t *testing.T) {
 	r := newRig(t)
 	r.sells()

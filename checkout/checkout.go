@@ -11,6 +11,14 @@
 // then found by the customer, however they were made; and what is bought in two
 // of them belongs to one customer, not to two.
 //
+// Webhooks get lost, and an account must not pay twice for that. So Stripe is asked
+// for the customers' subscriptions too, and one that lives is one to be changed,
+// though the read model does not know it; and before an account is given a customer,
+// Stripe is searched for one whose metadata names it already. Without an answer
+// nothing is sold; only a Stripe that never searches, as in some countries, is put up
+// with. What was found that way is handed on (Learn): it is paid for, and the account
+// does not have it yet.
+//
 // A buyer who clicks twice gets one session. A session carries in its metadata
 // what was wished for (wishKey): of the sessions of the account's customers an open
 // one of the same wish is given out again, and open ones of other wishes are ended,
@@ -55,7 +63,7 @@ type Entitlements interface {
 	Entitlement(ctx context.Context, account string, now time.Time) (aggregate.Entitlement, error)
 }
 
-// Config is what a Desk is made of. All of it is required, but Redirects.
+// Config is what a Desk is made of. All of it is required, but Redirects and Learn.
 type Config struct {
 	Stripe       *stripeapi.Client
 	Model        Model
@@ -68,7 +76,10 @@ type Config struct {
 	AccountKeys []string
 	// Redirects says where buyers may be sent back to; by default, nowhere.
 	Redirects Redirects
-	Now       func() time.Time
+	// Learn is told, before the buyer is answered, of a subscription that Stripe has and
+	// the read model does not know to live, and of what belongs to it; see handOn.
+	Learn func(ctx context.Context, objects ...stripeapi.Object)
+	Now   func() time.Time
 }
 
 // Desk sells. It may be used from many goroutines.
@@ -129,11 +140,9 @@ func (d *Desk) Sell(ctx context.Context, o Order) (Sale, error) {
 	if err != nil {
 		return Sale{}, err
 	}
-	for _, customer := range b.live() {
-		// A customer that is gone took its subscriptions along.
-		if sale, err := d.portal(ctx, customer, o.CancelURL, o.Caller); !stripeapi.IsMissing(err, "customer") {
-			return sale, err
-		}
+	// A customer that is gone took its subscriptions along.
+	if sale, gone, err := d.portalOf(ctx, b.live(), o.CancelURL, o.Caller); !gone {
+		return sale, err
 	}
 	if b.Block != nil {
 		return Sale{}, ErrBlocked
@@ -148,33 +157,51 @@ func (d *Desk) Sell(ctx context.Context, o Order) (Sale, error) {
 	return d.sellAs(ctx, b, purchase{Order: o, lines: lines})
 }
 
-// sellAs sells to one of the account's customers, or to a new one. A customer that
-// Stripe has deleted, and whose deletion was not heard of, is passed over.
+// sellAs sells to one of the account's customers, or to a new one.
 func (d *Desk) sellAs(ctx context.Context, b buyer, p purchase) (Sale, error) {
-	customers := b.sellable()
-	for i := range customers {
-		if sale, err := d.sellTo(ctx, customers[i:], p); !stripeapi.IsMissing(err, "customer") {
-			return sale, err
-		}
+	try := func(customers []string) (Sale, error) { return d.sellTo(ctx, customers, p) }
+	if sale, gone, err := firstThere(b.sellable(), try); !gone {
+		return sale, err
 	}
-	known := b.Customers
-	for {
+	unheard, err := d.unheardCustomers(ctx, b, p.Account)
+	if err != nil {
+		return Sale{}, err
+	}
+	if sale, gone, err := firstThere(unheard, try); !gone {
+		return sale, err
+	}
+	for known := b.Customers; ; {
 		customer, err := d.newCustomer(ctx, p.Account, known)
-		if err != nil {
+		switch {
+		case err != nil:
 			return Sale{}, err
+		case !customer.Replayed:
+			return d.sellBeside(ctx, nil, customer.ID, p) // there is nothing to ask for
 		}
-		sale, err := d.sellTo(ctx, []string{customer}, p)
-		if slices.Contains(known, customer) || !stripeapi.IsMissing(err, "customer") {
+		sale, err := d.sellTo(ctx, []string{customer.ID}, p)
+		if slices.Contains(known, customer.ID) || !stripeapi.IsMissing(err, "customer") {
 			return sale, err
 		}
-		known = append(slices.Clone(known), customer) // made earlier, and deleted since
+		known = append(slices.Clone(known), customer.ID) // made earlier, and deleted since
 	}
+}
+
+// firstThere tries customers, each with those behind it, until Stripe has one. A
+// customer that it has deleted, and whose deletion was not heard of, is passed over;
+// gone says that all are.
+func firstThere(customers []string, try func(rest []string) (Sale, error)) (sale Sale, gone bool, err error) {
+	for i := range customers {
+		if sale, err = try(customers[i:]); !stripeapi.IsMissing(err, "customer") {
+			return sale, false, err
+		}
+	}
+	return Sale{}, true, nil
 }
 
 // newCustomer makes a customer for an account, one for all who know of the same
 // customers before it.
-func (d *Desk) newCustomer(ctx context.Context, account string, known []string) (string, error) {
-	return anew("customer", append([]string{d.AccountKeys[0], account}, known...), func(key string) (string, error) {
+func (d *Desk) newCustomer(ctx context.Context, account string, known []string) (stripeapi.Customer, error) {
+	return anew("customer", append([]string{d.AccountKeys[0], account}, known...), func(key string) (stripeapi.Customer, error) {
 		return d.Stripe.CreateCustomer(ctx, map[string]string{d.AccountKeys[0]: account}, key)
 	})
 }
@@ -190,12 +217,22 @@ func (d *Desk) OpenPortal(ctx context.Context, account, returnURL string, caller
 	if err != nil {
 		return "", err
 	}
-	for _, customer := range append(b.live(), b.customers()...) {
-		if sale, err := d.portal(ctx, customer, returnURL, caller); !stripeapi.IsMissing(err, "customer") {
-			return sale.URL, err
-		}
+	if sale, gone, err := d.portalOf(ctx, append(b.live(), b.customers()...), returnURL, caller); !gone {
+		return sale.URL, err
+	}
+	unheard, err := d.unheardCustomers(ctx, b, account)
+	if err != nil {
+		return "", err
+	}
+	if sale, gone, err := d.portalOf(ctx, unheard, returnURL, caller); !gone {
+		return sale.URL, err
 	}
 	return "", Faults{{"account", "has no customer at Stripe: it has bought nothing yet"}}
+}
+
+// portalOf makes a portal session of the first of some customers that is there.
+func (d *Desk) portalOf(ctx context.Context, customers []string, returnURL string, c Caller) (sale Sale, gone bool, err error) {
+	return firstThere(customers, func(rest []string) (Sale, error) { return d.portal(ctx, rest[0], returnURL, c) })
 }
 
 // portal makes a portal session. Each is used once, so the key of a caller who has

@@ -104,6 +104,7 @@ type rig struct {
 	model   *accounts
 	catalog *aggregate.Catalog
 	desk    *checkout.Desk
+	learned []string // what the desk has handed on
 }
 
 func newRig(t *testing.T) *rig {
@@ -126,7 +127,12 @@ func (r *rig) newDesk() *checkout.Desk {
 		Catalog:     func() *aggregate.Catalog { return r.catalog },
 		AccountKeys: []string{"account_id", "community_id"},
 		Redirects:   checkout.Redirects{Hosts: []checkout.Host{{Name: "app.example.com"}}},
-		Now:         func() time.Time { return r.stripe.Now() },
+		Learn: func(_ context.Context, objects ...stripeapi.Object) {
+			for _, o := range objects {
+				r.learned = append(r.learned, o.ID)
+			}
+		},
+		Now: func() time.Time { return r.stripe.Now() },
 	})
 }
 
@@ -147,6 +153,21 @@ func (r *rig) put(id, lookupKey, product string, active bool, recurring, currenc
 // customer lets Stripe have a customer.
 func (r *rig) customer(id string) {
 	r.stripe.Put("/v1/customers", fmt.Appendf(nil, `{"id": %q, "object": "customer", "created": 1, "livemode": false}`, id))
+}
+
+// named lets Stripe have a customer whose metadata names an account.
+func (r *rig) named(id, account string, created int64) {
+	r.stripe.Put(customersPath, fmt.Appendf(nil, `{"id": %q, "object": "customer", "created": %d, "livemode": false, "metadata": {"account_id": %q}}`, id, created, account))
+}
+
+// subscribed lets Stripe have a subscription; account is whom its metadata names.
+func (r *rig) subscribed(id, customer, account string, status aggregate.Status) {
+	metadata := ""
+	if account != "" {
+		metadata = fmt.Sprintf(`"account_id": %q`, account)
+	}
+	r.stripe.Put(subscriptionsPath, fmt.Appendf(nil, `{"id": %q, "object": "subscription", "created": 1, "livemode": false, "customer": %q, "status": %q, "metadata": {%s}}`,
+		id, customer, status, metadata))
 }
 
 // order is one that nothing is wrong with.
@@ -182,9 +203,11 @@ func (r *rig) refused(o checkout.Order, field string, says ...string) {
 }
 
 const (
-	sessionsPath  = "/v1/checkout/sessions"
-	customersPath = "/v1/customers"
-	portalPath    = "/v1/billing_portal/sessions"
+	sessionsPath      = "/v1/checkout/sessions"
+	customersPath     = "/v1/customers"
+	searchPath        = "/v1/customers/search"
+	subscriptionsPath = "/v1/subscriptions"
+	portalPath        = "/v1/billing_portal/sessions"
 )
 
 // made lists the different sessions that were asked for.

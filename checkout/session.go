@@ -45,14 +45,23 @@ func (p purchase) wish() string {
 	return digest(parts...)[:32]
 }
 
-// sellTo gives out an open session of the same wish, or has one made of the first
-// of the account's customers, and ends those of other wishes. Who has just bought by
-// one of them is sent to the portal.
+// sellTo sells to the first of the account's customers, unless one of them has a
+// subscription that lives: then its portal is where to go.
 func (d *Desk) sellTo(ctx context.Context, customers []string, p purchase) (Sale, error) {
-	sessions, err := d.sessionsOf(ctx, customers)
+	sessions, found, err := d.atStripe(ctx, customers, p.Account)
 	if err != nil {
 		return Sale{}, err
 	}
+	if found != nil {
+		return d.portal(ctx, found.Customer, p.CancelURL, p.Caller)
+	}
+	return d.sellBeside(ctx, sessions, customers[0], p)
+}
+
+// sellBeside gives out an open session of the same wish, or has one made of a
+// customer, and ends those of other wishes. Who has just bought by one of them is
+// sent to the portal.
+func (d *Desk) sellBeside(ctx context.Context, sessions []stripeapi.Session, customer string, p purchase) (Sale, error) {
 	for _, s := range sessions {
 		if bought, err := d.justBought(ctx, s, p.Account); err != nil || bought {
 			return d.portalAfter(ctx, s, p, err)
@@ -60,7 +69,8 @@ func (d *Desk) sellTo(ctx context.Context, customers []string, p purchase) (Sale
 	}
 	session, open := d.openSession(sessions, p)
 	if !open {
-		if session, err = d.newSession(ctx, customers[0], newestOf(sessions, customers[0]), p); err != nil {
+		var err error
+		if session, err = d.newSession(ctx, customer, newestOf(sessions, customer), p); err != nil {
 			return Sale{}, err
 		}
 	}
@@ -76,19 +86,6 @@ func (d *Desk) sellTo(ctx context.Context, customers []string, p purchase) (Sale
 		}
 	}
 	return Sale{Kind: KindCheckout, SessionID: session.ID, URL: session.URL, ExpiresAt: session.ExpiresAt}, nil
-}
-
-// sessionsOf lists the sessions of the account's customers, those of the first one
-// first. Of the others, one that is gone has none.
-func (d *Desk) sessionsOf(ctx context.Context, customers []string) (all []stripeapi.Session, err error) {
-	for i, customer := range customers {
-		sessions, err := d.Stripe.SessionsOf(ctx, customer)
-		if err != nil && (i == 0 || !stripeapi.IsMissing(err, "customer")) {
-			return nil, err
-		}
-		all = append(all, sessions...)
-	}
-	return all, nil
 }
 
 // portalAfter sends to the portal of whoever bought by a session, unless something
@@ -121,7 +118,7 @@ func (d *Desk) isOpen(s stripeapi.Session, account string) bool {
 // has not heard of yet, or whose first payment is still on its way. A customer may
 // have bought for another account.
 func (d *Desk) justBought(ctx context.Context, s stripeapi.Session, account string) (bool, error) {
-	named := d.accountOf(s)
+	named := d.accountIn(s.Metadata)
 	if s.Status != stripeapi.SessionComplete || s.Subscription == "" || named != "" && named != account || s.Created.Before(d.Now().Add(-recently)) {
 		return false, nil
 	}

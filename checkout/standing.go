@@ -20,6 +20,11 @@ const (
 	Pending Stage = "pending"
 	// Granted: what was bought is in the read model, and gives access.
 	Granted Stage = "granted"
+	// Failed: it was completed, but its payment did not come. Should one come all the
+	// same, as by the invoice in the portal, it is Granted then.
+	Failed Stage = "failed"
+	// Ended: what was bought is over.
+	Ended Stage = "ended"
 	// Expired: nothing was bought, and nothing will be.
 	Expired Stage = "expired"
 )
@@ -28,6 +33,9 @@ const (
 type Standing struct {
 	Session stripeapi.Session
 	Stage   Stage
+	// Detail says what became of it, in a sentence; empty while Pending, and if
+	// Granted.
+	Detail string
 	// Account is whose it is, empty if nothing names it.
 	Account string
 	// Posted says that the subscription is in the read model, as one of Account.
@@ -52,9 +60,9 @@ func (d *Desk) Look(ctx context.Context, id string) (Standing, error) {
 
 // standing says how a session stands by the read model.
 func (d *Desk) standing(ctx context.Context, session stripeapi.Session) (Standing, error) {
-	s := Standing{Session: session, Stage: Pending, Account: d.accountOf(session)}
+	s := Standing{Session: session, Stage: Pending, Account: d.accountIn(session.Metadata)}
 	if session.Status == stripeapi.SessionExpired {
-		s.Stage = Expired
+		s.Stage, s.Detail = Expired, "The checkout has expired: nothing was bought by it."
 	}
 	if session.Subscription == "" {
 		return s, nil
@@ -64,33 +72,41 @@ func (d *Desk) standing(ctx context.Context, session stripeapi.Session) (Standin
 		return s, err
 	}
 	s.Account, s.Posted = sub.Account, true
-	e, err := d.Entitlements.Entitlement(ctx, s.Account, d.Now())
-	if givesAccess(e, sub) {
-		s.Stage = Granted
-	}
+	granted, err := d.grants(ctx, sub)
+	s.Stage, s.Detail = stageOf(session, sub, granted)
 	return s, err
 }
 
-// givesAccess reports that an account may do what a subscription of it gives, though
+// grants reports that an account may do what a subscription of it gives, though
 // something else it has may give more.
-func givesAccess(e aggregate.Entitlement, sub projections.SubscriptionRecord) bool {
-	has := e.Source == aggregate.FromSubscription || e.Source == aggregate.FromWaiver
-	return has && (e.SubscriptionID == sub.ID || slices.Contains(paying, sub.Status))
-}
-
-// paying are the statuses of a subscription that would give access, were there
-// nothing better.
-var paying = []aggregate.Status{aggregate.Active, aggregate.Trialing, aggregate.PastDue}
-
-// accountOf is whom the session's metadata names.
-func (d *Desk) accountOf(s stripeapi.Session) string {
-	for _, key := range d.AccountKeys {
-		if account := s.Metadata[key]; aggregate.ValidAccount(account) {
-			return account
-		}
+func (d *Desk) grants(ctx context.Context, sub projections.SubscriptionRecord) (bool, error) {
+	now := d.Now()
+	e, err := d.Entitlements.Entitlement(ctx, sub.Account, now)
+	if err != nil || e.Source != aggregate.FromSubscription && e.Source != aggregate.FromWaiver {
+		return false, err
 	}
-	return ""
+	account, _, err := d.Model.Account(ctx, sub.Account)
+	return account.AccessOf(sub, d.Catalog(), now).Granted, err
 }
+
+// stageOf says what became of a session by which a subscription was bought, and
+// why it gives no access.
+func stageOf(session stripeapi.Session, sub projections.SubscriptionRecord, granted bool) (Stage, string) {
+	switch {
+	case granted:
+		return Granted, ""
+	case slices.Contains(sub.Flags, aggregate.FlagCheckoutFailed):
+		return Failed, "The checkout was completed, but its payment failed, and nothing has been paid since."
+	case sub.Status == aggregate.IncompleteExpired, sub.Status == aggregate.Canceled && session.PaymentStatus == unpaid && len(sub.Paid) == 0:
+		return Failed, "The checkout was completed, but its payment did not come before the subscription ended."
+	case sub.Status == aggregate.Canceled:
+		return Ended, "What was bought has ended: the subscription is canceled."
+	}
+	return Pending, ""
+}
+
+// unpaid is Stripe's word for a session whose payment is on its way, or failed.
+const unpaid = "unpaid"
 
 const (
 	// lookEvery is how long is waited at least between two looks at the read model,
@@ -103,8 +119,8 @@ const (
 
 // Await waits until a checkout is no longer pending, or ctx ends, and says how it
 // stood when it was last looked at. Changes of the read model wake it; Stripe is
-// asked again now and then, as long as nothing was bought, and what it does not
-// answer is as it was.
+// asked again now and then, as long as nothing was bought, and once a delayed
+// payment has come; what it does not answer is as it was.
 func (d *Desk) Await(ctx context.Context, s Standing) (Standing, error) {
 	pause := firstAsk
 	ask := time.NewTimer(pause)
@@ -115,8 +131,13 @@ func (d *Desk) Await(ctx context.Context, s Standing) (Standing, error) {
 		switch {
 		case ctx.Err() != nil:
 			return s, nil
-		case err != nil || now.Stage != Pending:
+		case err != nil:
 			return now, err
+		case now.Stage == Granted && now.Session.PaymentStatus == unpaid:
+			now.Session = d.askAgain(ctx, now.Session)
+			return now, nil
+		case now.Stage != Pending:
+			return now, nil
 		}
 		s = now
 		select {
@@ -124,18 +145,17 @@ func (d *Desk) Await(ctx context.Context, s Standing) (Standing, error) {
 		case <-moved:
 			rest(ctx, lookEvery)
 		case <-ask.C:
-			s.Session = d.askAgain(ctx, s.Session)
+			if s.Session.Subscription == "" {
+				s.Session = d.askAgain(ctx, s.Session)
+			}
 			pause *= 2
 			ask.Reset(pause)
 		}
 	}
 }
 
-// askAgain asks how a session stands by which nothing was bought.
+// askAgain asks how a session stands by now.
 func (d *Desk) askAgain(ctx context.Context, s stripeapi.Session) stripeapi.Session {
-	if s.Subscription != "" {
-		return s
-	}
 	now, err := d.Stripe.Session(ctx, s.ID)
 	if err != nil {
 		return s

@@ -3,6 +3,7 @@ package checkout_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/daybookhq/daybook/aggregate"
@@ -55,11 +56,101 @@ func TestHowACheckoutStands(t *testing.T) {
 		t.Errorf("posted for another account: %+v", s)
 	}
 	r.stripe.Change(sessionsPath, sale.SessionID, map[string]any{"status": "expired", "subscription": nil})
-	if s := r.look(sale.SessionID); s.Stage != checkout.Expired {
+	if s := r.look(sale.SessionID); s.Stage != checkout.Expired || s.Detail == "" {
 		t.Errorf("expired: %+v", s)
 	}
 	if _, err := r.desk.Look(t.Context(), "cs_test_none"); !stripeapi.IsKind(err, stripeapi.NotFound) {
 		t.Errorf("none: %v", err)
+	}
+}
+
+// TestWhatBecomesOfACheckoutIsSaid: given what is known of the subscription, then
+// the stage and, where nothing is to be waited for, why.
+func TestWhatBecomesOfACheckoutIsSaid(t *testing.T) {
+	failed := []string{aggregate.FlagCheckoutFailed}
+	for name, test := range map[string]struct {
+		policy  aggregate.Policy
+		status  aggregate.Status
+		flags   []string
+		payment string // Stripe's word for the session's
+		paid    bool
+		stage   checkout.Stage
+		says    string
+	}{
+		"a payment on its way":                  {aggregate.PolicyGrant, aggregate.Active, nil, "unpaid", false, checkout.Granted, ""},
+		"a payment on its way, waited for":      {aggregate.PolicyWait, aggregate.Incomplete, nil, "unpaid", false, checkout.Pending, ""},
+		"a payment that failed":                 {aggregate.PolicyWait, aggregate.Active, failed, "unpaid", false, checkout.Failed, "its payment failed"},
+		"a payment that failed, access is kept": {aggregate.PolicyGrant, aggregate.Active, failed, "unpaid", false, checkout.Granted, ""},
+		"a payment that failed, for good":       {aggregate.PolicyGrant, aggregate.Canceled, failed, "unpaid", false, checkout.Failed, "its payment failed"},
+		"a payment that failed, no access":      {aggregate.PolicyGrant, aggregate.Unpaid, failed, "unpaid", false, checkout.Failed, "its payment failed"},
+		"a payment that came late":              {aggregate.PolicyWait, aggregate.Active, nil, "unpaid", true, checkout.Granted, ""},
+		"a first payment that never came":       {aggregate.PolicyGrant, aggregate.IncompleteExpired, nil, "paid", false, checkout.Failed, "did not come"},
+		"canceled before it was paid":           {aggregate.PolicyGrant, aggregate.Canceled, nil, "unpaid", false, checkout.Failed, "did not come"},
+		"canceled after it was paid elsewhere":  {aggregate.PolicyGrant, aggregate.Canceled, nil, "unpaid", true, checkout.Ended, "has ended"},
+		"canceled":                              {aggregate.PolicyGrant, aggregate.Canceled, nil, "paid", true, checkout.Ended, "has ended"},
+		"canceled, a free trial":                {aggregate.PolicyGrant, aggregate.Canceled, nil, "no_payment_required", false, checkout.Ended, "has ended"},
+		"no access for now":                     {aggregate.PolicyGrant, aggregate.Unpaid, nil, "paid", true, checkout.Pending, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			r.catalog.AsyncPayment = test.policy
+			sale := r.mustSell(order("acme", "basic"))
+			r.complete(sale.SessionID, "sub_1")
+			r.stripe.Change(sessionsPath, sale.SessionID, map[string]any{"payment_status": test.payment})
+			r.model.has("acme", "cus_000002", "sub_1", test.status)
+			r.model.change("acme", func(a *record) {
+				a.Subscriptions[0].Flags = test.flags
+				if test.paid {
+					a.Subscriptions[0].Paid = []aggregate.Money{{Amount: 2900, Currency: "usd"}}
+				}
+			})
+			for _, beside := range []string{"nothing", "another subscription"} {
+				s := r.look(sale.SessionID)
+				if s.Stage != test.stage || (s.Detail == "") != (test.says == "") || !strings.Contains(s.Detail, test.says) {
+					t.Errorf("beside %s: %s, %q", beside, s.Stage, s.Detail)
+				}
+				r.model.has("acme", "cus_2", "sub_2", aggregate.Active)
+			}
+		})
+	}
+}
+
+// TestWaitingEndsWithFailure: who waits for access is told at once that none comes.
+func TestWaitingEndsWithFailure(t *testing.T) {
+	r := newRig(t)
+	r.catalog.AsyncPayment = aggregate.PolicyWait
+	s := r.completed("sub_1")
+	waited := make(chan checkout.Standing)
+	go func() {
+		got, err := r.desk.Await(t.Context(), s)
+		if err != nil {
+			t.Error(err)
+		}
+		waited <- got
+	}()
+	r.model.has("acme", "cus_000002", "sub_1", aggregate.Incomplete)
+	r.model.change("acme", func(a *record) { a.Subscriptions[0].Flags = []string{aggregate.FlagCheckoutFailed} })
+	r.model.has("other", "cus_9", "sub_9", aggregate.Active)
+	if got := <-waited; got.Stage != checkout.Failed || got.Detail == "" {
+		t.Errorf("%+v", got)
+	}
+}
+
+// TestADelayedPaymentThatCameIsPaid: the answer does not contradict itself, though
+// the session was unpaid when the wait began; nor does it need Stripe for that.
+func TestADelayedPaymentThatCameIsPaid(t *testing.T) {
+	for want, faults := range map[string][]stripetest.Fault{"paid": nil, "unpaid": {{Status: 400}}} {
+		r := newRig(t)
+		sale := r.mustSell(order("acme", "basic"))
+		r.complete(sale.SessionID, "sub_1")
+		r.stripe.Change(sessionsPath, sale.SessionID, map[string]any{"payment_status": "unpaid"})
+		s := r.look(sale.SessionID)
+		r.stripe.Change(sessionsPath, sale.SessionID, map[string]any{"payment_status": "paid"})
+		r.model.has("acme", "cus_000002", "sub_1", aggregate.Active)
+		r.stripe.Fail(faults...)
+		if got, err := r.desk.Await(t.Context(), s); err != nil || got.Stage != checkout.Granted || got.Session.PaymentStatus != want {
+			t.Errorf("%+v, %v: want %s", got, err, want)
+		}
 	}
 }
 

@@ -132,8 +132,8 @@ func (a AccountRecord) Entitle(c aggregate.Catalogs, now time.Time) aggregate.En
 // AccessOf says what one of the account's subscriptions grants at now, as far as
 // it does by itself: by its status and, beside that, by an extension of grace, by
 // a policy of the catalog on the account's payments, and by a test clock.
-func (a AccountRecord) AccessOf(t SubscriptionRecord, c aggregate.Catalogs, now time.Time) aggregate.Access {
-	return a.held().Access(t.SubscriptionTruth, OrBuiltin(c).Current(), now)
+func (a AccountRecord) AccessOf(t SubscriptionRecord, c *aggregate.Catalog, now time.Time) aggregate.Access {
+	return a.held().Access(t.SubscriptionTruth, c, now)
 }
 
 // totals sums payments, and the credit notes of bills, by currency.

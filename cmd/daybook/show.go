@@ -103,15 +103,16 @@ func (q *showQuery) accessOf(ctx context.Context, r *record, t projections.Subsc
 	if err != nil {
 		return aggregate.Access{}, err
 	}
+	catalog := projections.OrBuiltin(catalogs).Current()
 	present, _, err := r.model.Subscription(ctx, t.ID)
 	if err != nil || present.Account == "" {
-		return projections.AccountRecord{}.AccessOf(t, catalogs, q.now()), err
+		return projections.AccountRecord{}.AccessOf(t, catalog, q.now()), err
 	}
 	account, _, err := r.model.Account(ctx, present.Account)
 	if err == nil && q.at.Past() {
 		account, _, err = projections.AccountAt(ctx, r.store, t.Account, q.at, account)
 	}
-	return account.AccessOf(t, catalogs, q.now()), err
+	return account.AccessOf(t, catalog, q.now()), err
 }
 
 // bounds says in words which past was asked for.

@@ -24,6 +24,19 @@ type run struct {
 	seen map[string]bool
 }
 
+// Take records what Stripe answered about an object, whoever asked, if that adds
+// anything. It may be called at any time, and beside other work.
+func (r *Reconciler) Take(ctx context.Context, o stripeapi.Object) error {
+	work := &run{Reconciler: r, report: newReport()}
+	if err := work.take(ctx, o); err != nil {
+		return err
+	}
+	for _, u := range work.report.Unreadable {
+		return fmt.Errorf("read what Stripe answered about %s: %s", u.ID, u.Reason)
+	}
+	return nil
+}
+
 // takePage takes in the objects of a page; of subscriptions, those that were not
 // seen yet.
 func (r *run) takePage(ctx context.Context, objects []stripeapi.Object) error {

@@ -181,6 +181,37 @@ func TestAnAnswerThatWasGivenBeforeCountsAgain(t *testing.T) {
 	}
 }
 
+// TestWhatSomebodyElseAskedForIsTaken, once, and beside a sweep; what cannot be read
+// is an error.
+func TestWhatSomebodyElseAskedForIsTaken(t *testing.T) {
+	r := newRig(t)
+	r.stripe.Put("/v1/subscriptions", subscription("sub_1", r.ago(60*24*time.Hour), "active"))
+	answer, err := r.API.Fetch(t.Context(), stripeapi.Subscriptions, "sub_1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var asking sync.WaitGroup
+	for range 4 {
+		asking.Go(func() {
+			if err := r.Take(t.Context(), answer); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	asking.Wait()
+	if truth := r.truth("sub_1"); truth.Status != aggregate.Active || truth.Link.Account != "team-1" || r.entries(intake.SourceAPI) != 1 {
+		t.Errorf("%+v, by %d entries", truth, r.entries(""))
+	}
+	r.sweep(reconcile.Plan{})
+	if n := r.entries(""); n != 1 {
+		t.Errorf("%d entries after a sweep", n)
+	}
+	answer.ID, answer.Raw = "sub_2", []byte(`{"id": "sub_2", "object": "subscription"}`)
+	if err := r.Take(t.Context(), answer); err == nil || !strings.Contains(err.Error(), "sub_2") || r.entries("") != 1 {
+		t.Errorf("%v, %d entries", err, r.entries(""))
+	}
+}
+
 func TestABackfillRecordsEverythingOnce(t *testing.T) {
 	r := newRig(t)
 	for i := range 250 {

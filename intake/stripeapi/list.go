@@ -40,6 +40,10 @@ type Listing struct {
 	After Place
 	// Limit is the size of a page, 0 for the most that Stripe gives.
 	Limit int
+
+	// query is in Stripe's search query language: the resource is searched, for one
+	// page, and not listed.
+	query string
 }
 
 // Page is one page of a list.
@@ -85,7 +89,11 @@ func (c *Client) List(ctx context.Context, l Listing) iter.Seq2[Page, error] {
 
 // page fetches one page.
 func (c *Client) page(ctx context.Context, l Listing) (Page, error) {
-	got, err := c.ask(ctx, request{method: http.MethodGet, path: l.Path, form: l.form(), doing: l.listing()})
+	path, kind, doing := l.Path, "list", l.listing()
+	if l.query != "" {
+		path, kind, doing = l.Path+"/search", "search_result", l.searching()
+	}
+	got, err := c.ask(ctx, request{method: http.MethodGet, path: path, form: l.form(), doing: doing})
 	if err != nil {
 		return Page{}, err
 	}
@@ -95,12 +103,12 @@ func (c *Client) page(ctx context.Context, l Listing) (Page, error) {
 		Data    []json.RawMessage `json:"data"`
 		HasMore bool              `json:"has_more"`
 	}
-	if err := json.Unmarshal(got.body, &list); err != nil || list.Object != "list" {
-		return Page{}, &Error{Kind: Unreadable, Doing: l.listing()}
+	if err := json.Unmarshal(got.body, &list); err != nil || list.Object != kind {
+		return Page{}, &Error{Kind: Unreadable, Doing: doing}
 	}
 	page.Last = !list.HasMore || len(list.Data) == 0
 	for _, raw := range list.Data {
-		object, err := c.object(raw, got.askedAt, l.listing())
+		object, err := c.object(raw, got.askedAt, doing)
 		if err != nil {
 			return Page{}, err
 		}
@@ -121,6 +129,9 @@ func (l *Listing) form() *form.Values {
 	}
 	if !l.Created.Until.IsZero() {
 		f.Add("created[lte]", strconv.FormatInt(l.Created.Until.Unix(), 10))
+	}
+	if l.query != "" {
+		f.Add("query", l.query)
 	}
 	if l.After.ID != "" {
 		f.Add("starting_after", l.After.ID)

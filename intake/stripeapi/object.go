@@ -68,4 +68,6 @@ func (c *Client) object(raw []byte, askedAt time.Time, doing string) (Object, er
 
 func (r Resource) listing() string { return "list " + r.Name }
 
+func (r Resource) searching() string { return "search " + r.Name }
+
 func (r Resource) fetching(id string) string { return fmt.Sprintf("fetch %s %s", r.Kind, id) }

@@ -26,7 +26,7 @@ const (
 
 // Session is a checkout session: the page at Stripe where somebody buys.
 type Session struct {
-	ID     string
+	Object
 	Status SessionStatus
 	// URL is where the buyer is sent, empty once the session is not open.
 	URL string
@@ -36,7 +36,6 @@ type Session struct {
 	// Subscription is what was bought, empty until then.
 	Subscription string
 	Metadata     map[string]string
-	Created      time.Time
 	ExpiresAt    time.Time
 	// Replayed says that this is what an earlier request of the same idempotency key
 	// was answered; how the session stands now is to be asked.
@@ -94,7 +93,7 @@ func (c *Client) CreateSession(ctx context.Context, o SessionOrder, key string) 
 	if err != nil {
 		return Session{}, err
 	}
-	s, err := decodeSession(made.Raw, doing)
+	s, err := decodeSession(made.Object, doing)
 	if err == nil && s.URL == "" {
 		err = &Error{Kind: Unreadable, Doing: doing}
 	}
@@ -109,7 +108,7 @@ func (c *Client) Session(ctx context.Context, id string) (Session, error) {
 	if err != nil {
 		return Session{}, err
 	}
-	return decodeSession(o.Raw, Sessions.fetching(id))
+	return decodeSession(o, Sessions.fetching(id))
 }
 
 // SessionsOf lists the newest hundred checkout sessions of a customer, the newest
@@ -121,7 +120,7 @@ func (c *Client) SessionsOf(ctx context.Context, customer string) ([]Session, er
 	}
 	sessions := make([]Session, len(page.Objects))
 	for i, o := range page.Objects {
-		if sessions[i], err = decodeSession(o.Raw, Sessions.listing()); err != nil {
+		if sessions[i], err = decodeSession(o, Sessions.listing()); err != nil {
 			return nil, err
 		}
 	}
@@ -133,13 +132,6 @@ func (c *Client) SessionsOf(ctx context.Context, customer string) ([]Session, er
 func (c *Client) ExpireSession(ctx context.Context, id string) error {
 	_, err := c.create(ctx, request{path: Sessions.at(id) + "/expire", idempotencyKey: uuid.NewString(), doing: "expire the checkout session " + id})
 	return err
-}
-
-// CreateCustomer makes a customer of whom nothing is known but the metadata, and
-// returns its id. Two requests of one idempotency key make one.
-func (c *Client) CreateCustomer(ctx context.Context, metadata map[string]string, key string) (string, error) {
-	made, err := c.create(ctx, request{path: Customers.Path, form: formOf(&stripe.CustomerParams{Metadata: metadata}), idempotencyKey: key, doing: "create a customer"})
-	return made.ID, err
 }
 
 // CreatePortal makes a portal session, where a customer sees to what it has, and
@@ -185,22 +177,19 @@ func formOf(params any) *form.Values {
 	return f
 }
 
-func decodeSession(raw []byte, doing string) (Session, error) {
+func decodeSession(o Object, doing string) (Session, error) {
 	var wire struct {
-		ID            string            `json:"id"`
 		Status        SessionStatus     `json:"status"`
 		URL           string            `json:"url"`
 		PaymentStatus string            `json:"payment_status"`
 		Customer      string            `json:"customer"`
 		Subscription  string            `json:"subscription"`
 		Metadata      map[string]string `json:"metadata"`
-		Created       int64             `json:"created"`
 		ExpiresAt     int64             `json:"expires_at"`
 	}
-	if err := json.Unmarshal(raw, &wire); err != nil || wire.ID == "" {
+	if err := json.Unmarshal(o.Raw, &wire); err != nil {
 		return Session{}, &Error{Kind: Unreadable, Doing: doing}
 	}
-	return Session{ID: wire.ID, Status: wire.Status, URL: wire.URL, PaymentStatus: wire.PaymentStatus, Customer: wire.Customer,
-		Subscription: wire.Subscription, Metadata: wire.Metadata,
-		Created: time.Unix(wire.Created, 0).UTC(), ExpiresAt: time.Unix(wire.ExpiresAt, 0).UTC()}, nil
+	return Session{Object: o, Status: wire.Status, URL: wire.URL, PaymentStatus: wire.PaymentStatus, Customer: wire.Customer,
+		Subscription: wire.Subscription, Metadata: wire.Metadata, ExpiresAt: time.Unix(wire.ExpiresAt, 0).UTC()}, nil
 }

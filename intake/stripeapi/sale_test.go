@@ -17,7 +17,7 @@ func TestOneKeyMakesOneSession(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	order := stripeapi.SessionOrder{Customer: customer, SuccessURL: "https://a.example/{CHECKOUT_SESSION_ID}", CancelURL: "https://a.example/"}
+	order := stripeapi.SessionOrder{Customer: customer.ID, SuccessURL: "https://a.example/{CHECKOUT_SESSION_ID}", CancelURL: "https://a.example/"}
 	r.Fail(stripetest.Fault{Status: 500}, stripetest.Fault{Status: 409}, stripetest.Fault{Status: 429})
 	first, err := r.client.CreateSession(t.Context(), order, "session")
 	if err != nil || first.Replayed || first.Status != stripeapi.SessionOpen {

@@ -56,10 +56,11 @@ func startSpecification(t *testing.T) string {
 func sales(t *testing.T, client, portals *stripeapi.Client) {
 	t.Helper()
 	ctx := t.Context()
-	customer, err := client.CreateCustomer(ctx, map[string]string{"account_id": "team 1"}, "key-customer")
-	if err != nil || customer == "" {
-		t.Errorf("customer %q, %v", customer, err)
+	made, err := client.CreateCustomer(ctx, map[string]string{"account_id": "team 1"}, "key-customer")
+	if err != nil || made.ID == "" {
+		t.Errorf("customer %+v, %v", made, err)
 	}
+	customer := made.ID
 	order := stripeapi.SessionOrder{
 		Customer: customer, Lines: []stripeapi.Line{{Price: "price_1", Quantity: 3}, {Price: "price_2"}}, TrialDays: 730,
 		SuccessURL: "https://app.example.com/done?s={CHECKOUT_SESSION_ID}", CancelURL: "https://app.example.com/plans",
@@ -74,6 +75,12 @@ func sales(t *testing.T, client, portals *stripeapi.Client) {
 	}
 	if sessions, err := client.SessionsOf(ctx, customer); err != nil || len(sessions) == 0 {
 		t.Errorf("sessions %+v, %v", sessions, err)
+	}
+	if customers, err := client.CustomersNaming(ctx, []string{"account_id", "community_id"}, `team "1"`); err != nil || len(customers) == 0 {
+		t.Errorf("customers %+v, %v", customers, err)
+	}
+	if subscriptions, err := client.SubscriptionsOf(ctx, customer); err != nil || len(subscriptions) == 0 || subscriptions[0].Status == "" {
+		t.Errorf("subscriptions %+v, %v", subscriptions, err)
 	}
 	if err := client.ExpireSession(ctx, session.ID); err != nil {
 		t.Error(err)

@@ -4,11 +4,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/daybookhq/daybook/intake"
 	"github.com/daybookhq/daybook/intake/stripeapi/stripetest"
 )
 
@@ -74,12 +77,7 @@ func TestFromACheckoutToAccess(t *testing.T) {
 	if _, said := s.order("/v1/checkout/sessions", basicOrder); said["kind"] != "portal" {
 		t.Errorf("a click behind the payment: %v", said)
 	}
-	metadata := map[string]string{"account_id": "acme"}
-	subscription := map[string]any{"id": "sub_bought", "object": "subscription", "created": at, "livemode": false, "status": "active", "customer": customer,
-		"metadata": metadata, "items": map[string]any{"object": "list", "data": []any{map[string]any{"id": "si_1", "quantity": 1, "current_period_start": at, "current_period_end": at + 2592000,
-			"price": map[string]any{"id": "price_1Basic", "object": "price", "lookup_key": "basic", "product": "prod_1"}}}}}
-	session := map[string]any{"id": id, "object": "checkout.session", "created": at, "livemode": false, "mode": "subscription", "status": "complete", "payment_status": "paid",
-		"customer": customer, "subscription": "sub_bought", "client_reference_id": "acme", "metadata": metadata, "currency": "usd", "amount_total": 2900}
+	subscription, session := bought(id, "sub_bought", customer, "paid", at)
 	s.mustDeliver(eventOf(t, "evt_session", "checkout.session.completed", at, session), "recorded")
 	s.mustDeliver(eventOf(t, "evt_subscription", "customer.subscription.created", at, subscription), "recorded")
 	waiting.Wait()
@@ -112,14 +110,164 @@ func TestFromACheckoutToAccess(t *testing.T) {
 	s.stop()
 }
 
+// bought are a subscription of acme's to the tier basic, and the session by which it
+// was bought, as Stripe tells of them.
+func bought(sessionID, id, customer, payment string, at int64) (subscription, session map[string]any) {
+	metadata := map[string]string{"account_id": "acme"}
+	subscription = map[string]any{"id": id, "object": "subscription", "created": at, "livemode": false, "status": "active", "customer": customer,
+		"metadata": metadata, "items": map[string]any{"object": "list", "data": []any{map[string]any{"id": "si_1", "quantity": 1, "current_period_start": at, "current_period_end": at + 2592000,
+			"price": map[string]any{"id": "price_1Basic", "object": "price", "lookup_key": "basic", "product": "prod_1"}}}}}
+	session = map[string]any{"id": sessionID, "object": "checkout.session", "created": at, "livemode": false, "mode": "subscription", "status": "complete", "payment_status": payment,
+		"customer": customer, "subscription": id, "client_reference_id": "acme", "metadata": metadata, "currency": "usd", "amount_total": 2900}
+	return subscription, session
+}
+
+// TestADelayedPaymentThatFailsIsTold follows a bank debit that fails days after the
+// checkout, where access waits for it, and is paid after all by its invoice.
+func TestADelayedPaymentThatFailsIsTold(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "catalog.yaml")
+	if err := os.WriteFile(file, []byte("async_payment: wait\nfree_tier: starter\ntiers:\n  - {id: starter}\n  - {id: basic, prices: [\"lookup:basic\"]}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	stripe, s := newSeller(t, "DAYBOOK_CATALOG="+file)
+	_, sale := s.order("/v1/checkout/sessions", basicOrder)
+	id, at := fmt.Sprint(sale["session_id"]), time.Now().Unix()-600
+	subscription, session := bought(id, "sub_debit", stripe.Posts("/v1/checkout/sessions")[0].Form.Get("customer"), "unpaid", at)
+	stripe.Change("/v1/checkout/sessions", id, map[string]any{"status": "complete", "url": nil, "subscription": "sub_debit"})
+	told := func(wait string) (status, detail, reason string) {
+		t.Helper()
+		var said struct {
+			Status, Detail string
+			Entitlement    struct{ Reason string }
+		}
+		s.get("/v1/checkout/sessions/"+id+"?wait="+wait, &said)
+		return said.Status, said.Detail, said.Entitlement.Reason
+	}
+	s.mustDeliver(eventOf(t, "evt_subscription", "customer.subscription.created", at, subscription), "recorded")
+	s.mustDeliver(eventOf(t, "evt_session", "checkout.session.completed", at, session), "recorded")
+	s.settle()
+	if status, detail, reason := told("0s"); status != "pending" || detail != "" || reason != "payment_pending" {
+		t.Errorf("on its way: %s, %q, %s", status, detail, reason)
+	}
+	var waiting sync.WaitGroup
+	waiting.Go(func() {
+		if status, detail, reason := told("30s"); status != "failed" || !strings.Contains(detail, "its payment failed") || reason != "checkout_failed" {
+			t.Errorf("failed: %s, %q, %s", status, detail, reason)
+		}
+	})
+	s.mustDeliver(eventOf(t, "evt_failed", "checkout.session.async_payment_failed", at+300, session), "recorded")
+	waiting.Wait()
+	invoice := map[string]any{"id": "in_1", "object": "invoice", "created": at, "livemode": false, "status": "paid", "paid": true, "customer": subscription["customer"],
+		"subscription": "sub_debit", "currency": "usd", "total": 2900, "amount_due": 2900, "amount_paid": 2900, "billing_reason": "subscription_create"}
+	s.mustDeliver(eventOf(t, "evt_paid", "invoice.paid", at+500, invoice), "recorded")
+	s.settle()
+	if status, detail, reason := told("0s"); status != "granted" || detail != "" || reason != "subscription" {
+		t.Errorf("paid after all: %s, %q, %s", status, detail, reason)
+	}
+	subscription["status"] = "canceled"
+	s.mustDeliver(eventOf(t, "evt_over", "customer.subscription.deleted", at+590, subscription), "recorded")
+	s.settle()
+	if status, detail, _ := told("30s"); status != "ended" || detail == "" {
+		t.Errorf("over: %s, %q", status, detail)
+	}
+	s.stop()
+}
+
+// TestWhatNoWebhookToldOfIsNotSoldTwice: the endpoint was disabled when the account
+// bought, so neither its customer nor its subscription is known. It is sent to the
+// portal, and has what it paid for, be it the subscription that names it or only its
+// customer.
+func TestWhatNoWebhookToldOfIsNotSoldTwice(t *testing.T) {
+	t.Parallel()
+	for named, answers := range map[string]int{"subscription": 2, "customer": 3} {
+		t.Run(named, func(t *testing.T) {
+			t.Parallel()
+			stripe, s := newSeller(t)
+			s.awaitSweep()
+			_, sale := s.order("/v1/checkout/sessions", basicOrder)
+			id, twoDaysAgo := fmt.Sprint(sale["session_id"]), time.Now().Add(-49*time.Hour).Unix()
+			customer := stripe.Posts("/v1/checkout/sessions")[0].Form.Get("customer")
+			subscription, session := bought(id, "sub_lost", customer, "paid", twoDaysAgo)
+			if named == "customer" {
+				subscription["metadata"], session["metadata"], session["client_reference_id"] = nil, nil, nil
+			}
+			stripe.Change("/v1/checkout/sessions", id, session)
+			stripe.Put("/v1/subscriptions", encode(t, subscription))
+
+			stripe.Fail(stripetest.Fault{Status: 500, RetryAfter: 60, For: func(r *http.Request) bool { return r.URL.Path == "/v1/subscriptions" }})
+			if a, said := s.order("/v1/checkout/sessions", basicOrder); a.status != http.StatusServiceUnavailable || !strings.Contains(fmt.Sprint(said["detail"]), "cannot list subscriptions") {
+				t.Errorf("without an answer of Stripe's: %d %v", a.status, said)
+			}
+			for _, when := range []string{"not known", "known"} {
+				if _, said := s.order("/v1/checkout/sessions", basicOrder); said["kind"] != "portal" {
+					t.Errorf("%s: %v", when, said)
+				}
+				s.settle()
+			}
+			for _, portal := range stripe.Posts("/v1/billing_portal/sessions") {
+				if portal.Form.Get("customer") != customer {
+					t.Errorf("%+v, want that of %s", portal, customer)
+				}
+			}
+			if made := stripe.Posts("/v1/checkout/sessions"); len(made) != 1 {
+				t.Errorf("sold twice: %+v", made)
+			}
+			var standing map[string]any
+			s.get("/v1/checkout/sessions/"+id, &standing)
+			if e, _ := standing["entitlement"].(map[string]any); standing["status"] != "granted" || standing["account"] != "acme" || e["tier"] != "basic" {
+				t.Errorf("what was paid for: %v", standing)
+			}
+			s.stop()
+			wantAnswers(t, s.dir, answers)
+		})
+	}
+}
+
+// awaitSweep waits until the first sweep is over: the next one is an hour away.
+func (s *server) awaitSweep() {
+	s.t.Helper()
+	eventually(s.t, "the first sweep is over", func() bool {
+		var status struct {
+			Reconciliation struct {
+				SweptAt time.Time `json:"swept_at"`
+			}
+		}
+		s.get("/v1/status", &status)
+		return !status.Reconciliation.SweptAt.IsZero()
+	})
+}
+
+// wantAnswers wants the journal to hold so many answers of Stripe's, and nothing else.
+func wantAnswers(t *testing.T, dir string, want int) {
+	t.Helper()
+	recorded := 0
+	for _, entries := range journal(t, dir) {
+		for _, e := range entries {
+			if receipt, err := intake.DecodeReceipt(e.Metadata); err != nil || receipt.Source != intake.SourceAPI {
+				t.Errorf("%s: %+v, %v", e.Stream, receipt, err)
+			}
+			recorded++
+		}
+	}
+	if recorded != want {
+		t.Errorf("%d answers are recorded, want %d", recorded, want)
+	}
+}
+
 func eventOf(t *testing.T, id, typ string, created int64, object map[string]any) []byte {
 	t.Helper()
-	body, err := json.Marshal(map[string]any{"id": id, "object": "event", "type": typ, "created": created, "livemode": false, "pending_webhooks": 1,
+	return encode(t, map[string]any{"id": id, "object": "event", "type": typ, "created": created, "livemode": false, "pending_webhooks": 1,
 		"request": nil, "data": map[string]any{"object": object}})
+}
+
+func encode(t *testing.T, object map[string]any) []byte {
+	t.Helper()
+	raw, err := json.Marshal(object)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return body
+	return raw
 }
 
 // TestWhatIsNotSetUpIsSaid: without a key, without hosts, with a key that Stripe

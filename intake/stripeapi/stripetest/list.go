@@ -44,12 +44,12 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request) {
 		})
 	}
 	more := len(listed) > limit
-	writePage(w, r.URL.Path, listed[:min(limit, len(listed))], more)
+	writePage(w, "list", r.URL.Path, listed[:min(limit, len(listed))], more)
 }
 
-func writePage(w http.ResponseWriter, path string, page []*object, more bool) {
+func writePage(w http.ResponseWriter, kind, path string, page []*object, more bool) {
 	var out bytes.Buffer
-	out.WriteString(`{"object": "list", "url": "` + path + `", "has_more": ` + strconv.FormatBool(more) + `, "data": [`)
+	out.WriteString(`{"object": "` + kind + `", "url": "` + path + `", "has_more": ` + strconv.FormatBool(more) + `, "data": [`)
 	for i, o := range page {
 		if i > 0 {
 			out.WriteString(",\n")

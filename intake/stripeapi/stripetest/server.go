@@ -42,6 +42,8 @@ type Fault struct {
 	Hang bool
 	// Kept has it repeated to whoever comes with the same idempotency key.
 	Kept bool
+	// For chooses the request that it is the answer to; nil takes the next one.
+	For func(r *http.Request) bool
 }
 
 // Server answers like Stripe. Its methods may be called while it does.
@@ -93,7 +95,8 @@ func (s *Server) Allow(key string, except ...string) {
 	s.keys[key] = except
 }
 
-// Fail has the next answers be faults, one after the other.
+// Fail has the next answers be faults, one after the other, those left out that a
+// fault does not choose.
 func (s *Server) Fail(faults ...Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -180,11 +183,12 @@ func (s *Server) note(r *http.Request) (Fault, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.requests = append(s.requests, r.URL.RequestURI())
-	if len(s.faults) == 0 {
+	i := slices.IndexFunc(s.faults, func(f Fault) bool { return f.For == nil || f.For(r) })
+	if i < 0 {
 		return Fault{}, false
 	}
-	fault := s.faults[0]
-	s.faults = s.faults[1:]
+	fault := s.faults[i]
+	s.faults = slices.Delete(s.faults, i, i+1)
 	return fault, true
 }
 
@@ -220,10 +224,14 @@ func (s *Server) authorized(w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
-// answer lists, or fetches one.
+// answer lists, searches, or fetches one.
 func (s *Server) answer(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if strings.HasSuffix(r.URL.Path, searchSuffix) {
+		s.search(w, r)
+		return
+	}
 	if _, is := s.lists[r.URL.Path]; is || strings.Count(r.URL.Path, "/") == 2 || r.URL.Path == "/v1/checkout/sessions" {
 		s.list(w, r)
 		return
