@@ -55,10 +55,12 @@ func (o *Options) setDefaults() {
 	}
 }
 
-// The memory of the page caches, and of the log's end.
+// The memory of the page caches, of each connection one, and of the log's end. A
+// page takes nearly twice its size, and one that is not there is mostly in the
+// system's own cache.
 const (
-	writerCacheBytes = 8 << 20
-	readerCacheBytes = 4 << 20
+	writerCacheBytes = 4 << 20
+	readerCacheBytes = 2 << 20
 	tailEvents       = 4096
 	tailBytes        = 8 << 20
 )

@@ -126,7 +126,7 @@ func openFile(ctx context.Context, path string) (*file, error) {
 		return nil, err
 	}
 	w, err := openWriter(ctx, dsn(path, "rwc", "_journal_mode=WAL", "_pragma=synchronous(NORMAL)",
-		"_pragma=journal_size_limit(67108864)", "_pragma=cache_size(-8192)"))
+		"_pragma=journal_size_limit(67108864)", "_pragma=cache_size(-4096)"))
 	if err != nil {
 		return nil, err
 	}
@@ -156,12 +156,12 @@ func createPrivate(path string) (made bool, err error) {
 }
 
 func openReadOnly(ctx context.Context, path string) (*file, error) {
-	db, err := sql.Open("sqlite", dsn(path, "rw", "_pragma=query_only(1)", "_pragma=cache_size(-8192)"))
+	db, err := sql.Open("sqlite", dsn(path, "rw", "_pragma=query_only(1)", "_pragma=cache_size(-2048)"))
 	if err != nil {
 		return nil, err
 	}
-	// A reader costs a few MB of page cache: enough for the requests that two
-	// to eight cores can answer at once.
+	// A reader costs a few MB of page cache, nearly twice what it is allowed: enough
+	// for the requests that two to eight cores can answer at once.
 	db.SetMaxOpenConns(8)
 	db.SetMaxIdleConns(8)
 	f := &file{name: path, read: db}
