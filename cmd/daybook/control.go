@@ -42,7 +42,7 @@ type controlWork func(r *http.Request, tell func(done, total int64)) (result any
 func (n *node) controlRoutes() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("POST /ingest", controlHandler(n.ingest))
-	mux.Handle("POST /rebuild", controlHandler(n.rebuild))
+	mux.Handle("POST /rebuild", controlHandler(n.rebuildCall))
 	mux.Handle("POST /repost", controlHandler(n.repost))
 	mux.Handle("POST /repudiate", controlHandler(n.repudiate))
 	mux.Handle("POST /decide", controlHandler(n.decide))
