@@ -411,17 +411,20 @@ func TestAWithdrawnMappingIsAppliedToEverySubscription(t *testing.T) {
 	}
 }
 
-// flagged says on which of the accounts a contradictory payment shows, by the
-// stored entitlements.
-func (r *rig) flagged(accounts ...string) []string {
+// wantFlagged waits for what was told, and wants those of the accounts a and b that
+// show that more was refunded than charged.
+func (r *rig) wantFlagged(when string, accounts ...string) {
 	r.t.Helper()
+	r.settle()
 	var shown []string
-	for _, account := range accounts {
+	for _, account := range []string{"a", "b"} {
 		if slices.Contains(r.stored(account).Flags, aggregate.FlagRefundExceedsCharge) {
 			shown = append(shown, account)
 		}
 	}
-	return shown
+	if !slices.Equal(shown, accounts) {
+		r.t.Errorf("%s: shown on %v, want %v", when, shown, accounts)
+	}
 }
 
 // A payment that names no invoice is joined by its customer, whose other
@@ -433,36 +436,18 @@ func TestAFlaggedPaymentFollowsItsCustomer(t *testing.T) {
 	r.subscribed("sub_2", "b", aggregate.Active, "price_premium", begin)
 	r.charged("pi_1", "cus_sub_1", "", 2900, begin)
 	r.refunded("pi_1", 9900, begin)
-	r.settle()
-	if shown := r.flagged("a", "b"); !slices.Equal(shown, []string{"a"}) {
-		t.Fatalf("shown on %v", shown)
-	}
+	r.wantFlagged("at first", "a")
 	r.customer("cus_sub_1", "b", begin.Add(-time.Hour))
-	r.settle()
-	if shown := r.flagged("a", "b"); !slices.Equal(shown, []string{"b"}) {
-		t.Errorf("the customer claims b; shown on %v", shown)
-	}
+	r.wantFlagged("the customer claims b", "b")
 	r.customer("cus_sub_1", "", begin.Add(-time.Minute))
-	r.settle()
-	if shown := r.flagged("a", "b"); !slices.Equal(shown, []string{"a"}) {
-		t.Errorf("the customer claims nothing; shown on %v", shown)
-	}
+	r.wantFlagged("the customer claims nothing", "a")
 	other := aggregate.SubscriptionSnapshot{ID: "sub_2", Customer: "cus_sub_1", Status: aggregate.Active, Account: "b"}
 	r.fact(projections.KindSubscription, "sub_2", aggregate.Fact{Type: aggregate.SubscriptionChanged, OccurredAt: begin.Add(time.Minute), Subscription: &other})
-	r.settle()
-	if shown := r.flagged("a", "b"); len(shown) != 0 {
-		t.Errorf("the customer has two accounts; shown on %v", shown)
-	}
+	r.wantFlagged("the customer has two accounts")
 	r.customer("cus_sub_1", "b", begin)
-	r.settle()
-	if shown := r.flagged("a", "b"); !slices.Equal(shown, []string{"b"}) {
-		t.Errorf("the customer claims b; shown on %v", shown)
-	}
+	r.wantFlagged("the customer claims b", "b")
 	r.customer("cus_sub_1", "a", begin.Add(time.Minute))
-	r.settle()
-	if shown := r.flagged("a", "b"); !slices.Equal(shown, []string{"a"}) {
-		t.Errorf("the customer claims a; shown on %v", shown)
-	}
+	r.wantFlagged("the customer claims a", "a")
 	r.sameAsRebuilt()
 }
 
@@ -475,23 +460,14 @@ func TestAPaymentFollowsItsInvoice(t *testing.T) {
 	r.subscribed("sub_2", "b", aggregate.Active, "price_premium", begin)
 	r.charged("pi_1", "cus_sub_2", "in_1", 2900, begin)
 	r.refunded("pi_1", 9900, begin)
-	r.settle()
-	if shown := r.flagged("a", "b"); !slices.Equal(shown, []string{"b"}) {
-		t.Fatalf("while the invoice is unknown, shown on %v", shown)
-	}
+	r.wantFlagged("while the invoice is unknown", "b")
 	r.invoicePaid("sub_1", "in_1", begin)
 	forged := aggregate.FactKey{StripeEventID: r.lastKey()}
-	r.settle()
-	if shown := r.flagged("a", "b"); !slices.Equal(shown, []string{"a"}) {
-		t.Errorf("once the invoice is known, shown on %v", shown)
-	}
+	r.wantFlagged("once the invoice is known", "a")
 	r.sameAsRebuilt()
 	r.fact(projections.KindSubscription, "sub_1", aggregate.Fact{Type: aggregate.Repudiated, Key: forged, Epoch: aggregate.RepudiatedEpoch,
 		Repudiation: &aggregate.Repudiation{Actor: "ann", Reason: "forged"}})
-	r.settle()
-	if shown := r.flagged("a", "b"); !slices.Equal(shown, []string{"b"}) {
-		t.Errorf("once the invoice was repudiated, shown on %v", shown)
-	}
+	r.wantFlagged("once the invoice was repudiated", "b")
 	r.sameAsRebuilt()
 }
 
