@@ -16,9 +16,7 @@ func TestACustomersClaimMovesAllItsSubscriptions(t *testing.T) {
 	r.subscribed("sub_1", "", aggregate.Active, "price_basic", begin)
 	r.subscribed("sub_2", "own", aggregate.Active, "price_elite", begin)
 	r.settle()
-	if e := r.entitlement("cus_sub_1"); e.Tier != "basic" {
-		t.Fatalf("before any claim: %+v", e)
-	}
+	r.wantTier("cus_sub_1", "basic", "before any claim")
 	r.customer("cus_sub_1", "team", begin)
 	r.customer("cus_sub_2", "team", begin)
 	r.settle()
@@ -42,15 +40,11 @@ func TestACustomersClaimMovesAllItsSubscriptions(t *testing.T) {
 	if e := r.entitlement("team"); e.Known {
 		t.Errorf("after the claim moved on: %+v", e)
 	}
-	if e := r.entitlement("other"); e.Tier != "basic" {
-		t.Errorf("where the claim moved: %+v", e)
-	}
+	r.wantTier("other", "basic", "where the claim moved")
 	r.fact(projections.KindCustomer, "cus_sub_1", aggregate.Fact{Type: aggregate.CustomerDeleted, OccurredAt: begin.Add(time.Hour),
 		Customer: &aggregate.CustomerSnapshot{ID: "cus_sub_1", Account: "other", Deleted: true}})
 	r.settle()
-	if e := r.entitlement("cus_sub_1"); e.Tier != "basic" {
-		t.Errorf("a deleted customer claims nothing, and access stays: %+v", e)
-	}
+	r.wantTier("cus_sub_1", "basic", "once the customer is deleted")
 	if a := r.account("cus_sub_1"); !slices.Equal(a.Customers, []string{"cus_sub_1"}) || !slices.Equal(a.DeletedCustomers, a.Customers) {
 		t.Errorf("customers %q, deleted %q", a.Customers, a.DeletedCustomers)
 	}
@@ -67,15 +61,11 @@ func TestAClaimKnownBeforeTheSubscriptionHolds(t *testing.T) {
 	r.settle()
 	r.subscribed("sub_1", "", aggregate.Active, "price_basic", begin)
 	r.settle()
-	if e := r.entitlement("team"); e.Tier != "basic" {
-		t.Errorf("entitlement %+v", e)
-	}
+	r.wantTier("team", "basic", "by the claim")
 	r.start() // what was known is known again
 	r.subscribed("sub_1", "", aggregate.Active, "price_elite", begin.Add(time.Minute))
 	r.settle()
-	if e := r.entitlement("team"); e.Tier != "elite" {
-		t.Errorf("after a restart %+v", e)
-	}
+	r.wantTier("team", "elite", "after a restart")
 	r.sameAsRebuilt()
 }
 
@@ -93,9 +83,7 @@ func TestDecisionsTakeEffectAndEndOnTheSecond(t *testing.T) {
 	}
 	r.sameAsRebuilt()
 	r.clock.Set(ends.Add(-time.Second))
-	if e := r.entitlement("a"); e.Tier != "elite" {
-		t.Errorf("a second before the end: %+v", e)
-	}
+	r.wantTier("a", "elite", "a second before the end")
 	r.clock.Set(ends)
 	if e := r.entitlement("a"); e.Tier != "starter" || !e.Known {
 		t.Errorf("at the end: %+v", e)
@@ -131,16 +119,12 @@ func TestAnExtendedGraceIsNotToldBeforeItEnds(t *testing.T) {
 		t.Errorf("extended: %+v", e)
 	}
 	r.clock.Set(extended.Add(-time.Second))
-	if e := r.entitlement("a"); e.Tier != "premium" {
-		t.Errorf("a second before the end: %+v", e)
-	}
+	r.wantTier("a", "premium", "a second before the end")
 	if told := r.toldOf(); slices.Contains(told, "a/sub_1") {
 		t.Errorf("told too early: %v", told)
 	}
 	r.clock.Set(extended)
-	if e := r.entitlement("a"); e.Tier != "starter" {
-		t.Errorf("at the end: %+v", e)
-	}
+	r.wantTier("a", "starter", "at the end")
 	r.eventually("the end is told and written", func() bool {
 		return slices.Equal(r.toldOf(), []string{"b/sub_2", "a/sub_1"}) && r.stored("a").Tier == "starter"
 	})
@@ -159,9 +143,7 @@ func TestAClockMovesTheAccountsOfItsSubscriptions(t *testing.T) {
 		t.Fatalf("in grace: %+v", e)
 	}
 	r.clock.Set(graceEnd.Add(time.Hour)) // our time passes, the clock's does not
-	if e := r.entitlement("a"); e.Tier != "premium" {
-		t.Errorf("our time counted: %+v", e)
-	}
+	r.wantTier("a", "premium", "by the clock's time")
 	r.sameAsRebuilt()
 	r.frozen("clock_1", graceEnd, begin.Add(time.Minute))
 	r.settle()
@@ -328,9 +310,7 @@ func TestAPriceThatIsMappedBeforeItIsHeldChangesNothingElse(t *testing.T) {
 		[]byte(`{"schema":1,"price":"price_gold","tier":"elite","lookup_key":"gold","mapped_at":"2026-03-01T12:00:00Z"}`))
 	r.subscribed("sub_2", "b", aggregate.Active, "price_gold", begin)
 	r.settle()
-	if e := r.entitlement("b"); e.Tier != "elite" {
-		t.Errorf("entitlement %+v", e)
-	}
+	r.wantTier("b", "elite", "by the mapping")
 	if !r.stored("a").AsOf.Equal(evaluated) {
 		t.Error("the model was folded anew")
 	}
@@ -350,20 +330,14 @@ func TestAMappedPriceIsAppliedToEverySubscription(t *testing.T) {
 	r.start()
 	r.subscribed("sub_1", "a", aggregate.Active, "price_gold", begin)
 	r.settle()
-	if e := r.entitlement("a"); e.Tier != "starter" {
-		t.Fatalf("before: %+v", e)
-	}
+	r.wantTier("a", "starter", "before")
 	r.appendRaw("catalog-main", aggregate.PriceMappedType,
 		[]byte(`{"schema":1,"price":"price_gold","tier":"elite","lookup_key":"gold","mapped_at":"2026-03-01T12:00:00Z"}`))
 	r.settle()
-	if e := r.entitlement("a"); e.Tier != "elite" {
-		t.Errorf("after: %+v", e)
-	}
+	r.wantTier("a", "elite", "after")
 	r.subscribed("sub_2", "b", aggregate.Active, "price_gold", begin)
 	r.settle()
-	if e := r.entitlement("b"); e.Tier != "elite" {
-		t.Errorf("the next one: %+v", e)
-	}
+	r.wantTier("b", "elite", "the next one")
 	r.sameAsRebuilt()
 }
 
