@@ -122,7 +122,11 @@ func (r rebuilt) print(cmd *cobra.Command) {
 
 // rebuildCall is the control route behind the command.
 func (n *node) rebuildCall(r *http.Request, tell func(done, total int64)) (any, error) {
-	return n.rebuild(r.Context(), r.URL.Query().Get("dry_run") == "true", tell)
+	done, err := n.rebuild(r.Context(), r.URL.Query().Get("dry_run") == "true", tell)
+	if err == nil && done.Replaced {
+		done.Published = n.republish(r.Context())
+	}
+	return done, err
 }
 
 func (n *node) rebuild(ctx context.Context, dryRun bool, tell func(done, total int64)) (rebuilt, error) {
@@ -137,10 +141,6 @@ func (n *node) rebuild(ctx context.Context, dryRun bool, tell func(done, total i
 	if differences == nil {
 		differences = []projections.Difference{}
 	}
-	done := rebuilt{Position: uint64(result.Checkpoint.Position), Compared: result.Compared,
-		Replaced: !dryRun, Differences: differences}
-	if !dryRun {
-		done.Published = n.republish(ctx)
-	}
-	return done, nil
+	return rebuilt{Position: uint64(result.Checkpoint.Position), Compared: result.Compared,
+		Replaced: !dryRun, Differences: differences}, nil
 }
