@@ -164,7 +164,8 @@ func TestEveryFaultNamesItsTests(t *testing.T) {
 // events is tested on a real store.
 func TestFault26TestsRunAndMockNothing(t *testing.T) {
 	store, model := module+"/eventstore/sqlite", module+"/projections/sqlite"
-	wanted := map[string][]string{"intake": {store}, "intake/posting": {store}, "decisions": {store},
+	opened := store + "/sqlitetest" // which opens one
+	wanted := map[string][]string{"intake": {opened}, "intake/posting": {opened}, "decisions": {opened}, "history": {opened},
 		"projections": {store, model}, "api": {store, model}, "projections/redis": {module + "/projections/redis/redistest"}}
 	imported := map[string]bool{}
 	for _, f := range testFiles(t) {

@@ -55,7 +55,7 @@ var rooms = []room{
 		why: "a kit that knew a store would be bent to it"},
 	{name: "eventstore/migration", owns: []string{"./eventstore/migration"}, never: join([]string{"./aggregate/..."}, drivers, adapters, stripe, loggers),
 		why: "what copies any store into any other knows bytes, too"},
-	{name: "eventstore/sqlite", owns: []string{"./eventstore/sqlite"},
+	{name: "eventstore/sqlite", owns: []string{"./eventstore/sqlite", "./eventstore/sqlite/sqlitetest"},
 		never: join(stripe, []string{"./aggregate/...", "./intake/...", "./projections/...", "./api/...", "./cmd/..."}),
 		why:   "an adapter points inward, to the contract alone"},
 	{name: "eventstore/esdb", owns: []string{"./eventstore/esdb", "./eventstore/esdb/esdbtest"},

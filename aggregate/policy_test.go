@@ -160,53 +160,50 @@ func TestFault11ACheckoutWhosePaymentIsPendingGrantsNothingUnderWait(t *testing.
 	wantUnder("paid days later", wait, granted)
 }
 
-func TestADisputeDeniesFromItsOpeningUntilItIsWon(t *testing.T) {
-	deny := strict(func(c *aggregate.Catalog) { c.OnDispute = aggregate.PolicyDeny })
-	var sub, pay story
+// reasonStep is something that is told, and the reason of what is granted then.
+type reasonStep struct {
+	tell func()
+	want aggregate.Reason
+}
+
+// wantReasons begins with a subscription that was paid for, and tells the steps one
+// after the other.
+func wantReasons(t *testing.T, catalog aggregate.Catalogs, sub, pay *story, steps []reasonStep) {
+	t.Helper()
 	sub.started(day0, aggregate.Active, "price_premium")
 	sub.paid(at(time.Second), "in_1", day0)
 	pay.intent(aggregate.IntentSucceeded, day0)
-	for i, step := range []struct {
-		tell func()
-		want aggregate.Reason
-	}{
-		{func() {}, aggregate.ReasonSubscription},
-		{func() { pay.dispute(aggregate.DisputeOpened, at(day), "needs_response") }, aggregate.ReasonDisputed},
-		{func() { pay.dispute(aggregate.DisputeUpdated, at(2*day), "under_review") }, aggregate.ReasonDisputed},
-		{func() { pay.dispute(aggregate.DisputeClosed, at(3*day), "won") }, aggregate.ReasonSubscription},
-	} {
+	for i, step := range steps {
 		step.tell()
 		held := holding(waivers(), sub.truth())
 		held.Payments = []aggregate.PaymentTruth{gather(pay.facts).DerivePayment("pi_1")}
-		if e, _ := aggregate.Entitle("a", held, deny, at(10*day)); e.Reason != step.want {
+		if e, _ := aggregate.Entitle("a", held, catalog, at(10*day)); e.Reason != step.want {
 			t.Errorf("step %d: %s, want %s", i, e.Reason, step.want)
 		}
 	}
 }
 
+func TestADisputeDeniesFromItsOpeningUntilItIsWon(t *testing.T) {
+	deny := strict(func(c *aggregate.Catalog) { c.OnDispute = aggregate.PolicyDeny })
+	var sub, pay story
+	wantReasons(t, deny, &sub, &pay, []reasonStep{
+		{func() {}, aggregate.ReasonSubscription},
+		{func() { pay.dispute(aggregate.DisputeOpened, at(day), "needs_response") }, aggregate.ReasonDisputed},
+		{func() { pay.dispute(aggregate.DisputeUpdated, at(2*day), "under_review") }, aggregate.ReasonDisputed},
+		{func() { pay.dispute(aggregate.DisputeClosed, at(3*day), "won") }, aggregate.ReasonSubscription},
+	})
+}
+
 func TestAFullRefundDeniesUntilTheNextInvoiceIsPaid(t *testing.T) {
 	deny := strict(func(c *aggregate.Catalog) { c.OnFullRefund = aggregate.PolicyDeny })
 	var sub, pay story
-	sub.started(day0, aggregate.Active, "price_premium")
-	sub.paid(at(time.Second), "in_1", day0)
-	pay.intent(aggregate.IntentSucceeded, day0)
-	for i, step := range []struct {
-		tell func()
-		want aggregate.Reason
-	}{
+	wantReasons(t, deny, &sub, &pay, []reasonStep{
 		{func() { pay.refund(aggregate.RefundCreated, at(day), "re_1", 2899, "succeeded") }, aggregate.ReasonSubscription},
 		{func() { pay.refund(aggregate.RefundCreated, at(2*day), "re_2", 1, "pending") }, aggregate.ReasonRefunded},
 		{func() { pay.refund(aggregate.RefundFailed, at(3*day), "re_2", 1, "failed") }, aggregate.ReasonSubscription},
 		{func() { pay.refund(aggregate.RefundCreated, at(4*day), "re_3", 1, "succeeded") }, aggregate.ReasonRefunded},
 		{func() { sub.paid(at(5*day), "in_2", at(5*day)) }, aggregate.ReasonSubscription},
-	} {
-		step.tell()
-		held := holding(waivers(), sub.truth())
-		held.Payments = []aggregate.PaymentTruth{gather(pay.facts).DerivePayment("pi_1")}
-		if e, _ := aggregate.Entitle("a", held, deny, at(10*day)); e.Reason != step.want {
-			t.Errorf("step %d: %s, want %s", i, e.Reason, step.want)
-		}
-	}
+	})
 }
 
 func TestADefaultPolicyIsTheSameCatalogSaidOrNot(t *testing.T) {

@@ -53,6 +53,13 @@ type Health struct {
 	LastReached time.Time
 }
 
+// SpanCounts tell what became of the spans of traces.
+type SpanCounts struct {
+	// Delivered were taken by the collector, Failed were not; Dropped found no room
+	// among those that wait for it.
+	Delivered, Failed, Dropped uint64
+}
+
 // Config is what a Server is made of. All fields without a default are
 // required.
 type Config struct {
@@ -84,10 +91,10 @@ type Config struct {
 	// Drift tells what the last comparison of the read model with one folded anew
 	// found, nil if there was none yet.
 	Drift func() *projections.DriftCheck
-	// Progress lists those who follow the log, for the status.
+	// Progress lists those who follow the log.
 	Progress []Follower
-	// Reconciliation tells, for the status, how the record was compared with
-	// Stripe; nil where it is not.
+	// Reconciliation tells how the record was compared with Stripe; nil where it is
+	// not.
 	Reconciliation func() reconcile.Status
 	// HistoryLost tells what history the store is known to lack, nil if it lacks
 	// none; answers are marked stale then. nil itself where nobody would know.
@@ -96,8 +103,11 @@ type Config struct {
 	// how many bytes of room the data dir has. What is nil is not told.
 	Rebuilding func() bool
 	DiskFree   func() (uint64, error)
-	// Parts are told of in the metrics.
-	Parts Parts
+	// Silent says, for the metrics, that no webhook comes though at these hours
+	// there always are some, and Spans counts the spans of traces. What is nil is
+	// not told.
+	Silent func() bool
+	Spans  func() SpanCounts
 	// Livemode says whose events are posted, for the metrics.
 	Livemode bool
 	// OwnMetrics says that Metrics is served elsewhere; else /metrics is one of

@@ -33,8 +33,6 @@ var (
 	accounts      = gauge("accounts", "Accounts in the read model.")
 	subscriptions = gauge("subscriptions", "Subscriptions in the read model, by status.", "status")
 	diskFree      = gauge("disk_free_bytes", "Room for the data dir; missing where it cannot be learnt.")
-	everyFigure   = []figure{buildInfo, livemode, webhooks, signedBy, variants, signatures, oversized, refused, lastEvent, storeUp, storeReached,
-		followerLag, followerStuck, modelUp, modelRebuild, postingFailed, parkedStreams, accounts, subscriptions, diskFree}
 )
 
 // collector reads the figures at each scrape from where the status reads them,
@@ -43,13 +41,7 @@ type collector struct{ *Server }
 
 // Describe implements prometheus.Collector.
 func (c collector) Describe(to chan<- *prometheus.Desc) {
-	for _, f := range everyFigure {
-		to <- f.desc
-	}
-	for _, f := range limitFigures {
-		to <- f.desc
-	}
-	for _, f := range partFigures {
+	for _, f := range declared {
 		to <- f.desc
 	}
 }
@@ -76,7 +68,7 @@ func (c collector) Collect(to chan<- prometheus.Metric) {
 	c.limits.emit(e)
 	c.Connections.emit(e)
 	c.model(ctx, e)
-	c.Parts.emit(e)
+	c.work(e, st)
 }
 
 func (c collector) webhooks(e emitter, w WebhookCounts) {

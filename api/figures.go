@@ -12,12 +12,22 @@ type figure struct {
 	kind prometheus.ValueType
 }
 
+// declared are all figures that a scrape may tell.
+var declared []figure
+
 func gauge(name, help string, labels ...string) figure {
-	return figure{prometheus.NewDesc("daybook_"+name, help, labels, nil), prometheus.GaugeValue}
+	return declare(prometheus.GaugeValue, name, help, labels)
 }
 
 func counter(name, help string, labels ...string) figure {
-	return figure{prometheus.NewDesc("daybook_"+name, help, labels, nil), prometheus.CounterValue}
+	return declare(prometheus.CounterValue, name, help, labels)
+}
+
+// declare is for the variables of this package, before anything is scraped.
+func declare(kind prometheus.ValueType, name, help string, labels []string) figure {
+	f := figure{prometheus.NewDesc("daybook_"+name, help, labels, nil), kind}
+	declared = append(declared, f)
+	return f
 }
 
 // emitter sends figures to a scrape.

@@ -7,8 +7,6 @@ var (
 	connections = gauge("connections", "Connections that are open.")
 	shunned     = counter("connections_refused_total", "Connections not let in, of addresses with a long line of refusals waiting.")
 	evicted     = counter("connections_evicted_total", "Connections cut off to make room for new ones, each having waited for its client the longest.")
-
-	limitFigures = []figure{limited, rateBuckets, connections, evicted, shunned}
 )
 
 func (l *limits) emit(e emitter) {

@@ -22,6 +22,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	"github.com/daybookhq/daybook/intake"
+	"github.com/daybookhq/daybook/intake/reconcile"
 	"github.com/daybookhq/daybook/projections"
 )
 
@@ -228,31 +229,36 @@ func TestMetricsAreForTheLoopback(t *testing.T) {
 	}
 }
 
-// everyPart is a server that has all parts.
-func (r *rig) everyPart() {
-	r.server.Parts = Parts{
-		Publishing: func() Publishing {
-			return Publishing{Trouble: true, Breaker: "open", Leading: true, Waiting: 3, LagSeconds: 4, BeatAt: noon, SkewSeconds: -5,
-				Outcomes: map[string]uint64{"written": 6}, CheckedAt: noon, Differing: 7}
-		},
-		Drift: func() DriftFound { return DriftFound{At: noon, Differences: 8, Failed: true} },
-		Sweeping: func() Sweeping {
-			return Sweeping{SweptAt: noon, Failing: true, LastMissed: 9, LastDiffering: 10, Missed: 11, Differed: 12, DisabledEndpoints: 13}
-		},
-		Traces:  func() Traces { return Traces{Delivered: 3} },
-		Lacking: func() bool { return true },
-		Silent:  func() bool { return true },
+// works is a server that does all that one can do behind the routes.
+func (r *rig) works() {
+	r.server.Publisher = func() projections.PublisherStatus {
+		return projections.PublisherStatus{Leading: true, Waiting: 3, LagSeconds: 4, BeatAt: noon, SkewMillis: -5000,
+			Outcomes: map[string]uint64{"written": 6}, Outlet: projections.OutletHealth{Breaker: "open", LastError: "refused"},
+			Check: &projections.OutletCheck{At: noon, Differing: 4, Foreign: 2, Orphans: 1}}
 	}
+	r.server.Drift = func() *projections.DriftCheck {
+		return &projections.DriftCheck{At: noon, Differences: 8, Error: "interrupted"}
+	}
+	r.server.Reconciliation = func() reconcile.Status {
+		return reconcile.Status{Configured: true, SweptAt: noon, LastError: "refused", LastMissed: 9, LastDiffering: 10,
+			Missed: 11, Differed: 12, DisabledEndpoints: 13}
+	}
+	r.server.HistoryLost = func() *HistoryLost { return &HistoryLost{} }
+	r.server.Silent = func() bool { return true }
+	r.server.Spans = func() SpanCounts { return SpanCounts{Delivered: 14, Failed: 15, Dropped: 16} }
 }
 
-func TestMetricsOfParts(t *testing.T) {
+func TestMetricsOfTheWorkBehindTheRoutes(t *testing.T) {
 	r := newRig(t)
-	for _, f := range []string{"daybook_redis_up", "daybook_read_model_differences", "daybook_sweep_failing"} {
-		if r.scrape()[f] != nil {
-			t.Errorf("%s is told of, and there is no such part", f)
+	r.server.Reconciliation = func() reconcile.Status { return reconcile.Status{} } // Stripe is not asked
+	before := r.scrape()
+	for _, f := range []string{"daybook_redis_up", "daybook_read_model_differences", "daybook_sweep_failing", "daybook_history_lost",
+		"daybook_webhooks_silent", "daybook_trace_spans_total"} {
+		if before[f] != nil {
+			t.Errorf("%s is told, and nobody does such work", f)
 		}
 	}
-	r.everyPart()
+	r.works()
 	s := r.scrape()
 	at := float64(noon.Unix())
 	for name, want := range map[string]float64{
@@ -262,13 +268,16 @@ func TestMetricsOfParts(t *testing.T) {
 		"daybook_read_model_check_timestamp_seconds": at, "daybook_read_model_check_failed": 1, "daybook_read_model_differences": 8,
 		"daybook_sweep_timestamp_seconds": at, "daybook_sweep_failing": 1, "daybook_sweep_last_missed_events": 9,
 		"daybook_sweep_last_differing_objects": 10, "daybook_sweep_missed_events_total": 11, "daybook_sweep_differing_objects_total": 12,
-		"daybook_webhook_endpoints_disabled": 13, "daybook_webhooks_silent": 1,
+		"daybook_webhook_endpoints_disabled": 13, "daybook_history_lost": 1, "daybook_webhooks_silent": 1,
 	} {
 		r.wantMetric(s, want, name)
 	}
 	r.wantMetric(s, 1, "daybook_redis_breaker", "open")
 	r.wantMetric(s, 0, "daybook_redis_breaker", "closed")
 	r.wantMetric(s, 6, "daybook_publications_total", "written")
+	for outcome, want := range map[string]float64{"delivered": 14, "failed": 15, "dropped": 16} {
+		r.wantMetric(s, want, "daybook_trace_spans_total", outcome)
+	}
 }
 
 // documented are the metrics that docs/OPERATIONS.md lists.
@@ -285,11 +294,11 @@ func documented(t *testing.T) []string {
 	return names
 }
 
-// TestEveryMetricIsDocumented compares a server that has every part with the
+// TestEveryMetricIsDocumented compares a server that does everything with the
 // documentation, in both directions.
 func TestEveryMetricIsDocumented(t *testing.T) {
 	r := newRig(t)
-	r.everyPart()
+	r.works()
 	r.server.DiskFree = func() (uint64, error) { return 1, nil }
 	r.server.Connections = NewConnections(0)
 	r.server.Progress = []Follower{progress{Name: "posting"}}
@@ -310,7 +319,7 @@ func TestEveryMetricIsDocumented(t *testing.T) {
 // TestMetricsHaveGoodNames asks Prometheus's own linter.
 func TestMetricsHaveGoodNames(t *testing.T) {
 	r := newRig(t)
-	r.everyPart()
+	r.works()
 	var ours []*dto.MetricFamily
 	for name, family := range r.scrape() {
 		if strings.HasPrefix(name, "daybook_") {

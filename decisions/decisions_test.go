@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -14,26 +13,12 @@ import (
 	"github.com/daybookhq/daybook/aggregate"
 	"github.com/daybookhq/daybook/decisions"
 	"github.com/daybookhq/daybook/eventstore"
-	"github.com/daybookhq/daybook/eventstore/sqlite"
+	"github.com/daybookhq/daybook/eventstore/sqlite/sqlitetest"
 )
 
 var noon = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
 
 const why = "agreed with the customer"
-
-func openStore(t *testing.T) eventstore.Store {
-	t.Helper()
-	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "events.db"), sqlite.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := store.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return store
-}
 
 func newBook(store eventstore.Store) *decisions.Book {
 	catalog := aggregate.BuiltinCatalog()
@@ -71,7 +56,7 @@ func typesOf(t *testing.T, store eventstore.Reader, account string) []string {
 }
 
 func TestDecisionsAreRecordedOnceAndReadBack(t *testing.T) {
-	store := openStore(t)
+	store := sqlitetest.Open(t)
 	b := newBook(store)
 	for range 2 {
 		mustDecide(t, b, "team-1", grant("w1", "premium"))
@@ -88,7 +73,7 @@ func TestDecisionsAreRecordedOnceAndReadBack(t *testing.T) {
 }
 
 func TestWhatIsRefusedIsNotRecorded(t *testing.T) {
-	store := openStore(t)
+	store := sqlitetest.Open(t)
 	b := newBook(store)
 	_, err := b.Decide(t.Context(), "team-1", aggregate.GrantWaiver{ID: "w1", Tier: "nosuch", Reason: "short", Actor: "ann"})
 	if faults := aggregate.CommandErrors(err); len(faults) == 0 {
@@ -107,7 +92,7 @@ func TestWhatIsRefusedIsNotRecorded(t *testing.T) {
 
 // TestManyDecideAtOnce races grants for one account: each is recorded once.
 func TestManyDecideAtOnce(t *testing.T) {
-	store := openStore(t)
+	store := sqlitetest.Open(t)
 	const racers = 12
 	var running sync.WaitGroup
 	for i := range racers {
@@ -145,7 +130,7 @@ func (d *doubtful) Append(ctx context.Context, stream eventstore.Stream, expecte
 }
 
 func TestAnUnknownOutcomeIsLookedUp(t *testing.T) {
-	store := openStore(t)
+	store := sqlitetest.Open(t)
 	truth := mustDecide(t, newBook(&doubtful{Store: store}), "team-1", aggregate.BlockAccount{Reason: why, Actor: "ann"})
 	if truth.Block == nil || !slices.Equal(typesOf(t, store, "team-1"), []string{"AccountBlocked"}) {
 		t.Errorf("%+v, recorded %v", truth, typesOf(t, store, "team-1"))
@@ -153,7 +138,7 @@ func TestAnUnknownOutcomeIsLookedUp(t *testing.T) {
 }
 
 func TestNothingIsDecidedOnHalfOfAStream(t *testing.T) {
-	store := openStore(t)
+	store := sqlitetest.Open(t)
 	future := eventstore.ProposedEvent{ID: eventstore.DeriveID("x-1"), Type: "FromTheFuture", Data: []byte(`{}`), Metadata: []byte(`{}`)}
 	if _, err := store.Append(t.Context(), decisions.StreamOf("team-1"), eventstore.NoStream, future); err != nil {
 		t.Fatal(err)
@@ -167,7 +152,7 @@ func TestNothingIsDecidedOnHalfOfAStream(t *testing.T) {
 }
 
 func TestWaiversOfAllAccounts(t *testing.T) {
-	store := openStore(t)
+	store := sqlitetest.Open(t)
 	b := newBook(store)
 	mustDecide(t, b, "zoo-2", grant("w1", "basic"))
 	ending := grant("w2", "premium")

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -13,7 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/daybookhq/daybook/eventstore"
-	storesqlite "github.com/daybookhq/daybook/eventstore/sqlite"
+	"github.com/daybookhq/daybook/eventstore/sqlite/sqlitetest"
 	"github.com/daybookhq/daybook/history"
 	"github.com/daybookhq/daybook/projections"
 )
@@ -42,18 +41,14 @@ func (o *owners) Streams(context.Context, projections.Owner) ([]eventstore.Strea
 type rig struct {
 	*testing.T
 	*history.Record
-	store *storesqlite.Store
+	store eventstore.Store
 	model *owners
 	n     int
 }
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	store, err := storesqlite.Open(t.Context(), filepath.Join(t.TempDir(), "events.db"), storesqlite.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = store.Close() })
+	store := sqlitetest.Open(t)
 	model := &owners{upTo: eventstore.End, epoch: "e"}
 	return &rig{T: t, store: store, model: model, Record: &history.Record{Store: store, Model: model, Epoch: "e"}}
 }

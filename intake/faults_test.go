@@ -10,6 +10,7 @@ import (
 
 	"github.com/daybookhq/daybook/aggregate"
 	"github.com/daybookhq/daybook/eventstore"
+	"github.com/daybookhq/daybook/eventstore/sqlite/sqlitetest"
 	"github.com/daybookhq/daybook/intake"
 )
 
@@ -19,7 +20,7 @@ import (
 // TestFault01WhatFailedIsNotSeen: what could not be recorded is told so, and
 // counts as new when it comes again.
 func TestFault01WhatFailedIsNotSeen(t *testing.T) {
-	real := openStore(t)
+	real := sqlitetest.Open(t)
 	store := &faultyStore{Store: real}
 	store.onAppend = func(n int64, next func() (eventstore.AppendResult, error)) (eventstore.AppendResult, error) {
 		if n == 1 {
@@ -42,7 +43,7 @@ func TestFault01WhatFailedIsNotSeen(t *testing.T) {
 // TestFault02ADeliveryThatDiesHoldsUpNoOther: one that hangs in the store, and
 // then dies, holds nothing that another delivery of the event waits for.
 func TestFault02ADeliveryThatDiesHoldsUpNoOther(t *testing.T) {
-	store := &faultyStore{Store: openStore(t)}
+	store := &faultyStore{Store: sqlitetest.Open(t)}
 	hung, dying := make(chan struct{}), make(chan struct{})
 	store.onAppend = func(n int64, next func() (eventstore.AppendResult, error)) (eventstore.AppendResult, error) {
 		if n == 1 {
@@ -86,7 +87,7 @@ type result struct {
 // TestFault12NothingButTheExpectedRevisionKeepsDeliveriesApart: two journals
 // share no memory and no lock, and yet one event has one entry.
 func TestFault12NothingButTheExpectedRevisionKeepsDeliveriesApart(t *testing.T) {
-	store := openStore(t)
+	store := sqlitetest.Open(t)
 	var journals [2]*intake.Journal
 	for i := range journals {
 		journals[i] = intake.NewJournal(store, atClock)
@@ -230,7 +231,7 @@ func TestFault24OldEventsAreTaken(t *testing.T) {
 	if _, err := v.Verify(delivery.Body, sign(delivery.Body, newSecret, clock)); err != nil {
 		t.Errorf("signed now: %v", err)
 	}
-	if got := record(t, intake.NewJournal(openStore(t), atClock), delivery); got.Status != intake.Recorded {
+	if got := record(t, intake.NewJournal(sqlitetest.Open(t), atClock), delivery); got.Status != intake.Recorded {
 		t.Errorf("%+v", got)
 	}
 	_, err := v.Verify(delivery.Body, sign(delivery.Body, newSecret, clock.Add(-time.Hour)))

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,24 +14,9 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/daybookhq/daybook/eventstore"
-	"github.com/daybookhq/daybook/eventstore/sqlite"
+	"github.com/daybookhq/daybook/eventstore/sqlite/sqlitetest"
 	"github.com/daybookhq/daybook/intake"
 )
-
-// openStore opens a new store that closes with the test.
-func openStore(t *testing.T) eventstore.Store {
-	t.Helper()
-	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "events.db"), sqlite.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := store.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return store
-}
 
 // entry is a signed delivery of evt_1.
 func entry(t *testing.T, body string) intake.Entry {
@@ -76,7 +60,7 @@ func record(t *testing.T, j *intake.Journal, e intake.Entry) intake.Outcome {
 }
 
 func TestRecordKeepsWhatCame(t *testing.T) {
-	store := openStore(t)
+	store := sqlitetest.Open(t)
 	j := intake.NewJournal(store, atClock)
 	raw := " {\"livemode\":true,\"id\":\"evt_1\",\"object\":\"event\",\n\t\"account\":\"acct_1\",\"api_version\":\"2023-10-16; b=v1\",\"created\":1700000000,\"type\":\"invoice.paid\"}\r\n"
 	outcome := record(t, j, entry(t, raw))
@@ -105,7 +89,7 @@ func TestRecordKeepsWhatCame(t *testing.T) {
 }
 
 func TestStoredReceipt(t *testing.T) {
-	store := openStore(t)
+	store := sqlitetest.Open(t)
 	record(t, intake.NewJournal(store, atClock), entry(t, body(1)))
 	e := entriesOf(t, store)[0]
 	got := strings.ReplaceAll(string(e.Metadata), e.ID.String(), "ID")
@@ -117,7 +101,7 @@ func TestStoredReceipt(t *testing.T) {
 }
 
 func TestRedelivery(t *testing.T) {
-	store := openStore(t)
+	store := sqlitetest.Open(t)
 	j := intake.NewJournal(store, atClock)
 	first := record(t, j, entry(t, body(1)))
 	for name, again := range map[string]string{
@@ -138,7 +122,7 @@ func TestRedelivery(t *testing.T) {
 }
 
 func TestVariants(t *testing.T) {
-	store := openStore(t)
+	store := sqlitetest.Open(t)
 	j := intake.NewJournal(store, atClock)
 	for n := range intake.MaxEntries {
 		got := record(t, j, entry(t, body(n)))
@@ -164,7 +148,7 @@ func TestVariants(t *testing.T) {
 }
 
 func TestContentThatDiffers(t *testing.T) {
-	store := openStore(t)
+	store := sqlitetest.Open(t)
 	j := intake.NewJournal(store, atClock)
 	record(t, j, entry(t, string(event(paid, `{"n":9007199254740993,"pending_webhooks":1,"list":[1,2]}`))))
 	for i, object := range []string{
@@ -179,7 +163,7 @@ func TestContentThatDiffers(t *testing.T) {
 }
 
 func TestSignedAndUnsigned(t *testing.T) {
-	store := openStore(t)
+	store := sqlitetest.Open(t)
 	j := intake.NewJournal(store, atClock)
 	steps := []struct {
 		entry    intake.Entry
@@ -211,7 +195,7 @@ func TestSignedAndUnsigned(t *testing.T) {
 
 // TestUnsignedLeaveRoom: no number of unsigned entries keeps the signed one out.
 func TestUnsignedLeaveRoom(t *testing.T) {
-	store := openStore(t)
+	store := sqlitetest.Open(t)
 	j := intake.NewJournal(store, atClock)
 	for n := range intake.MaxEntries + 2 {
 		got := record(t, j, unsigned(entry(t, body(n))))
@@ -231,7 +215,7 @@ func TestUnsignedLeaveRoom(t *testing.T) {
 func TestRacingDeliveries(t *testing.T) {
 	for name, contents := range map[string]int{"one content": 1, "twenty contents": 20} {
 		t.Run(name, func(t *testing.T) {
-			store := openStore(t)
+			store := sqlitetest.Open(t)
 			j := intake.NewJournal(store, atClock)
 			var recorded, dropped atomic.Int64
 			var wg sync.WaitGroup
@@ -303,7 +287,7 @@ func TestOutcomeUnknown(t *testing.T) {
 	for _, variant := range []bool{false, true} {
 		for _, persisted := range []bool{false, true} {
 			t.Run(fmt.Sprintf("variant=%t,persisted=%t", variant, persisted), func(t *testing.T) {
-				real := openStore(t)
+				real := sqlitetest.Open(t)
 				breaks := int64(1)
 				if variant {
 					record(t, intake.NewJournal(real, atClock), entry(t, body(1)))
@@ -351,7 +335,7 @@ func sameQuestion(t *testing.T, seen []proposed) {
 
 // TestOvertaken: while an outcome is unknown, another delivery gets in.
 func TestOvertaken(t *testing.T) {
-	real := openStore(t)
+	real := sqlitetest.Open(t)
 	store := &faultyStore{Store: real}
 	store.onAppend = func(n int64, next func() (eventstore.AppendResult, error)) (eventstore.AppendResult, error) {
 		if n == 1 {
@@ -369,7 +353,7 @@ func TestOvertaken(t *testing.T) {
 // TestOwnEntryReadBack: an append that broke, was persisted, and is reported as
 // a conflict when asked again, is still this delivery's own.
 func TestOwnEntryReadBack(t *testing.T) {
-	real := openStore(t)
+	real := sqlitetest.Open(t)
 	store := &faultyStore{Store: real}
 	store.onAppend = func(n int64, next func() (eventstore.AppendResult, error)) (eventstore.AppendResult, error) {
 		if n == 1 {
@@ -400,7 +384,7 @@ func TestNotDurable(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			store := &faultyStore{Store: openStore(t), onRead: tt.read}
+			store := &faultyStore{Store: sqlitetest.Open(t), onRead: tt.read}
 			store.onAppend = func(int64, func() (eventstore.AppendResult, error)) (eventstore.AppendResult, error) {
 				return eventstore.AppendResult{}, tt.append
 			}
@@ -413,7 +397,7 @@ func TestNotDurable(t *testing.T) {
 }
 
 func TestOutcomeStaysUnknown(t *testing.T) {
-	store := &faultyStore{Store: openStore(t)}
+	store := &faultyStore{Store: sqlitetest.Open(t)}
 	store.onAppend = func(int64, func() (eventstore.AppendResult, error)) (eventstore.AppendResult, error) {
 		return eventstore.AppendResult{}, errUnknown
 	}
@@ -430,7 +414,7 @@ func TestOutcomeStaysUnknown(t *testing.T) {
 
 // TestConflictsThatDoNotEnd: a store that reports conflicts for ever is given up.
 func TestConflictsThatDoNotEnd(t *testing.T) {
-	real := openStore(t)
+	real := sqlitetest.Open(t)
 	record(t, intake.NewJournal(real, atClock), entry(t, body(1)))
 	store := &faultyStore{Store: real}
 	store.onAppend = func(int64, func() (eventstore.AppendResult, error)) (eventstore.AppendResult, error) {
@@ -443,7 +427,7 @@ func TestConflictsThatDoNotEnd(t *testing.T) {
 
 // TestEveryFixtureIsRecorded sends all recorded payloads through the journal.
 func TestEveryFixtureIsRecorded(t *testing.T) {
-	store := openStore(t)
+	store := sqlitetest.Open(t)
 	j := intake.NewJournal(store, atClock)
 	bodies := map[string]bool{}
 	for i, f := range eventFixtures(t) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/daybookhq/daybook/aggregate"
 	"github.com/daybookhq/daybook/eventstore"
+	"github.com/daybookhq/daybook/eventstore/sqlite/sqlitetest"
 	"github.com/daybookhq/daybook/intake"
 )
 
@@ -109,7 +110,7 @@ func TestTheSameAnswerIsTheSameEntry(t *testing.T) {
 }
 
 func TestSupplyAddsOnlyWhatIsMissing(t *testing.T) {
-	store := openStore(t)
+	store := sqlitetest.Open(t)
 	j := intake.NewJournal(store, atClock)
 	supply := func(e intake.Entry, want bool) {
 		t.Helper()
@@ -135,7 +136,7 @@ func TestSupplyAddsOnlyWhatIsMissing(t *testing.T) {
 // TestAnEntryIsAnAnswerOnlyIfTheAPIGaveIt: the type of an event that somebody
 // signed, or took from a file, makes no answer of it.
 func TestAnEntryIsAnAnswerOnlyIfTheAPIGaveIt(t *testing.T) {
-	store := openStore(t)
+	store := sqlitetest.Open(t)
 	j := intake.NewJournal(store, atClock)
 	record(t, j, observed(t, answered, ""))
 	forged := observed(t, answered, "")

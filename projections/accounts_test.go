@@ -16,9 +16,7 @@ func TestACustomersClaimMovesAllItsSubscriptions(t *testing.T) {
 	r.subscribed("sub_1", "", aggregate.Active, "price_basic", begin)
 	r.subscribed("sub_2", "own", aggregate.Active, "price_elite", begin)
 	r.settle()
-	if e := r.entitlement("cus_sub_1"); e.Tier != "basic" {
-		t.Fatalf("before any claim: %+v", e)
-	}
+	r.wantTier("cus_sub_1", "basic", "before any claim")
 	r.customer("cus_sub_1", "team", begin)
 	r.customer("cus_sub_2", "team", begin)
 	r.settle()
@@ -42,15 +40,11 @@ func TestACustomersClaimMovesAllItsSubscriptions(t *testing.T) {
 	if e := r.entitlement("team"); e.Known {
 		t.Errorf("after the claim moved on: %+v", e)
 	}
-	if e := r.entitlement("other"); e.Tier != "basic" {
-		t.Errorf("where the claim moved: %+v", e)
-	}
+	r.wantTier("other", "basic", "where the claim moved")
 	r.fact(projections.KindCustomer, "cus_sub_1", aggregate.Fact{Type: aggregate.CustomerDeleted, OccurredAt: begin.Add(time.Hour),
 		Customer: &aggregate.CustomerSnapshot{ID: "cus_sub_1", Account: "other", Deleted: true}})
 	r.settle()
-	if e := r.entitlement("cus_sub_1"); e.Tier != "basic" {
-		t.Errorf("a deleted customer claims nothing, and access stays: %+v", e)
-	}
+	r.wantTier("cus_sub_1", "basic", "once the customer is deleted")
 	if a := r.account("cus_sub_1"); !slices.Equal(a.Customers, []string{"cus_sub_1"}) || !slices.Equal(a.DeletedCustomers, a.Customers) {
 		t.Errorf("customers %q, deleted %q", a.Customers, a.DeletedCustomers)
 	}
@@ -67,15 +61,11 @@ func TestAClaimKnownBeforeTheSubscriptionHolds(t *testing.T) {
 	r.settle()
 	r.subscribed("sub_1", "", aggregate.Active, "price_basic", begin)
 	r.settle()
-	if e := r.entitlement("team"); e.Tier != "basic" {
-		t.Errorf("entitlement %+v", e)
-	}
+	r.wantTier("team", "basic", "by the claim")
 	r.start() // what was known is known again
 	r.subscribed("sub_1", "", aggregate.Active, "price_elite", begin.Add(time.Minute))
 	r.settle()
-	if e := r.entitlement("team"); e.Tier != "elite" {
-		t.Errorf("after a restart %+v", e)
-	}
+	r.wantTier("team", "elite", "after a restart")
 	r.sameAsRebuilt()
 }
 
@@ -93,9 +83,7 @@ func TestDecisionsTakeEffectAndEndOnTheSecond(t *testing.T) {
 	}
 	r.sameAsRebuilt()
 	r.clock.Set(ends.Add(-time.Second))
-	if e := r.entitlement("a"); e.Tier != "elite" {
-		t.Errorf("a second before the end: %+v", e)
-	}
+	r.wantTier("a", "elite", "a second before the end")
 	r.clock.Set(ends)
 	if e := r.entitlement("a"); e.Tier != "starter" || !e.Known {
 		t.Errorf("at the end: %+v", e)
@@ -131,16 +119,12 @@ func TestAnExtendedGraceIsNotToldBeforeItEnds(t *testing.T) {
 		t.Errorf("extended: %+v", e)
 	}
 	r.clock.Set(extended.Add(-time.Second))
-	if e := r.entitlement("a"); e.Tier != "premium" {
-		t.Errorf("a second before the end: %+v", e)
-	}
+	r.wantTier("a", "premium", "a second before the end")
 	if told := r.toldOf(); slices.Contains(told, "a/sub_1") {
 		t.Errorf("told too early: %v", told)
 	}
 	r.clock.Set(extended)
-	if e := r.entitlement("a"); e.Tier != "starter" {
-		t.Errorf("at the end: %+v", e)
-	}
+	r.wantTier("a", "starter", "at the end")
 	r.eventually("the end is told and written", func() bool {
 		return slices.Equal(r.toldOf(), []string{"b/sub_2", "a/sub_1"}) && r.stored("a").Tier == "starter"
 	})
@@ -159,9 +143,7 @@ func TestAClockMovesTheAccountsOfItsSubscriptions(t *testing.T) {
 		t.Fatalf("in grace: %+v", e)
 	}
 	r.clock.Set(graceEnd.Add(time.Hour)) // our time passes, the clock's does not
-	if e := r.entitlement("a"); e.Tier != "premium" {
-		t.Errorf("our time counted: %+v", e)
-	}
+	r.wantTier("a", "premium", "by the clock's time")
 	r.sameAsRebuilt()
 	r.frozen("clock_1", graceEnd, begin.Add(time.Minute))
 	r.settle()
@@ -328,9 +310,7 @@ func TestAPriceThatIsMappedBeforeItIsHeldChangesNothingElse(t *testing.T) {
 		[]byte(`{"schema":1,"price":"price_gold","tier":"elite","lookup_key":"gold","mapped_at":"2026-03-01T12:00:00Z"}`))
 	r.subscribed("sub_2", "b", aggregate.Active, "price_gold", begin)
 	r.settle()
-	if e := r.entitlement("b"); e.Tier != "elite" {
-		t.Errorf("entitlement %+v", e)
-	}
+	r.wantTier("b", "elite", "by the mapping")
 	if !r.stored("a").AsOf.Equal(evaluated) {
 		t.Error("the model was folded anew")
 	}
@@ -350,20 +330,14 @@ func TestAMappedPriceIsAppliedToEverySubscription(t *testing.T) {
 	r.start()
 	r.subscribed("sub_1", "a", aggregate.Active, "price_gold", begin)
 	r.settle()
-	if e := r.entitlement("a"); e.Tier != "starter" {
-		t.Fatalf("before: %+v", e)
-	}
+	r.wantTier("a", "starter", "before")
 	r.appendRaw("catalog-main", aggregate.PriceMappedType,
 		[]byte(`{"schema":1,"price":"price_gold","tier":"elite","lookup_key":"gold","mapped_at":"2026-03-01T12:00:00Z"}`))
 	r.settle()
-	if e := r.entitlement("a"); e.Tier != "elite" {
-		t.Errorf("after: %+v", e)
-	}
+	r.wantTier("a", "elite", "after")
 	r.subscribed("sub_2", "b", aggregate.Active, "price_gold", begin)
 	r.settle()
-	if e := r.entitlement("b"); e.Tier != "elite" {
-		t.Errorf("the next one: %+v", e)
-	}
+	r.wantTier("b", "elite", "the next one")
 	r.sameAsRebuilt()
 }
 
@@ -411,17 +385,20 @@ func TestAWithdrawnMappingIsAppliedToEverySubscription(t *testing.T) {
 	}
 }
 
-// flagged says on which of the accounts a contradictory payment shows, by the
-// stored entitlements.
-func (r *rig) flagged(accounts ...string) []string {
+// wantFlagged waits for what was told, and wants those of the accounts a and b that
+// show that more was refunded than charged.
+func (r *rig) wantFlagged(when string, accounts ...string) {
 	r.t.Helper()
+	r.settle()
 	var shown []string
-	for _, account := range accounts {
+	for _, account := range []string{"a", "b"} {
 		if slices.Contains(r.stored(account).Flags, aggregate.FlagRefundExceedsCharge) {
 			shown = append(shown, account)
 		}
 	}
-	return shown
+	if !slices.Equal(shown, accounts) {
+		r.t.Errorf("%s: shown on %v, want %v", when, shown, accounts)
+	}
 }
 
 // A payment that names no invoice is joined by its customer, whose other
@@ -433,36 +410,18 @@ func TestAFlaggedPaymentFollowsItsCustomer(t *testing.T) {
 	r.subscribed("sub_2", "b", aggregate.Active, "price_premium", begin)
 	r.charged("pi_1", "cus_sub_1", "", 2900, begin)
 	r.refunded("pi_1", 9900, begin)
-	r.settle()
-	if shown := r.flagged("a", "b"); !slices.Equal(shown, []string{"a"}) {
-		t.Fatalf("shown on %v", shown)
-	}
+	r.wantFlagged("at first", "a")
 	r.customer("cus_sub_1", "b", begin.Add(-time.Hour))
-	r.settle()
-	if shown := r.flagged("a", "b"); !slices.Equal(shown, []string{"b"}) {
-		t.Errorf("the customer claims b; shown on %v", shown)
-	}
+	r.wantFlagged("the customer claims b", "b")
 	r.customer("cus_sub_1", "", begin.Add(-time.Minute))
-	r.settle()
-	if shown := r.flagged("a", "b"); !slices.Equal(shown, []string{"a"}) {
-		t.Errorf("the customer claims nothing; shown on %v", shown)
-	}
+	r.wantFlagged("the customer claims nothing", "a")
 	other := aggregate.SubscriptionSnapshot{ID: "sub_2", Customer: "cus_sub_1", Status: aggregate.Active, Account: "b"}
 	r.fact(projections.KindSubscription, "sub_2", aggregate.Fact{Type: aggregate.SubscriptionChanged, OccurredAt: begin.Add(time.Minute), Subscription: &other})
-	r.settle()
-	if shown := r.flagged("a", "b"); len(shown) != 0 {
-		t.Errorf("the customer has two accounts; shown on %v", shown)
-	}
+	r.wantFlagged("the customer has two accounts")
 	r.customer("cus_sub_1", "b", begin)
-	r.settle()
-	if shown := r.flagged("a", "b"); !slices.Equal(shown, []string{"b"}) {
-		t.Errorf("the customer claims b; shown on %v", shown)
-	}
+	r.wantFlagged("the customer claims b", "b")
 	r.customer("cus_sub_1", "a", begin.Add(time.Minute))
-	r.settle()
-	if shown := r.flagged("a", "b"); !slices.Equal(shown, []string{"a"}) {
-		t.Errorf("the customer claims a; shown on %v", shown)
-	}
+	r.wantFlagged("the customer claims a", "a")
 	r.sameAsRebuilt()
 }
 
@@ -475,23 +434,14 @@ func TestAPaymentFollowsItsInvoice(t *testing.T) {
 	r.subscribed("sub_2", "b", aggregate.Active, "price_premium", begin)
 	r.charged("pi_1", "cus_sub_2", "in_1", 2900, begin)
 	r.refunded("pi_1", 9900, begin)
-	r.settle()
-	if shown := r.flagged("a", "b"); !slices.Equal(shown, []string{"b"}) {
-		t.Fatalf("while the invoice is unknown, shown on %v", shown)
-	}
+	r.wantFlagged("while the invoice is unknown", "b")
 	r.invoicePaid("sub_1", "in_1", begin)
 	forged := aggregate.FactKey{StripeEventID: r.lastKey()}
-	r.settle()
-	if shown := r.flagged("a", "b"); !slices.Equal(shown, []string{"a"}) {
-		t.Errorf("once the invoice is known, shown on %v", shown)
-	}
+	r.wantFlagged("once the invoice is known", "a")
 	r.sameAsRebuilt()
 	r.fact(projections.KindSubscription, "sub_1", aggregate.Fact{Type: aggregate.Repudiated, Key: forged, Epoch: aggregate.RepudiatedEpoch,
 		Repudiation: &aggregate.Repudiation{Actor: "ann", Reason: "forged"}})
-	r.settle()
-	if shown := r.flagged("a", "b"); !slices.Equal(shown, []string{"b"}) {
-		t.Errorf("once the invoice was repudiated, shown on %v", shown)
-	}
+	r.wantFlagged("once the invoice was repudiated", "b")
 	r.sameAsRebuilt()
 }
 

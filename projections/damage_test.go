@@ -1,9 +1,11 @@
 package projections_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -82,6 +84,50 @@ func TestAModelThatIsNotOursIsFoldedAnew(t *testing.T) {
 				return err == nil && cp.Epoch == epoch && cp.Position > 0 && cp.Position < 999 && r.entitlement("a").Tier == "basic"
 			})
 			r.settle()
+			r.sameAsRebuilt()
+		})
+	}
+}
+
+// TestARebuildMendsADamagedModel damages pages that are read when the model is
+// loaded, and others that are read when it is compared. A dry run leaves them be.
+func TestARebuildMendsADamagedModel(t *testing.T) {
+	const pageSize = 8192 // of a model
+	for name, content := range map[string]string{"loaded": aggregate.CatalogAdoptedType, "compared": "sub_1"} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			r.adopt(aggregate.BuiltinCatalog())
+			r.start()
+			r.subscribed("sub_1", "a", aggregate.Active, "price_basic", begin)
+			r.settle()
+			r.stop()
+			if err := r.model.Close(); err != nil {
+				t.Fatal(err)
+			}
+			file, err := os.ReadFile(r.modelPath())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for page := range slices.Chunk(file, pageSize) {
+				if bytes.Contains(page, []byte(content)) {
+					clear(page)
+				}
+			}
+			if err := os.WriteFile(r.modelPath(), file, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			r.openModel()
+			r.runner = projections.NewRunner(r.options())
+			if _, err := r.runner.Rebuild(t.Context(), projections.RebuildPlan{Compare: true, Keep: true}); !errors.Is(err, projections.ErrModelBroken) {
+				t.Fatalf("a dry run: %v", err)
+			}
+			rebuilt, err := r.runner.Rebuild(t.Context(), projections.RebuildPlan{Compare: true})
+			if err != nil || rebuilt.Compared {
+				t.Fatalf("%+v, %v", rebuilt, err)
+			}
+			if tier := r.entitlement("a").Tier; tier != "basic" {
+				t.Errorf("the tier is %s", tier)
+			}
 			r.sameAsRebuilt()
 		})
 	}

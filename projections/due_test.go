@@ -38,9 +38,7 @@ func TestGraceEndsOnTheSecond(t *testing.T) {
 		t.Fatalf("in grace: %+v", e)
 	}
 	r.clock.Set(graceEnd.Add(-time.Second))
-	if e := r.entitlement("a"); e.Tier != "premium" {
-		t.Errorf("a second before the end: %+v", e)
-	}
+	r.wantTier("a", "premium", "a second before the end")
 	if told := r.toldOf(); len(told) > 0 {
 		t.Errorf("told too early: %v", told)
 	}
@@ -62,9 +60,7 @@ func TestADueMomentSurvivesARestart(t *testing.T) {
 	r.settle()
 	r.stop()
 	r.clock.Set(graceEnd.Add(time.Hour))
-	if e := r.entitlement("a"); e.Tier != "starter" {
-		t.Errorf("a late projection serves an expired grace: %+v", e)
-	}
+	r.wantTier("a", "starter", "by a projection that is late")
 	r.start()
 	r.eventually("the end is told", func() bool { return slices.Equal(r.toldOf(), []string{"a/sub_1"}) })
 }

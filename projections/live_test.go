@@ -63,17 +63,13 @@ func TestABetterLinkMovesTheSubscriptionWhole(t *testing.T) {
 	r.start()
 	r.subscribed("sub_1", "", aggregate.Active, "price_basic", begin)
 	r.settle()
-	if e := r.entitlement("cus_sub_1"); e.Tier != "basic" {
-		t.Errorf("before: %+v", e)
-	}
+	r.wantTier("cus_sub_1", "basic", "before")
 	r.subscribed("sub_1", "team", aggregate.Active, "price_basic", begin.Add(time.Minute))
 	r.settle()
 	if e := r.entitlement("cus_sub_1"); e.Known {
 		t.Errorf("the old account still has %+v", e)
 	}
-	if e := r.entitlement("team"); e.Tier != "basic" {
-		t.Errorf("the new account has %+v", e)
-	}
+	r.wantTier("team", "basic", "the new account")
 	if counts, err := r.model.Counts(t.Context()); err != nil || counts["accounts"] != 1 || counts["subscriptions.active"] != 1 {
 		t.Errorf("counts %v, %v", counts, err)
 	}
@@ -106,9 +102,7 @@ func TestANewCatalogIsAppliedToEverySubscription(t *testing.T) {
 	r.start()
 	r.subscribed("sub_1", "a", aggregate.Active, "price_gold", begin)
 	r.settle()
-	if e := r.entitlement("a"); e.Tier != "starter" {
-		t.Fatalf("before: %+v", e)
-	}
+	r.wantTier("a", "starter", "before")
 	catalog := aggregate.BuiltinCatalog()
 	catalog.Tiers[3].Prices = append(catalog.Tiers[3].Prices, "price_gold")
 	r.adopt(catalog)
@@ -170,12 +164,8 @@ func TestOneStreamThatCannotBeAppliedStopsNoOther(t *testing.T) {
 	r.appendRaw("catalog-main", aggregate.CatalogAdoptedType, []byte(`{"schema":99}`))
 	r.settle()
 
-	if e := r.entitlement("a"); e.Tier != "basic" {
-		t.Errorf("the parked stream's account lost its last state: %+v", e)
-	}
-	if e := r.entitlement("b"); e.Tier != "elite" {
-		t.Errorf("the other account: %+v", e)
-	}
+	r.wantTier("a", "basic", "the parked stream's account")
+	r.wantTier("b", "elite", "the other account")
 	parked, err := r.model.Parked(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -202,9 +192,7 @@ func TestOneStreamThatCannotBeAppliedStopsNoOther(t *testing.T) {
 	r.start()
 	r.subscribed("sub_1", "a", aggregate.Canceled, "price_basic", begin.Add(time.Hour))
 	r.settle()
-	if e := r.entitlement("a"); e.Tier != "basic" {
-		t.Errorf("after a restart: %+v", e)
-	}
+	r.wantTier("a", "basic", "after a restart")
 	r.sameAsRebuilt()
 }
 

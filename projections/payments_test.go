@@ -109,9 +109,7 @@ func TestAFullRefundThatNamesOnlyTheChargeDenies(t *testing.T) {
 	r.settle()
 	r.chargeRefunded("ch_pi_1", "re_1", 1900, begin.Add(time.Hour))
 	r.settle()
-	if e := r.entitlement("a"); e.Tier != "premium" {
-		t.Fatalf("refunded in part: %+v", e)
-	}
+	r.wantTier("a", "premium", "refunded in part")
 	r.chargeRefunded("ch_pi_1", "re_2", 1000, begin.Add(time.Hour))
 	r.settle()
 	if e := r.entitlement("a"); e.Reason != aggregate.ReasonRefunded || e.Tier != "starter" || e.Position == 0 {

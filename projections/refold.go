@@ -18,7 +18,7 @@ type Rebuilt struct {
 	// Checkpoint is the place at which both models were compared.
 	Checkpoint Checkpoint
 	// Compared says that the models were compared: not where the model was
-	// empty, or of another store, version or catalog than the log's.
+	// empty, damaged, or of another store, version or catalog than the log's.
 	Compared bool
 	// Differences are what the model said otherwise than the rebuilt one.
 	Differences []Difference
@@ -86,7 +86,7 @@ func (r *Runner) rebuildOnce(ctx context.Context, plan RebuildPlan) (result Rebu
 	if _, err := Rebuild(ctx, source, beside, plan.Progress); err != nil {
 		return result, err
 	}
-	if err := r.load(ctx); err != nil {
+	if err := r.load(ctx); err != nil && !r.mends(plan, err) {
 		return result, err
 	}
 	rebuilt := newApplier(r.opts, beside)
@@ -109,7 +109,7 @@ func (r *Runner) settle(ctx context.Context, plan RebuildPlan, rebuilt *applier)
 		return result, err
 	}
 	if plan.Compare {
-		if err := r.compare(ctx, &result, rebuilt); err != nil {
+		if err := r.compare(ctx, &result, rebuilt); err != nil && !r.mends(plan, err) {
 			return result, err
 		}
 	}
@@ -123,8 +123,8 @@ func (r *Runner) settle(ctx context.Context, plan RebuildPlan, rebuilt *applier)
 	}
 	r.replaced(false)
 	r.stored = r.opts.Now()
-	if err := r.live.load(ctx); err != nil {
-		r.loaded = false
+	err = r.live.load(ctx)
+	if r.loaded = err == nil; err != nil {
 		return result, err
 	}
 	r.moved(false)
@@ -132,6 +132,15 @@ func (r *Runner) settle(ctx context.Context, plan RebuildPlan, rebuilt *applier)
 	r.opts.OnCatalog(0) // there may be more of them than the old model had
 	r.opts.Feed.replaced()
 	return result, nil
+}
+
+// mends reports trouble with a damaged model that the plan replaces.
+func (r *Runner) mends(plan RebuildPlan, err error) bool {
+	if plan.Keep || !errors.Is(err, ErrModelBroken) {
+		return false
+	}
+	r.opts.Log.WithError(err).Error("projection: the model is damaged; it is replaced by the one folded anew")
+	return true
 }
 
 // compare brings the model up with the rebuilt one, and compares.

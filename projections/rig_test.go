@@ -287,6 +287,14 @@ func (r *rig) entitlement(account string) aggregate.Entitlement {
 	return e
 }
 
+// wantTier wants an account to have a tier.
+func (r *rig) wantTier(account, tier, when string) {
+	r.t.Helper()
+	if e := r.entitlement(account); e.Tier != tier {
+		r.t.Errorf("%s: want %s, got %+v", when, tier, e)
+	}
+}
+
 // sameAsRebuilt compares the model with one folded from zero.
 func (r *rig) sameAsRebuilt() {
 	r.t.Helper()

@@ -42,7 +42,7 @@ func acceptLossCommand() *cobra.Command {
 				return err
 			}
 			var result acceptedLoss
-			if err := callWriting(cmd, output, "/accept-loss", "accept-loss", call, &result); err != nil {
+			if err := callWriting(cmd, output, "accept-loss", call, &result); err != nil {
 				return err
 			}
 			if output == outputJSON {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/daybookhq/daybook/aggregate"
 	"github.com/daybookhq/daybook/eventstore"
+	"github.com/daybookhq/daybook/eventstore/sqlite/sqlitetest"
 )
 
 // lagging is a store that does not show a stream's second event at first, as a
@@ -33,7 +34,7 @@ func (l *lagging) ReadStream(ctx context.Context, stream eventstore.Stream, from
 // which was told to adopt a different one, goes on.
 func TestANodeHearsOfAnothersCatalog(t *testing.T) {
 	t.Parallel()
-	store := openTestStore(t)
+	store := sqlitetest.Open(t)
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	mine, theirs := aggregate.BuiltinCatalog(), aggregate.BuiltinCatalog()
 	theirs.GracePeriod = aggregate.Span(48 * time.Hour)

@@ -2,32 +2,17 @@ package main
 
 import (
 	"fmt"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/daybookhq/daybook/aggregate"
 	"github.com/daybookhq/daybook/eventstore"
-	"github.com/daybookhq/daybook/eventstore/sqlite"
+	"github.com/daybookhq/daybook/eventstore/sqlite/sqlitetest"
 )
 
-func openTestStore(t *testing.T) eventstore.Store {
-	t.Helper()
-	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "events.db"), sqlite.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := store.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return store
-}
-
 func TestACatalogIsAdoptedOnceThoughTheClockWentBack(t *testing.T) {
-	store := openTestStore(t)
+	store := sqlitetest.Open(t)
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	longer := aggregate.BuiltinCatalog()
 	longer.GracePeriod = aggregate.Span(48 * time.Hour)
@@ -57,7 +42,7 @@ func TestACatalogIsAdoptedOnceThoughTheClockWentBack(t *testing.T) {
 }
 
 func TestAStoreIsFoundedOnceAndKeepsItsMode(t *testing.T) {
-	store := openTestStore(t)
+	store := sqlitetest.Open(t)
 	first, err := foundStore(t.Context(), store, true, time.Now())
 	if err != nil {
 		t.Fatal(err)
@@ -87,7 +72,7 @@ func count(t *testing.T, store eventstore.Reader, stream eventstore.Stream) int 
 }
 
 func TestPricesAreMappedOnceWhileCatalogsAreAdopted(t *testing.T) {
-	store := openTestStore(t)
+	store := sqlitetest.Open(t)
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	first := newCatalogBook(store)
 	if _, err := first.adopt(t.Context(), aggregate.BuiltinCatalog(), now); err != nil {
@@ -132,7 +117,7 @@ func TestPricesAreMappedOnceWhileCatalogsAreAdopted(t *testing.T) {
 }
 
 func TestMappingsAreWithdrawnOnceWithWhatTakesTheirPlace(t *testing.T) {
-	store := openTestStore(t)
+	store := sqlitetest.Open(t)
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	book := &catalogBook{store: store}
 	if _, err := book.adopt(t.Context(), aggregate.BuiltinCatalog(), now); err != nil {
@@ -173,7 +158,7 @@ func TestMappingsAreWithdrawnOnceWithWhatTakesTheirPlace(t *testing.T) {
 // TestWhatALaterReadingShowsOutlivesTheWithdrawal of what an earlier one showed,
 // of the same price in the same Stripe event.
 func TestWhatALaterReadingShowsOutlivesTheWithdrawal(t *testing.T) {
-	store := openTestStore(t)
+	store := sqlitetest.Open(t)
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	book := &catalogBook{store: store}
 	if _, err := book.adopt(t.Context(), aggregate.BuiltinCatalog(), now); err != nil {

@@ -18,7 +18,7 @@ func backfillCommand() *cobra.Command {
 			"stopped; to repeat one adds nothing where nothing has changed.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var result reconcile.Backfilled
-			if err := callStripe(cmd, output, "/backfill", "backfill", struct{}{}, &result); err != nil {
+			if err := callStripe(cmd, output, "backfill", struct{}{}, &result); err != nil {
 				return err
 			}
 			return reportBackfilled(cmd, output, result)

@@ -33,7 +33,8 @@ type checkedCatalog struct {
 	UnmappedInUse int `json:"unmapped_in_use"`
 }
 
-// checkedPrice is a price as facts name it.
+// checkedPrice is a price as facts name it: one that Stripe has shown with another
+// lookup key or product later is there twice.
 type checkedPrice struct {
 	Price     string `json:"price"`
 	LookupKey string `json:"lookup_key,omitempty"`
@@ -56,8 +57,10 @@ func catalogCheckCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "check [FILE]", Short: "Check a catalog, and show where each price of the history maps", Args: oneArgAtMost("FILE"),
 		Long: "Checks a catalog file, by default the configured catalog, and shows for every price that the record has\n" +
-			"seen which tier or add-on it stands for under it, and by which rule. Nothing is changed. Exits 1 if the\n" +
-			"file has a fault, or a price in use maps nowhere.",
+			"seen which tier or add-on it stands for under it, and by which rule: first those that a subscription has\n" +
+			"now, then those of the past, which only questions about the past still ask for. A price is listed once for\n" +
+			"each lookup key and product that Stripe has shown it with. Nothing is changed. Exits 1 if the file has a\n" +
+			"fault, or a price in use maps nowhere.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkOutput(output); err != nil {
 				return err
@@ -237,26 +240,52 @@ func (c checkedCatalog) print(cmd *cobra.Command) error {
 		cmd.Printf("%s: this catalog would be refused\n", counted(len(c.Faults), "fault"))
 		return nil
 	}
-	if len(c.Prices) > 0 {
-		rows := newTable(cmd.OutOrStdout(), "PRICE", "LOOKUP KEY", "PRODUCT", "SUBSCRIPTIONS", "IN USE", "STANDS FOR", "BY")
-		for _, p := range c.Prices {
-			place := "UNMAPPED"
-			switch {
-			case p.Tier != "":
-				place = "tier " + p.Tier
-			case p.Addon != "":
-				place = "add-on " + p.Addon
-			}
-			rows.row(p.Price, orDash(p.LookupKey), orDash(p.Product), p.Subscriptions, p.InUse, place, orDash(string(p.Rule)))
-		}
-		if err := rows.flush(); err != nil {
-			return err
-		}
+	inUse, past := c.split()
+	if err := printPrices(cmd, "In use:", "UNMAPPED", inUse); err != nil {
+		return err
+	}
+	if err := printPrices(cmd, "Of the past, as Stripe showed them then:", "unmapped", past); err != nil {
+		return err
 	}
 	standing := "not in force"
 	if c.InForce {
 		standing = "in force"
 	}
-	cmd.Printf("%s: a valid catalog, %s; %s seen, %d in use without a place in it\n", c.Catalog, standing, counted(len(c.Prices), "price"), c.UnmappedInUse)
+	cmd.Printf("%s: a valid catalog, %s; %s in use, %d of them without a place in it; %d of the past\n",
+		c.Catalog, standing, counted(len(inUse), "price"), c.UnmappedInUse, len(past))
 	return nil
+}
+
+// split tells the prices that subscriptions have now from those of the past.
+func (c checkedCatalog) split() (inUse, past []checkedPrice) {
+	for _, p := range c.Prices {
+		if p.InUse > 0 {
+			inUse = append(inUse, p)
+		} else {
+			past = append(past, p)
+		}
+	}
+	return inUse, past
+}
+
+// printPrices prints a list under a title, and says unmapped of what has no place
+// in the catalog.
+func printPrices(cmd *cobra.Command, title, unmapped string, prices []checkedPrice) error {
+	if len(prices) == 0 {
+		return nil
+	}
+	defer cmd.Println()
+	cmd.Println(title)
+	rows := newTable(cmd.OutOrStdout(), "PRICE", "LOOKUP KEY", "PRODUCT", "IN USE", "EVER", "STANDS FOR", "BY")
+	for _, p := range prices {
+		place := unmapped
+		switch {
+		case p.Tier != "":
+			place = "tier " + p.Tier
+		case p.Addon != "":
+			place = "add-on " + p.Addon
+		}
+		rows.row(p.Price, orDash(p.LookupKey), orDash(p.Product), p.InUse, p.Subscriptions, place, orDash(string(p.Rule)))
+	}
+	return rows.flush()
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,11 +11,7 @@ import (
 	"os"
 	"time"
 
-	"github.com/sirupsen/logrus"
-	"golang.org/x/sync/errgroup"
-
 	"github.com/daybookhq/daybook/aggregate"
-	"github.com/daybookhq/daybook/cmd/daybook/config"
 )
 
 // Commands that write do so through the control socket of whoever owns the
@@ -42,7 +37,7 @@ type controlWork func(r *http.Request, tell func(done, total int64)) (result any
 func (n *node) controlRoutes() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("POST /ingest", controlHandler(n.ingest))
-	mux.Handle("POST /rebuild", controlHandler(n.rebuild))
+	mux.Handle("POST /rebuild", controlHandler(n.rebuildCall))
 	mux.Handle("POST /repost", controlHandler(n.repost))
 	mux.Handle("POST /repudiate", controlHandler(n.repudiate))
 	mux.Handle("POST /decide", controlHandler(n.decide))
@@ -123,92 +118,4 @@ func listenControl(ctx context.Context, dir string) (net.Listener, error) {
 		return nil, errors.Join(fmt.Errorf("protect the control socket: %w", err), listener.Close())
 	}
 	return listener, nil
-}
-
-// callControl carries out one call at whoever owns the data dir: a running
-// server, or else a node that is opened here for as long as the call takes.
-func callControl(ctx context.Context, cfg *config.Config, log *logrus.Logger, route string, body io.Reader,
-	tell func(done, total int64), result any) error {
-	if socketAnswers(ctx, cfg.DataDir) {
-		return postControl(ctx, cfg.DataDir, route, body, tell, result)
-	}
-	n, err := openNode(ctx, cfg, log, nil)
-	if err != nil {
-		return err
-	}
-	defer n.close()
-	control, err := listenControl(ctx, cfg.DataDir)
-	if err != nil {
-		return err
-	}
-	working, stop := context.WithCancel(ctx)
-	defer stop()
-	group, groupCtx := errgroup.WithContext(working)
-	group.Go(func() error { return n.run(groupCtx, n.poster.Run) })
-	group.Go(func() error {
-		return serveHTTP(groupCtx, endpoint{server: n.controlServer(groupCtx), listener: control})
-	})
-	group.Go(func() error {
-		defer stop()
-		if err := postControl(groupCtx, cfg.DataDir, route, body, tell, result); err != nil {
-			return err
-		}
-		return n.settle(groupCtx)
-	})
-	return group.Wait()
-}
-
-func socketAnswers(ctx context.Context, dir string) bool {
-	var d net.Dialer
-	conn, err := d.DialContext(ctx, "unix", socketPath(dir))
-	if err != nil {
-		return false
-	}
-	_ = conn.Close() // nothing was said
-	return true
-}
-
-// postControl makes one call through the socket and follows its progress.
-func postControl(ctx context.Context, dir, route string, body io.Reader, tell func(done, total int64), result any) error {
-	client := &http.Client{Transport: &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			var d net.Dialer
-			return d.DialContext(ctx, "unix", socketPath(dir))
-		},
-	}}
-	defer client.CloseIdleConnections()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://daybook"+route, body)
-	if err != nil {
-		return err
-	}
-	resp, err := client.Do(req)
-	if err != nil {
-		return fmt.Errorf("call the server: %w", err)
-	}
-	defer resp.Body.Close()
-	return readControl(resp.Body, tell, result)
-}
-
-func readControl(body io.Reader, tell func(done, total int64), result any) error {
-	lines := bufio.NewScanner(body)
-	lines.Buffer(nil, 16<<20)
-	for lines.Scan() {
-		var line controlLine
-		if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
-			return fmt.Errorf("read the server's answer: %w", err)
-		}
-		switch {
-		case line.Refused:
-			return &usageError{errors.New(line.Error)}
-		case line.Error != "":
-			return errors.New(line.Error)
-		case line.Result != nil:
-			return json.Unmarshal(line.Result, result)
-		}
-		tell(line.Done, line.Total)
-	}
-	if err := lines.Err(); err != nil {
-		return fmt.Errorf("read the server's answer: %w", err)
-	}
-	return errors.New("the server went away before it was done")
 }

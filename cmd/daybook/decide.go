@@ -80,7 +80,7 @@ func (d *deciding) run(cmd *cobra.Command) error {
 		return err
 	}
 	var truth aggregate.AccountTruth
-	if err := callWriting(cmd, d.output, "/decide", d.Kind, d.decideCall, &truth); err != nil {
+	if err := callWriting(cmd, d.output, "decide", d.decideCall, &truth); err != nil {
 		return err
 	}
 	if d.output == outputJSON {

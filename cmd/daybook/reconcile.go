@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bytes"
-	"encoding/json"
 	"net/http"
 	"strings"
 	"time"
@@ -31,7 +29,7 @@ func reconcileCommand() *cobra.Command {
 				return err
 			}
 			report := &reconcile.Report{}
-			if err := callStripe(cmd, output, "/reconcile", "reconcile", call, report); err != nil {
+			if err := callStripe(cmd, output, "reconcile", call, report); err != nil {
 				return err
 			}
 			return reportReconciled(cmd, output, report)
@@ -56,28 +54,6 @@ func reconcileSince(text string, now time.Time) (reconcileCall, error) {
 		return reconcileCall{Since: now.Add(-d).UTC()}, nil
 	}
 	return reconcileCall{}, usagef("--since %q: want a time in the past, as in 2026-03-01T12:00:00Z, 2026-03-01 or 36h", text)
-}
-
-// callStripe makes a call of a command for which Stripe is asked, by whoever owns
-// the data dir and with its key. Without a key nothing is begun, not even a store.
-func callStripe(cmd *cobra.Command, output, route, what string, content, result any) error {
-	if err := checkOutput(output); err != nil {
-		return err
-	}
-	cfg, err := loadConfig(cmd, false)
-	if err != nil {
-		return err
-	}
-	if cfg.StripeKey == "" && !socketAnswers(cmd.Context(), cfg.DataDir) {
-		return reconcile.ErrNoKey
-	}
-	body, err := json.Marshal(content)
-	if err != nil {
-		return err
-	}
-	bar := newProgress(cmd, what, 0)
-	defer bar.finish()
-	return callControl(cmd.Context(), cfg, newLogger(cfg, cmd.ErrOrStderr()), route, bytes.NewReader(body), bar.tell, result)
 }
 
 func reportReconciled(cmd *cobra.Command, output string, r *reconcile.Report) error {

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bytes"
-	"encoding/json"
 	"net/http"
 
 	"github.com/spf13/cobra"
@@ -39,7 +37,7 @@ func repostCommand() *cobra.Command {
 				return &usageError{err}
 			}
 			var result posting.Reposted
-			if err := callWriting(cmd, output, "/repost", "repost", call, &result); err != nil {
+			if err := callWriting(cmd, output, "repost", call, &result); err != nil {
 				return err
 			}
 			return reportReposted(cmd, output, result)
@@ -52,28 +50,6 @@ func repostCommand() *cobra.Command {
 	f.BoolVar(&call.DryRun, "dry-run", false, "only report what would change")
 	addOutputFlag(cmd, &output)
 	return cmd
-}
-
-// callWriting makes one call of a command that writes: to the owner of the data
-// dir, with its content as JSON and its progress shown.
-func callWriting(cmd *cobra.Command, output, route, what string, content, result any) error {
-	if err := checkOutput(output); err != nil {
-		return err
-	}
-	cfg, err := loadConfig(cmd, false)
-	if err != nil {
-		return err
-	}
-	if err := storeExists(cmd.Context(), cfg); err != nil {
-		return err
-	}
-	body, err := json.Marshal(content)
-	if err != nil {
-		return err
-	}
-	bar := newProgress(cmd, what, 0)
-	defer bar.finish()
-	return callControl(cmd.Context(), cfg, newLogger(cfg, cmd.ErrOrStderr()), route, bytes.NewReader(body), bar.tell, result)
 }
 
 func reportReposted(cmd *cobra.Command, output string, r posting.Reposted) error {

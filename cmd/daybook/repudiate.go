@@ -37,7 +37,7 @@ func repudiateCommand() *cobra.Command {
 				return err
 			}
 			var result posting.Repudiation
-			if err := callWriting(cmd, output, "/repudiate", "repudiate", call, &result); err != nil {
+			if err := callWriting(cmd, output, "repudiate", call, &result); err != nil {
 				return err
 			}
 			return reportRepudiation(cmd, output, result)

@@ -211,7 +211,8 @@ func (n *node) newAPI(connections *api.Connections) (*api.Server, error) {
 		Reconciliation: n.reconciler.Status, HistoryLost: n.historyLost,
 		Limits: n.cfg.Limits, Connections: connections,
 		Keys: n.cfg.APIKeys, MaxWebhookBytes: n.cfg.WebhookMaxBytes, Version: version, StoreKind: storeKind(n.cfg),
-		Parts: n.parts(), Rebuilding: n.runner.Rebuilding, DiskFree: func() (uint64, error) { return freeBytes(n.cfg.DataDir) },
+		Rebuilding: n.runner.Rebuilding, DiskFree: func() (uint64, error) { return freeBytes(n.cfg.DataDir) },
+		Silent: func() bool { return n.traffic.Silence() != "" }, Spans: n.tracing.Counts(),
 		Livemode: n.cfg.Livemode, OwnMetrics: n.cfg.MetricsAddr != "", Clock: systemClock, Log: n.log,
 	})
 }

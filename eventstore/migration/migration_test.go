@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"iter"
 	"math/rand/v2"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -18,7 +17,7 @@ import (
 	"github.com/daybookhq/daybook/eventstore/esdb"
 	"github.com/daybookhq/daybook/eventstore/esdb/esdbtest"
 	"github.com/daybookhq/daybook/eventstore/migration"
-	"github.com/daybookhq/daybook/eventstore/sqlite"
+	"github.com/daybookhq/daybook/eventstore/sqlite/sqlitetest"
 )
 
 const about = eventstore.Stream("store-main")
@@ -27,15 +26,7 @@ const about = eventstore.Stream("store-main")
 // would give: some stand together, some do not.
 func original(t *testing.T, events int) eventstore.Store {
 	t.Helper()
-	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "events.db"), sqlite.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := store.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	store := sqlitetest.Open(t)
 	put(t, store, about, event("what the store is"))
 	rng := rand.New(rand.NewPCG(7, uint64(events)))
 	for left := events; left > 0; {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/daybookhq/daybook/aggregate"
 	"github.com/daybookhq/daybook/eventstore"
+	"github.com/daybookhq/daybook/eventstore/sqlite/sqlitetest"
 	"github.com/daybookhq/daybook/intake/posting"
 )
 
@@ -30,7 +31,7 @@ type cluster struct {
 // newCluster has two nodes.
 func newCluster(t *testing.T) *cluster {
 	t.Helper()
-	c := &cluster{book: newPriceBook(), store: openStore(t), repudiated: map[string]bool{}}
+	c := &cluster{book: newPriceBook(), store: sqlitetest.Open(t), repudiated: map[string]bool{}}
 	c.book.adoptIn(t, c.store)
 	for _, name := range []string{"one", "two"} {
 		n := &clusterNode{Store: c.store, cluster: c, name: name}
@@ -158,7 +159,7 @@ func TestNodesAgreeOnPricesWhateverTheyPostWhen(t *testing.T) {
 			postUpTo(t, n.poster, c.head(t))
 		}
 
-		clean, other := openStore(t), newPriceBook()
+		clean, other := sqlitetest.Open(t), newPriceBook()
 		other.adoptIn(t, clean)
 		kept := slices.DeleteFunc(signed, func(d delivery) bool { return c.repudiated[d.id] })
 		if len(kept) > 0 {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/daybookhq/daybook/aggregate"
 	"github.com/daybookhq/daybook/eventstore"
+	"github.com/daybookhq/daybook/eventstore/sqlite/sqlitetest"
 	"github.com/daybookhq/daybook/intake"
 	"github.com/daybookhq/daybook/intake/posting"
 )
@@ -20,7 +21,7 @@ import (
 // TestFault01WhatCannotBePostedStaysVisible: an event that fails is kept as it
 // came, and is told to have failed.
 func TestFault01WhatCannotBePostedStaysVisible(t *testing.T) {
-	store := openStore(t)
+	store := sqlitetest.Open(t)
 	bad := failedInvoice("evt_bad", now)
 	delete(bad.object, "currency")
 	p := newPoster(store)
@@ -36,7 +37,7 @@ func TestFault01WhatCannotBePostedStaysVisible(t *testing.T) {
 // TestFault04AnUpdateBeforeItsCreationIsHistory: the first that is heard of a
 // subscription may be anything.
 func TestFault04AnUpdateBeforeItsCreationIsHistory(t *testing.T) {
-	store := openStore(t)
+	store := sqlitetest.Open(t)
 	p := newPoster(store)
 	postUpTo(t, p, record(t, store, failedInvoice("evt_1", now)))
 	postUpTo(t, p, record(t, store, subscriptionEvent("evt_2", "customer.subscription.updated", "past_due", "price_basic", now)))
@@ -65,7 +66,7 @@ func (c crashing) Append(ctx context.Context, stream eventstore.Stream, expected
 // TestFault13ACrashDoublesNothingAndResetsNoGrace: posting dies with the facts
 // appended and no checkpoint, and another goes on a day later.
 func TestFault13ACrashDoublesNothingAndResetsNoGrace(t *testing.T) {
-	store := openStore(t)
+	store := sqlitetest.Open(t)
 	last := record(t, store, story()...)
 	ctx, die := context.WithCancel(t.Context())
 	first := newPoster(crashing{store, die})
@@ -122,7 +123,7 @@ func (o *outage) Append(ctx context.Context, stream eventstore.Stream, expected 
 
 // TestFault17AnOutageIsOutlived: posting does not count its attempts.
 func TestFault17AnOutageIsOutlived(t *testing.T) {
-	store := openStore(t)
+	store := sqlitetest.Open(t)
 	last := record(t, store, story()...)
 	away := &outage{Store: store}
 	away.left.Store(6)
@@ -138,7 +139,7 @@ func TestFault17AnOutageIsOutlived(t *testing.T) {
 // TestFault21OtherModesAndAccountsAreNotPosted: test events do nothing in live
 // mode, nor do those of strangers' accounts; both stay on record.
 func TestFault21OtherModesAndAccountsAreNotPosted(t *testing.T) {
-	store := openStore(t)
+	store := sqlitetest.Open(t)
 	live := subscriptionEvent("evt_live", "customer.subscription.created", "active", "price_elite", now)
 	live.livemode = true // the poster is of test mode
 	stranger := subscriptionEvent("evt_stranger", "customer.subscription.created", "active", "price_elite", now)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/daybookhq/daybook/aggregate"
 	"github.com/daybookhq/daybook/eventstore"
+	"github.com/daybookhq/daybook/eventstore/sqlite/sqlitetest"
 	"github.com/daybookhq/daybook/intake"
 	"github.com/daybookhq/daybook/intake/posting"
 )
@@ -87,7 +88,7 @@ func byID(ids ...string) posting.RepostPlan {
 }
 
 func TestAFactThatMovesCountsOnce(t *testing.T) {
-	store := openStore(t)
+	store := sqlitetest.Open(t)
 	postUpTo(t, otherBuild(store, "payment-ch_1"), record(t, store, charge("evt_1", "ch_1", "pi_1", now)))
 	rehearsal := byID("evt_1")
 	rehearsal.Rehearse = true
@@ -119,7 +120,7 @@ func TestAFactThatMovesCountsOnce(t *testing.T) {
 }
 
 func TestWhatAnEventDoesNotStateAnyMoreIsRetracted(t *testing.T) {
-	store := openStore(t)
+	store := sqlitetest.Open(t)
 	postUpTo(t, newPoster(store), record(t, store, story()[0], charge("evt_c", "ch_1", "pi_1", now)))
 	// An earlier build gave a second fact, which this one does not.
 	more, _ := fold(t, store, "sub_1").Held(aggregate.FactKey{StripeEventID: "evt_1"})
@@ -140,7 +141,7 @@ func TestWhatAnEventDoesNotStateAnyMoreIsRetracted(t *testing.T) {
 
 // TestWhatCannotBeReadAnyMoreStays: a build that fails on an event knows no better.
 func TestWhatCannotBeReadAnyMoreStays(t *testing.T) {
-	store := openStore(t)
+	store := sqlitetest.Open(t)
 	bad := charge("evt_1", "ch_1", "pi_1", now)
 	delete(bad.object, "currency")
 	record(t, store, bad)
@@ -154,7 +155,7 @@ func TestWhatCannotBeReadAnyMoreStays(t *testing.T) {
 }
 
 func TestWhatIsPostedElsewhereIsNotUnposted(t *testing.T) {
-	store := openStore(t)
+	store := sqlitetest.Open(t)
 	postUpTo(t, otherBuild(store, "payment-ch_1"), record(t, store, charge("evt_1", "ch_1", "pi_1", now)))
 	record(t, store, charge("evt_2", "ch_2", "pi_2", now))
 	result := mustRepost(t, newPoster(store), posting.RepostPlan{Selection: posting.Selection{Unposted: true}})
@@ -165,7 +166,7 @@ func TestWhatIsPostedElsewhereIsNotUnposted(t *testing.T) {
 }
 
 func TestRepudiationReachesWhereAnEarlierBuildPutIt(t *testing.T) {
-	store := openStore(t)
+	store := sqlitetest.Open(t)
 	postUpTo(t, otherBuild(store, "payment-ch_1"), record(t, store, charge("evt_1", "ch_1", "pi_1", now)))
 	var told [][2]int64
 	result, err := newPoster(store).Repudiate(t.Context(), posting.RepudiationPlan{StripeEventID: "evt_1", Actor: "ann", Reason: forged,
@@ -191,7 +192,7 @@ func TestASignedVariantTakesBackWhatTheUnsignedEntryGaveElsewhere(t *testing.T) 
 	forgery := charge("evt_1", "ch_9", "pi_9", now)
 	forgery.unsigned = true
 	for name, together := range map[string]bool{"in one batch": true, "one after the other": false} {
-		store := openStore(t)
+		store := sqlitetest.Open(t)
 		if last := record(t, store, forgery); !together {
 			postUpTo(t, newPoster(store), last)
 		}
@@ -208,7 +209,7 @@ func TestASignedVariantTakesBackWhatTheUnsignedEntryGaveElsewhere(t *testing.T) 
 // TestPartsAreAsTheWhole: the events whose facts are looked for at once are
 // bounded.
 func TestPartsAreAsTheWhole(t *testing.T) {
-	store := openStore(t)
+	store := sqlitetest.Open(t)
 	var events []string
 	for i := range 7 {
 		id := fmt.Sprintf("evt_%d", i)
@@ -237,7 +238,7 @@ func TestProgressNeverGoesBack(t *testing.T) {
 	for name, s := range map[string]posting.Selection{
 		"events": {Events: []string{"evt_1", "evt_c", "evt_none"}}, "failed": {Failed: true}, "unposted": {Unposted: true}, "type": {Type: charged},
 	} {
-		store := openStore(t)
+		store := sqlitetest.Open(t)
 		record(t, store, append(story(), charge("evt_c", "ch_1", "pi_1", now))...)
 		fileFailed(t, store, "evt_1")
 		var done, total int64
@@ -333,7 +334,7 @@ func TestCorrectionsConverge(t *testing.T) {
 			events = append(events, keyed(id, rapid.SampledFrom([]string{"price_x", "price_y"}).Draw(r, "price"),
 				rapid.SampledFrom([]string{"basic", "premium", "elite"}).Draw(r, "key"), when))
 		}
-		store, book := openStore(t), newPriceBook()
+		store, book := sqlitetest.Open(t), newPriceBook()
 		book.adoptIn(t, store)
 		last := rapid.IntRange(0, 3).Draw(r, "last build")
 		present := rapid.IntRange(0, 3).Draw(r, "first build")
@@ -367,7 +368,7 @@ func TestCorrectionsConverge(t *testing.T) {
 		present = last
 		mustRepost(t, poster(), byID(told...))
 
-		clean, other := openStore(t), newPriceBook()
+		clean, other := sqlitetest.Open(t), newPriceBook()
 		kept := slices.DeleteFunc(slices.Clone(events), func(d delivery) bool { return repudiated[d.id] })
 		record(t, clean, kept...)
 		for _, d := range rapid.Permutation(kept).Draw(r, "another order") {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -17,7 +16,7 @@ import (
 
 	"github.com/daybookhq/daybook/aggregate"
 	"github.com/daybookhq/daybook/eventstore"
-	"github.com/daybookhq/daybook/eventstore/sqlite"
+	"github.com/daybookhq/daybook/eventstore/sqlite/sqlitetest"
 	"github.com/daybookhq/daybook/intake"
 	"github.com/daybookhq/daybook/intake/posting"
 )
@@ -26,20 +25,6 @@ import (
 var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 func clock() time.Time { return now }
-
-func openStore(t *testing.T) eventstore.Store {
-	t.Helper()
-	store, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "events.db"), sqlite.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := store.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return store
-}
 
 // delivery is one Stripe event as a test sends it.
 type delivery struct {
@@ -165,7 +150,7 @@ func story() []delivery {
 }
 
 func TestEntriesBecomeFactsAndNotes(t *testing.T) {
-	store := openStore(t)
+	store := sqlitetest.Open(t)
 	postUpTo(t, newPoster(store), record(t, store, story()...))
 	got := typesOf(t, store, "subscription-sub_1")
 	slices.Sort(got)
@@ -193,7 +178,7 @@ func TestEntriesBecomeFactsAndNotes(t *testing.T) {
 }
 
 func TestPostingAgainPostsNothing(t *testing.T) {
-	store := openStore(t)
+	store := sqlitetest.Open(t)
 	last := record(t, store, story()...)
 	postUpTo(t, newPoster(store), last)
 	before := typesOf(t, store, "subscription-sub_1")
@@ -207,7 +192,7 @@ func TestPostingAgainPostsNothing(t *testing.T) {
 }
 
 func TestPostingGoesOnFromItsCheckpoint(t *testing.T) {
-	store := openStore(t)
+	store := sqlitetest.Open(t)
 	postUpTo(t, newPoster(store), record(t, store, story()...))
 	next := newPoster(store)
 	postUpTo(t, next, record(t, store, subscriptionEvent("evt_4", "customer.subscription.deleted", "canceled", "price_basic", now.Add(2*time.Hour))))
@@ -217,7 +202,7 @@ func TestPostingGoesOnFromItsCheckpoint(t *testing.T) {
 }
 
 func TestOnlyWhatConcernsUsIsPosted(t *testing.T) {
-	store := openStore(t)
+	store := sqlitetest.Open(t)
 	skipped := []delivery{
 		{id: "evt_live", eventType: "customer.subscription.created", livemode: true},
 		{id: "evt_connect", eventType: "customer.subscription.created", account: "acct_other"},
@@ -236,7 +221,7 @@ func TestOnlyWhatConcernsUsIsPosted(t *testing.T) {
 }
 
 func TestWhatCannotBeReadIsRecordedAndTheFlowGoesOn(t *testing.T) {
-	store := openStore(t)
+	store := sqlitetest.Open(t)
 	bad := subscriptionEvent("evt_bad", "customer.subscription.updated", "active", "price_basic", now)
 	delete(bad.object, "status")
 	last := record(t, store, append([]delivery{bad}, story()...)...)
@@ -253,7 +238,7 @@ func TestWhatCannotBeReadIsRecordedAndTheFlowGoesOn(t *testing.T) {
 }
 
 func TestAnUnreadableStreamHoldsUpNoOther(t *testing.T) {
-	store := openStore(t)
+	store := sqlitetest.Open(t)
 	poison := eventstore.ProposedEvent{ID: eventstore.DeriveID("x-1"), Type: "FromTheFuture", Data: []byte(`{}`), Metadata: []byte(`{}`)}
 	if _, err := store.Append(t.Context(), "subscription-sub_1", eventstore.NoStream, poison); err != nil {
 		t.Fatal(err)
@@ -270,7 +255,7 @@ func TestAnUnreadableStreamHoldsUpNoOther(t *testing.T) {
 }
 
 func TestASignedVariantSupersedesAnUnsignedEntry(t *testing.T) {
-	store := openStore(t)
+	store := sqlitetest.Open(t)
 	forged := subscriptionEvent("evt_1", "customer.subscription.created", "active", "price_enterprise", now)
 	forged.unsigned = true
 	genuine := subscriptionEvent("evt_1", "customer.subscription.created", "active", "price_basic", now)
@@ -295,7 +280,7 @@ func TestASignedVariantSupersedesAnUnsignedEntry(t *testing.T) {
 }
 
 func TestTwoPostersHaveOneEffect(t *testing.T) {
-	store := openStore(t)
+	store := sqlitetest.Open(t)
 	var deliveries []delivery
 	for i := range 60 {
 		status := []string{"active", "past_due"}[i%2]
@@ -348,17 +333,17 @@ func (d *doubtful) Append(ctx context.Context, stream eventstore.Stream, expecte
 }
 
 func TestUnknownOutcomesAreAskedAgain(t *testing.T) {
-	store := openStore(t)
+	store := sqlitetest.Open(t)
 	last := record(t, store, story()...)
 	p := newPoster(&doubtful{Store: store})
 	postUpTo(t, p, last)
-	sound := openStore(t)
+	sound := sqlitetest.Open(t)
 	postUpTo(t, newPoster(sound), record(t, sound, story()...))
 	wantTypes(t, store, "subscription-sub_1", typesOf(t, sound, "subscription-sub_1")...)
 }
 
 func TestGraceThatRanOutIsNotedOnce(t *testing.T) {
-	store := openStore(t)
+	store := sqlitetest.Open(t)
 	p := newPoster(store)
 	postUpTo(t, p, record(t, store, story()...))
 	before := typesOf(t, store, "subscription-sub_1")
@@ -373,7 +358,7 @@ func TestGraceThatRanOutIsNotedOnce(t *testing.T) {
 }
 
 func TestABatchLargerThanOneAppendIsPosted(t *testing.T) {
-	store := openStore(t)
+	store := sqlitetest.Open(t)
 	var deliveries []delivery
 	for i := range 120 {
 		d := subscriptionEvent(fmt.Sprintf("evt_%03d", i), "customer.subscription.updated", "active", "price_basic", now.Add(time.Duration(i)*time.Minute))
@@ -413,7 +398,7 @@ func (s stubborn) Append(ctx context.Context, stream eventstore.Stream, expected
 }
 
 func TestWhatWillNeverFitFailsAndTheFlowGoesOn(t *testing.T) {
-	store := openStore(t)
+	store := sqlitetest.Open(t)
 	other := subscriptionEvent("evt_9", "customer.subscription.created", "active", "price_basic", now)
 	other.object["id"] = "sub_2"
 	postUpTo(t, newPoster(stubborn{store}), record(t, store, append(story(), other)...))
@@ -424,7 +409,7 @@ func TestWhatWillNeverFitFailsAndTheFlowGoesOn(t *testing.T) {
 }
 
 func TestNotesDoNotDependOnBatches(t *testing.T) {
-	together, apart := openStore(t), openStore(t)
+	together, apart := sqlitetest.Open(t), sqlitetest.Open(t)
 	postUpTo(t, newPoster(together), record(t, together, story()...))
 	p := newPoster(apart)
 	for _, d := range story() {

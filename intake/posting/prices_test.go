@@ -11,6 +11,7 @@ import (
 
 	"github.com/daybookhq/daybook/aggregate"
 	"github.com/daybookhq/daybook/eventstore"
+	"github.com/daybookhq/daybook/eventstore/sqlite/sqlitetest"
 	"github.com/daybookhq/daybook/intake/posting"
 )
 
@@ -85,7 +86,7 @@ func (b *priceBook) adoptIn(t *testing.T, store eventstore.Store) {
 }
 
 func TestAPriceThatOnlyItsKeyMapsIsRecordedOnce(t *testing.T) {
-	store := openStore(t)
+	store := sqlitetest.Open(t)
 	b := newPriceBook()
 	last := record(t, store,
 		keyed("evt_1", "price_x", "premium", now),
@@ -101,7 +102,7 @@ func TestAPriceThatOnlyItsKeyMapsIsRecordedOnce(t *testing.T) {
 }
 
 func TestAMappingHoldsUpPostingOnlyWhileTheStoreIsAway(t *testing.T) {
-	store := openStore(t)
+	store := sqlitetest.Open(t)
 	b := newPriceBook(fmt.Errorf("append: %w", eventstore.ErrUnavailable), errors.New("unreadable for good"))
 	p := b.poster(store)
 	postUpTo(t, p, record(t, store, keyed("evt_1", "price_x", "premium", now)))
@@ -111,7 +112,7 @@ func TestAMappingHoldsUpPostingOnlyWhileTheStoreIsAway(t *testing.T) {
 }
 
 func TestARepostMapsPricesUnlessItIsRehearsed(t *testing.T) {
-	store := openStore(t)
+	store := sqlitetest.Open(t)
 	b := newPriceBook()
 	record(t, store, keyed("evt_1", "price_x", "premium", now))
 	plan := posting.RepostPlan{Selection: posting.Selection{Unposted: true}, Rehearse: true}
@@ -144,7 +145,7 @@ func (i *interrupted) Append(ctx context.Context, stream eventstore.Stream, expe
 // TestAMappingThatIsWithdrawnMeanwhileMakesRoom: whoever withdrew it looked for
 // other sightings when this one was not in yet.
 func TestAMappingThatIsWithdrawnMeanwhileMakesRoom(t *testing.T) {
-	store := openStore(t)
+	store := sqlitetest.Open(t)
 	b := newPriceBook()
 	postUpTo(t, b.poster(store), record(t, store, keyed("evt_forged", "price_x", "elite", now)))
 	meanwhile := &interrupted{Store: store, stream: "subscription-sub_1", happen: func() {
@@ -164,7 +165,7 @@ func TestARepudiatedEventMapsNoPrice(t *testing.T) {
 	for name, order := range map[string][]delivery{
 		"first": {forgery, genuine[0], genuine[1]}, "last": {genuine[1], genuine[0], forgery}, "between": {genuine[1], forgery, genuine[0]},
 	} {
-		store, b := openStore(t), newPriceBook()
+		store, b := sqlitetest.Open(t), newPriceBook()
 		b.adoptIn(t, store)
 		for _, d := range order {
 			postUpTo(t, b.poster(store), record(t, store, d))
@@ -197,7 +198,7 @@ func TestARepudiatedEventMapsNoPrice(t *testing.T) {
 // TestARepudiationTellsOfThePricesThatItRemaps and of those for which nothing is
 // left.
 func TestARepudiationTellsOfThePricesThatItRemaps(t *testing.T) {
-	store, b := openStore(t), newPriceBook()
+	store, b := sqlitetest.Open(t), newPriceBook()
 	b.adoptIn(t, store)
 	postUpTo(t, b.poster(store), record(t, store, keyed("evt_1", "price_x", "elite", now), keyed("evt_2", "price_x", "basic", now.Add(time.Hour))))
 	for _, step := range []struct{ event, now string }{{"evt_1", "basic"}, {"evt_2", ""}} {
@@ -212,7 +213,7 @@ func TestARepudiationTellsOfThePricesThatItRemaps(t *testing.T) {
 // TestARepostMendsTheMappingThatAnEarlierBuildLeft: one that tells of no fact, of an
 // unsigned entry that a signed one had superseded.
 func TestARepostMendsTheMappingThatAnEarlierBuildLeft(t *testing.T) {
-	store, b := openStore(t), newPriceBook()
+	store, b := sqlitetest.Open(t), newPriceBook()
 	b.adoptIn(t, store)
 	b.history = b.history.WithMapping(aggregate.PriceMapping{Schema: 1, Price: "price_x", Tier: "elite", LookupKey: "elite", StripeEventID: "evt_1", SeenAt: now})
 	last := record(t, store, unsigned(keyed("evt_1", "price_x", "elite", now)), keyed("evt_1", "price_x", "", now), keyed("evt_2", "price_x", "basic", now.Add(time.Hour)))

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/daybookhq/daybook/eventstore"
+	"github.com/daybookhq/daybook/eventstore/sqlite/sqlitetest"
 )
 
 // itemed is a subscription event, with what decides where its price maps.
@@ -85,7 +86,7 @@ func TestAnUnsignedEntryMapsNoPriceOnceASignedOneSupersedesIt(t *testing.T) {
 		"signed first": "sio", "unsigned first": "iso", "others between": "ios", "others first": "ois", "others first, signed": "osi",
 	} {
 		for _, together := range []bool{false, true} {
-			store, b := openStore(t), newPriceBook()
+			store, b := sqlitetest.Open(t), newPriceBook()
 			b.adoptIn(t, store)
 			var prices []string
 			for _, step := range steps {

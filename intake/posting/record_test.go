@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/daybookhq/daybook/eventstore"
+	"github.com/daybookhq/daybook/eventstore/sqlite/sqlitetest"
 	"github.com/daybookhq/daybook/intake/posting"
 )
 
@@ -13,7 +14,7 @@ import (
 // write their checkpoints into one stream.
 func TestTheCheckpointNeverGoesBack(t *testing.T) {
 	t.Parallel()
-	store := openStore(t)
+	store := sqlitetest.Open(t)
 	const nodes = 20
 	write := func(epoch string, at eventstore.Position) {
 		if err := posting.WriteCheckpoint(t.Context(), store, epoch, at, now); err != nil {

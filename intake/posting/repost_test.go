@@ -10,6 +10,7 @@ import (
 
 	"github.com/daybookhq/daybook/aggregate"
 	"github.com/daybookhq/daybook/eventstore"
+	"github.com/daybookhq/daybook/eventstore/sqlite/sqlitetest"
 	"github.com/daybookhq/daybook/intake"
 	"github.com/daybookhq/daybook/intake/posting"
 )
@@ -83,7 +84,7 @@ func renamedStory() []delivery {
 const created, updated, failed = "customer.subscription.created", "customer.subscription.updated", "invoice.payment_failed"
 
 func TestRepostCorrectsWhatAFixReadsOtherwise(t *testing.T) {
-	store := openStore(t)
+	store := sqlitetest.Open(t)
 	postUpTo(t, newPoster(store), record(t, store, renamedStory()...))
 	if account := truthOf(t, store, "sub_1").Link.Account; account != "team-1" {
 		t.Fatalf("account %q before the fix", account)
@@ -116,7 +117,7 @@ func TestRepostCorrectsWhatAFixReadsOtherwise(t *testing.T) {
 }
 
 func TestARepostThatChangesTheTruthIsNoted(t *testing.T) {
-	store := openStore(t)
+	store := sqlitetest.Open(t)
 	cheap := subscriptionEvent("evt_1", created, "active", "price_basic", now)
 	postUpTo(t, newPoster(store), record(t, store, cheap))
 	// An earlier build read another price out of the same entry.
@@ -168,7 +169,7 @@ func fileFailed(t *testing.T, store eventstore.Store, id string) {
 }
 
 func TestRepostRepairsWhatFailed(t *testing.T) {
-	store := openStore(t)
+	store := sqlitetest.Open(t)
 	bad := subscriptionEvent("evt_bad", updated, "active", "price_basic", now)
 	delete(bad.object, "status")
 	record(t, store, append(story(), bad)...)
@@ -190,7 +191,7 @@ func TestRepostRepairsWhatFailed(t *testing.T) {
 }
 
 func TestWhatFailsAgainAfterARepairIsToldAgain(t *testing.T) {
-	store := openStore(t)
+	store := sqlitetest.Open(t)
 	bad := subscriptionEvent("evt_bad", updated, "active", "price_basic", now)
 	delete(bad.object, "status")
 	postUpTo(t, newPoster(store), record(t, store, bad))
@@ -206,7 +207,7 @@ func TestWhatFailsAgainAfterARepairIsToldAgain(t *testing.T) {
 }
 
 func TestRepostAddsWhatWasNeverPosted(t *testing.T) {
-	store := openStore(t)
+	store := sqlitetest.Open(t)
 	deliveries := renamedStory()
 	postUpTo(t, newPoster(store), record(t, store, deliveries[0]))
 	other := subscriptionEvent("evt_4", "price.created", "active", "price_basic", now)
@@ -221,7 +222,7 @@ func TestRepostAddsWhatWasNeverPosted(t *testing.T) {
 }
 
 func TestRepostSaysWhatItDoesNotPost(t *testing.T) {
-	store := openStore(t)
+	store := sqlitetest.Open(t)
 	live := subscriptionEvent("evt_live", created, "active", "price_basic", now)
 	live.livemode = true
 	price := subscriptionEvent("evt_price", "price.created", "active", "price_basic", now)
@@ -242,7 +243,7 @@ func TestRepostSaysWhatItDoesNotPost(t *testing.T) {
 // TestASignedEntryWinsOverACorrectedUnsignedOne: a correction must not shut out
 // what a better entry says.
 func TestASignedEntryWinsOverACorrectedUnsignedOne(t *testing.T) {
-	store := openStore(t)
+	store := sqlitetest.Open(t)
 	unsigned := renamedStory()[0]
 	unsigned.unsigned = true
 	postUpTo(t, newPoster(store), record(t, store, unsigned))
@@ -265,7 +266,7 @@ func TestASignedEntryWinsOverACorrectedUnsignedOne(t *testing.T) {
 // TestPostingAllAgainRepairsWhatAnEarlierBuildFailed: as after a checkpoint that
 // was lost.
 func TestPostingAllAgainRepairsWhatAnEarlierBuildFailed(t *testing.T) {
-	store := openStore(t)
+	store := sqlitetest.Open(t)
 	last := record(t, store, story()...)
 	fileFailed(t, store, "evt_1")
 	postUpTo(t, newPoster(store), last)
@@ -273,7 +274,7 @@ func TestPostingAllAgainRepairsWhatAnEarlierBuildFailed(t *testing.T) {
 }
 
 func TestAReadableVariantRepairsWhatFailed(t *testing.T) {
-	store := openStore(t)
+	store := sqlitetest.Open(t)
 	broken := subscriptionEvent("evt_1", created, "active", "price_basic", now)
 	broken.unsigned = true
 	delete(broken.object, "status")
@@ -286,7 +287,7 @@ func TestAReadableVariantRepairsWhatFailed(t *testing.T) {
 const forged = "it was forged by hand"
 
 func TestARepudiatedEventIsOutOfForceForEver(t *testing.T) {
-	store := openStore(t)
+	store := sqlitetest.Open(t)
 	upgrade := subscriptionEvent("evt_4", updated, "active", "price_premium", now.Add(2*time.Hour))
 	last := record(t, store, append(story()[:1], upgrade)...)
 	p := newPoster(store)
@@ -319,7 +320,7 @@ func TestARepudiatedEventIsOutOfForceForEver(t *testing.T) {
 }
 
 func TestRepudiationReachesEverythingTheEventEverGave(t *testing.T) {
-	store := openStore(t)
+	store := sqlitetest.Open(t)
 	last := record(t, store, story()...)
 	p := newPoster(store)
 	postUpTo(t, p, last)
@@ -339,7 +340,7 @@ func TestRepudiationReachesEverythingTheEventEverGave(t *testing.T) {
 }
 
 func TestWhatIsRepudiatedBeforeItIsPostedNeverCounts(t *testing.T) {
-	store := openStore(t)
+	store := sqlitetest.Open(t)
 	last := record(t, store, story()[0])
 	if _, err := newPoster(store).Repudiate(t.Context(), posting.RepudiationPlan{StripeEventID: "evt_1", Actor: "ann", Reason: forged}); err != nil {
 		t.Fatal(err)
@@ -355,7 +356,7 @@ func TestWhatIsRepudiatedBeforeItIsPostedNeverCounts(t *testing.T) {
 }
 
 func TestARepudiatedFailureIsSettled(t *testing.T) {
-	store := openStore(t)
+	store := sqlitetest.Open(t)
 	bad := subscriptionEvent("evt_bad", updated, "active", "price_basic", now)
 	delete(bad.object, "status")
 	postUpTo(t, newPoster(store), record(t, store, bad))
@@ -371,7 +372,7 @@ func TestARepudiatedFailureIsSettled(t *testing.T) {
 }
 
 func TestRepudiateRefuses(t *testing.T) {
-	store := openStore(t)
+	store := sqlitetest.Open(t)
 	record(t, store, story()...)
 	p := newPoster(store)
 	for _, id := range []string{"evt_none", "", strings.Repeat("e", 2000)} {
@@ -395,7 +396,7 @@ func TestRepudiateRefuses(t *testing.T) {
 // TestRepudiationReachesAVariantThatComesMeanwhile: which another node posts, that
 // has not been told yet.
 func TestRepudiationReachesAVariantThatComesMeanwhile(t *testing.T) {
-	store := openStore(t)
+	store := sqlitetest.Open(t)
 	postUpTo(t, newPoster(store), record(t, store, unsigned(itemed("evt_1", "sub_1", "price_x", "basic", "prod_1", now))))
 	meanwhile := &interrupted{Store: store, stream: "subscription-sub_1", happen: func() {
 		postUpTo(t, newPoster(store), record(t, store, itemed("evt_1", "sub_2", "price_x", "basic", "prod_1", now)))

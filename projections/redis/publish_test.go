@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	client "github.com/redis/go-redis/v9"
 	"pgregory.net/rapid"
 
 	"github.com/daybookhq/daybook/aggregate"
@@ -160,7 +161,7 @@ func TestFault08NoEntryOutlivesItsEnd(t *testing.T) {
 	}
 	until(t, "the entry is gone", func() bool {
 		_, err := read(t, c, "team")
-		return errors.Is(err, redis.ErrMissing)
+		return errors.Is(err, client.Nil)
 	})
 }
 
@@ -411,7 +412,7 @@ func TestWithdraw(t *testing.T) {
 	want(t, "known to be newer", withdraw(o, "team", 9), projections.OutcomeOlder)
 	want(t, "an orphan", withdraw(o, "team", 10), projections.OutcomeWithdrawn)
 	want(t, "nothing there", withdraw(o, "team", 10), projections.OutcomeWithdrawn)
-	if _, err := read(t, c, "team"); !errors.Is(err, redis.ErrMissing) {
+	if _, err := read(t, c, "team"); !errors.Is(err, client.Nil) {
 		t.Errorf("still there: %v", err)
 	}
 	c.RPush(t.Context(), "entitlement:list", "x")

@@ -90,10 +90,15 @@ func want(t testing.TB, what string, got, want projections.Outcome) {
 	}
 }
 
-// read is what a reader makes of an account's entry now.
+// read is what a reader makes of an account's entry now; client.Nil is the error
+// of none.
 func read(t testing.TB, c client.Cmdable, account string, keys ...[]byte) (published.Entry, error) {
 	t.Helper()
-	return redis.NewReader(c, keys, time.Now).Entitlement(t.Context(), account)
+	value, err := c.Get(t.Context(), published.Key(account)).Bytes()
+	if err != nil {
+		return published.Entry{}, err
+	}
+	return published.Open(account, value, keys, time.Now())
 }
 
 // tier is the tier that a reader sees, or fails the test.

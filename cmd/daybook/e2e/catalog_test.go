@@ -102,8 +102,13 @@ func catalogCheck(t *testing.T, dir string) {
 		t.Errorf("which one was checked: %s", out)
 	}
 	o := command(t, nil, "catalog", "check", less, "--dev", "--data-dir", s.dir)
-	if o.code != 1 || !strings.Contains(o.stdout, "UNMAPPED") || !strings.Contains(o.stdout, "tier premium") {
+	inUse, past, found := strings.Cut(o.stdout, "\n\nOf the past, as Stripe showed them then:\n")
+	if o.code != 1 || !found || !strings.HasPrefix(inUse, "In use:\n") || !strings.Contains(inUse, "tier premium") ||
+		!strings.Contains(inUse, "UNMAPPED") || strings.Contains(inUse, "price_4") {
 		t.Errorf("as a table: %+v", o)
+	}
+	if !strings.Contains(past, "price_4 ") || !strings.Contains(past, "unmapped") || !strings.Contains(past, " in use, 1 of them without a place in it; 2 of the past\n") {
+		t.Errorf("of the past: %s", past)
 	}
 	s.stop()
 	wantRebuildEqual(t, s.dir)

@@ -167,11 +167,16 @@ type progress struct {
 // the read model.
 func (s *server) settle() {
 	s.t.Helper()
-	for _, follower := range []string{"posting", "projection"} {
-		var goal progress
-		s.get("/v1/status", &goal)
-		eventually(s.t, follower+" has caught up", func() bool { return s.position(follower) >= goal.Store.Head })
-	}
+	s.awaitFollower("posting")
+	s.awaitFollower("projection")
+}
+
+// awaitFollower waits until a follower has done all that is recorded by now.
+func (s *server) awaitFollower(name string) {
+	s.t.Helper()
+	var goal progress
+	s.get("/v1/status", &goal)
+	eventually(s.t, name+" has caught up", func() bool { return s.position(name) >= goal.Store.Head })
 }
 
 // position is the place in the log up to which a follower has done everything.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -90,6 +91,29 @@ func commandsWithoutAServer(t *testing.T, dir string) {
 	wantExpected(t, s, run)
 	s.stop()
 	wantRebuildEqual(t, dir)
+	wantRebuiltFromNothing(t, dir)
+	wantRebuildEqual(t, dir)
+}
+
+// wantRebuiltFromNothing takes the read model away: nothing is compared, not even
+// with what the command itself might have folded just before, and a dry run leaves
+// no model behind.
+func wantRebuiltFromNothing(t *testing.T, dir string) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "model*"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no read model in %s: %v", dir, err)
+	}
+	for _, file := range files {
+		if err := os.Remove(file); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, extra := range []string{"--dry-run=true", "--dry-run=false"} {
+		if out := mustRun(t, "rebuild", "--dev", "--data-dir", dir, extra); !strings.Contains(out, "there was no model to compare with") {
+			t.Errorf("rebuild %s says: %s", extra, out)
+		}
+	}
 }
 
 // wantEventsListed lists the journal, without and with payloads.

@@ -134,15 +134,6 @@ var lifecycles = []lifecycle{
 	{"under a test clock, grace ran out", clockAfterGrace, 1},
 }
 
-// Lifecycles names the scripts, in the order of the first accounts of a run.
-func Lifecycles() []string {
-	names := make([]string, len(lifecycles))
-	for i, l := range lifecycles {
-		names[i] = l.name
-	}
-	return names
-}
-
 // lifecycleFor returns the script of lifecycle number i: each once, then by
 // weight.
 func lifecycleFor(rng *rand.Rand, i int) lifecycle {

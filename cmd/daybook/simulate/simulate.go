@@ -1,8 +1,8 @@
 // Package simulate makes seeded Stripe histories, sends them as Stripe would,
 // and checks what a service made of them.
 //
-// A history is played, not drawn: each account gets a lifecycle (see
-// Lifecycles), a script that moves subscriptions through Stripe's states in
+// A history is played, not drawn: each account gets a lifecycle (of the list
+// in lifecycle.go), a script that moves subscriptions through Stripe's states in
 // true order and writes an event for each move, in the payload shape of one of
 // several API versions. What the script left behind at the end is the
 // expectation. The package shares no code with the rest of the project: the
@@ -23,9 +23,9 @@ type Options struct {
 	// Seed makes the run; ids differ between seeds, so that runs of several
 	// seeds may go to one service.
 	Seed uint64
-	// Accounts is the number of lifecycles. The first len(Lifecycles()) go
-	// through the list in its order, so that 3 already give a healthy account,
-	// one in grace and one cancelled; the others are drawn.
+	// Accounts is the number of lifecycles. The first ones go through the list in
+	// its order, so that 3 already give a healthy account, one in grace and one
+	// cancelled; once each was lived, the others are drawn.
 	Accounts int
 	// Start is the earliest time of an event. Lifecycles need up to 180 days
 	// before End: a later Start, or none, counts as 180 days before End.

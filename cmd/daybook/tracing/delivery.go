@@ -6,15 +6,9 @@ import (
 
 	"github.com/sirupsen/logrus"
 	"go.opentelemetry.io/otel/sdk/trace"
-)
 
-// Counts tell what became of spans since the start.
-type Counts struct {
-	// Delivered were taken by the collector. Failed were offered and not taken.
-	Delivered, Failed uint64
-	// Dropped found no room among those that wait.
-	Dropped uint64
-}
+	"github.com/daybookhq/daybook/api"
+)
 
 // delivery bounds the spans that wait for the collector, and counts what becomes
 // of them: a batch processor's door on the one side, and its exporter on the
@@ -58,8 +52,8 @@ func (d *delivery) OnEnd(s trace.ReadOnlySpan) {
 // down.
 func (d *delivery) Shutdown(ctx context.Context) error { return d.SpanProcessor.Shutdown(ctx) }
 
-func (d *delivery) counts() Counts {
-	return Counts{Delivered: d.delivered.Load(), Failed: d.failed.Load(), Dropped: d.dropped.Load()}
+func (d *delivery) counts() api.SpanCounts {
+	return api.SpanCounts{Delivered: d.delivered.Load(), Failed: d.failed.Load(), Dropped: d.dropped.Load()}
 }
 
 // exporting is the exporter that the batch processor knows.

@@ -28,6 +28,8 @@ import (
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/daybookhq/daybook/api"
 )
 
 // flushTimeout bounds how long the end waits for the collector.
@@ -93,5 +95,10 @@ func (t *Tracing) Stop(ctx context.Context) error {
 	return t.provider.Shutdown(ctx)
 }
 
-// Counts tells what became of spans.
-func (t *Tracing) Counts() Counts { return t.delivery.counts() }
+// Counts returns who tells what became of spans since the start.
+func (t *Tracing) Counts() func() api.SpanCounts {
+	if t == nil {
+		return nil
+	}
+	return t.delivery.counts
+}

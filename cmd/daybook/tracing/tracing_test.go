@@ -166,14 +166,14 @@ func TestEverySpanIsCounted(t *testing.T) {
 	for range 100 {
 		tracing.publishOne()
 	}
-	if c := tracing.Counts(); c != (Counts{Dropped: 90}) {
+	if c := tracing.Counts()(); c != (api.SpanCounts{Dropped: 90}) {
 		t.Errorf("while it is stuck: %+v", c)
 	}
 	close(exporter.fail)
 	if err := tracing.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if c := tracing.Counts(); c != (Counts{Failed: 10, Dropped: 90}) {
+	if c := tracing.Counts()(); c != (api.SpanCounts{Failed: 10, Dropped: 90}) {
 		t.Errorf("at the end: %+v", c)
 	}
 	if n := len(hook.AllEntries()); n != 1 {
@@ -188,7 +188,8 @@ func (t *Tracing) publishOne() {
 // TestNobodyAsked: the rooms get no hooks, and so do nothing for them.
 func TestNobodyAsked(t *testing.T) {
 	var tracing *Tracing
-	if tracing.Webhooks() != nil || tracing.Posted() != nil || tracing.Folded() != nil || tracing.Published() != nil || tracing.Stop(t.Context()) != nil {
+	if tracing.Webhooks() != nil || tracing.Posted() != nil || tracing.Folded() != nil || tracing.Published() != nil ||
+		tracing.Counts() != nil || tracing.Stop(t.Context()) != nil {
 		t.Error("there is something to be told")
 	}
 }
