@@ -16,6 +16,10 @@ const (
 	// server has just started, which then collects all the time, and makes
 	// memory swing most when there is much of it.
 	garbageRoom = 36 << 20
+	// steadyHeap is what the heap may grow to in any case. Requests that come
+	// during a collection wait longer: where little is alive, and few collect much,
+	// fewer than one in a hundred do.
+	steadyHeap = 100 << 20
 	// clusterRoom is the room of a node of a cluster, whose protocol makes twice
 	// the garbage, and which has no store of its own to keep in memory.
 	clusterRoom = 80 << 20
@@ -26,14 +30,14 @@ const (
 	// a large heap is not marked again and again, and one that grows quickly does
 	// not run away before it is measured anew.
 	leastPercent = 50
-	mostPercent  = 250
+	mostPercent  = 500
 	// measureEvery is how often the room is measured anew.
 	measureEvery = 100 * time.Millisecond
 )
 
 // keepGarbageRoom keeps the room for garbage steady until ctx ends, unless the
-// environment says how to collect. It asks how much that is.
-func keepGarbageRoom(ctx context.Context, room func() uint64) {
+// environment says how to collect. It asks how much that is beside what is alive.
+func keepGarbageRoom(ctx context.Context, room func(live uint64) uint64) {
 	if os.Getenv("GOGC") != "" {
 		return
 	}
@@ -43,7 +47,8 @@ func keepGarbageRoom(ctx context.Context, room func() uint64) {
 	for set := 0; ; {
 		metrics.Read(live)
 		// Setting it stops the world for a moment: not for every little change.
-		if percent := garbagePercent(room(), live[0].Value.Uint64()); math.Abs(float64(percent-set)) > 0.1*float64(set) {
+		alive := live[0].Value.Uint64()
+		if percent := garbagePercent(room(alive), alive); math.Abs(float64(percent-set)) > 0.1*float64(set) {
 			debug.SetGCPercent(percent)
 			set = percent
 		}
@@ -55,16 +60,20 @@ func keepGarbageRoom(ctx context.Context, room func() uint64) {
 	}
 }
 
-// garbageRoom is how much garbage the node may have now.
-func (n *node) garbageRoom() uint64 {
+// garbageRoom is how much garbage the node may have now, beside what is alive.
+func (n *node) garbageRoom(live uint64) uint64 {
 	switch {
 	case n.runner.Rebuilding():
 		return rebuildRoom
 	case n.cfg.EventStoreURL != "":
 		return clusterRoom
 	}
-	return garbageRoom
+	return steadyRoom(live)
 }
+
+// steadyRoom is the room beside what is alive while webhooks are taken and
+// requests answered.
+func steadyRoom(live uint64) uint64 { return max(garbageRoom, steadyHeap-min(live, steadyHeap)) }
 
 // garbagePercent is the room in percent of what is alive.
 func garbagePercent(room, live uint64) int {
