@@ -7,8 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/daybookhq/daybook/intake"
 	"github.com/daybookhq/daybook/intake/stripeapi"
 )
@@ -40,7 +38,7 @@ func (r *run) sweepEvents(ctx context.Context, from, until time.Time, passed fun
 		case len(events) < windowEvents/4:
 			size *= 2
 		}
-		if err := r.supplyEvents(ctx, events); err != nil {
+		if err := r.each(ctx, events, r.supplyEvent); err != nil {
 			return err
 		}
 		if err := passed(end); err != nil {
@@ -77,18 +75,7 @@ func (r *run) window(ctx context.Context, from, end time.Time) (events []stripea
 	return events, true, nil
 }
 
-// supplyEvents records those events that state facts and are not recorded yet.
-func (r *run) supplyEvents(ctx context.Context, events []stripeapi.Object) error {
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(inHand)
-	for _, o := range events {
-		group.Go(func() error { return r.supplyEvent(ctx, o) })
-	}
-	err := group.Wait()
-	r.report.note(func(p *Report) { r.tell(p.Objects+p.Events, 0) })
-	return err
-}
-
+// supplyEvent records an event if it states facts and is not recorded yet.
 func (r *run) supplyEvent(ctx context.Context, o stripeapi.Object) error {
 	envelope, err := intake.ParseEnvelope(o.Raw)
 	if err != nil {
@@ -102,14 +89,13 @@ func (r *run) supplyEvent(ctx context.Context, o stripeapi.Object) error {
 	if err != nil {
 		return fmt.Errorf("record what was missing: %w", err)
 	}
+	if !supplied {
+		r.report.note(func(p *Report) { p.Events, p.Found = p.Events+1, p.Found+1 })
+		return nil
+	}
 	missing := MissingEvent{ID: envelope.ID, Type: envelope.Type, Created: envelope.Created, Pending: stillPending(o.Raw)}
 	r.report.note(func(p *Report) {
-		p.Events++
-		if !supplied {
-			p.Found++
-			return
-		}
-		p.Missing++
+		p.Events, p.Missing = p.Events+1, p.Missing+1
 		list(&p.MissingEvents, missing)
 		if r.missed(missing, o.AskedAt) {
 			p.Missed++
