@@ -16,12 +16,14 @@ import (
 const (
 	windowEvents = 2000
 	firstWindow  = 24 * time.Hour
+	// toldEvery is after how many of them it is told how far the work is.
+	toldEvery = 100
 )
 
 // sweepEvents looks through the events that Stripe made from one second to
 // another, both included, window by window and the oldest first, and records
 // those that are not. Seconds have no order, so they are never cut.
-func (r *run) sweepEvents(ctx context.Context, from, until time.Time, passed func(until time.Time) error) error {
+func (r *run) sweepEvents(ctx context.Context, from, until time.Time) error {
 	size := firstWindow
 	for from = from.Truncate(time.Second); !from.After(until); {
 		end := from.Add(size - time.Second)
@@ -38,11 +40,10 @@ func (r *run) sweepEvents(ctx context.Context, from, until time.Time, passed fun
 		case len(events) < windowEvents/4:
 			size *= 2
 		}
-		if err := r.each(ctx, events, r.supplyEvent); err != nil {
-			return err
-		}
-		if err := passed(end); err != nil {
-			return err
+		for some := range slices.Chunk(events, toldEvery) {
+			if err := r.each(ctx, some, r.supplyEvent); err != nil {
+				return err
+			}
 		}
 		from = end.Add(time.Second)
 	}

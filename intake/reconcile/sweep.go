@@ -86,7 +86,7 @@ func (r *run) missingEvents(ctx context.Context, since, now time.Time) error {
 		since = listed
 	}
 	r.report.From, r.report.Until = since, now.Add(-headLag)
-	return r.sweepEvents(ctx, since, r.report.Until, func(time.Time) error { return nil })
+	return r.sweepEvents(ctx, since, r.report.Until)
 }
 
 // compareObjects compares those that are in doubt, then those that Stripe lists,
