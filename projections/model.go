@@ -96,6 +96,10 @@ type SubscriptionFilter struct {
 	Limit int
 }
 
+// SubscriptionName says which subscription it is, and which customer's: the one
+// that it is joined by.
+type SubscriptionName struct{ ID, Customer string }
+
 // Reader answers from the read model. All methods may be called from many
 // goroutines and processes; none waits for the writer.
 type Reader interface {
@@ -107,6 +111,9 @@ type Reader interface {
 	Subscription(ctx context.Context, id string) (SubscriptionRecord, bool, error)
 	// Subscriptions returns a page, ordered by id.
 	Subscriptions(ctx context.Context, filter SubscriptionFilter) ([]SubscriptionRecord, error)
+	// SubscriptionNames returns the same page without what is true of them, which
+	// costs most to read.
+	SubscriptionNames(ctx context.Context, filter SubscriptionFilter) ([]SubscriptionName, error)
 	// SubscriptionDocs and EntitlementDocs return a page of all there are, as
 	// they are stored: up to limit of them behind after, ordered by id or by
 	// account.

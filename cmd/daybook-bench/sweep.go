@@ -17,7 +17,7 @@ import (
 const (
 	targetSweptP99 = 10 * time.Millisecond
 	// sweptWithin bounds how long a sweep is watched.
-	sweptWithin = 60 * time.Second
+	sweptWithin = 90 * time.Second
 )
 
 // measureSweep measures what a sweep costs webhooks: at a steady rate without

@@ -127,7 +127,7 @@ func (o ourSubscriptions) list(ctx context.Context, filters []projections.Subscr
 	seen := map[string]bool{}
 	for _, f := range filters {
 		for f.Limit = comparedAtOnce; ; {
-			page, err := o.model.Subscriptions(ctx, f)
+			page, err := o.model.SubscriptionNames(ctx, f)
 			if err != nil {
 				return nil, err
 			}

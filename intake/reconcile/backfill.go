@@ -105,8 +105,7 @@ func (b *backfill) interrupted(ctx context.Context, at backfillState, why error)
 func (b *backfill) events(ctx context.Context, now time.Time) error {
 	until := now.Add(-headLag)
 	b.report.From, b.report.Until = now.Add(-Kept), until
-	err := b.sweepEvents(ctx, b.report.From, until, func(time.Time) error { return nil })
-	if err != nil {
+	if err := b.sweepEvents(ctx, b.report.From, until); err != nil {
 		return err
 	}
 	return b.run.advance(ctx, BackfillCompletedType, func(s *state) {

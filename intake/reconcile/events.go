@@ -7,8 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/daybookhq/daybook/intake"
 	"github.com/daybookhq/daybook/intake/stripeapi"
 )
@@ -18,12 +16,14 @@ import (
 const (
 	windowEvents = 2000
 	firstWindow  = 24 * time.Hour
+	// toldEvery is after how many of them it is told how far the work is.
+	toldEvery = 100
 )
 
 // sweepEvents looks through the events that Stripe made from one second to
 // another, both included, window by window and the oldest first, and records
 // those that are not. Seconds have no order, so they are never cut.
-func (r *run) sweepEvents(ctx context.Context, from, until time.Time, passed func(until time.Time) error) error {
+func (r *run) sweepEvents(ctx context.Context, from, until time.Time) error {
 	size := firstWindow
 	for from = from.Truncate(time.Second); !from.After(until); {
 		end := from.Add(size - time.Second)
@@ -40,11 +40,10 @@ func (r *run) sweepEvents(ctx context.Context, from, until time.Time, passed fun
 		case len(events) < windowEvents/4:
 			size *= 2
 		}
-		if err := r.supplyEvents(ctx, events); err != nil {
-			return err
-		}
-		if err := passed(end); err != nil {
-			return err
+		for some := range slices.Chunk(events, toldEvery) {
+			if err := r.each(ctx, some, r.supplyEvent); err != nil {
+				return err
+			}
 		}
 		from = end.Add(time.Second)
 	}
@@ -77,18 +76,7 @@ func (r *run) window(ctx context.Context, from, end time.Time) (events []stripea
 	return events, true, nil
 }
 
-// supplyEvents records those events that state facts and are not recorded yet.
-func (r *run) supplyEvents(ctx context.Context, events []stripeapi.Object) error {
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(inHand)
-	for _, o := range events {
-		group.Go(func() error { return r.supplyEvent(ctx, o) })
-	}
-	err := group.Wait()
-	r.report.note(func(p *Report) { r.tell(p.Objects+p.Events, 0) })
-	return err
-}
-
+// supplyEvent records an event if it states facts and is not recorded yet.
 func (r *run) supplyEvent(ctx context.Context, o stripeapi.Object) error {
 	envelope, err := intake.ParseEnvelope(o.Raw)
 	if err != nil {
@@ -102,14 +90,13 @@ func (r *run) supplyEvent(ctx context.Context, o stripeapi.Object) error {
 	if err != nil {
 		return fmt.Errorf("record what was missing: %w", err)
 	}
+	if !supplied {
+		r.report.note(func(p *Report) { p.Events, p.Found = p.Events+1, p.Found+1 })
+		return nil
+	}
 	missing := MissingEvent{ID: envelope.ID, Type: envelope.Type, Created: envelope.Created, Pending: stillPending(o.Raw)}
 	r.report.note(func(p *Report) {
-		p.Events++
-		if !supplied {
-			p.Found++
-			return
-		}
-		p.Missing++
+		p.Events, p.Missing = p.Events+1, p.Missing+1
 		list(&p.MissingEvents, missing)
 		if r.missed(missing, o.AskedAt) {
 			p.Missed++

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 
@@ -19,7 +20,9 @@ type run struct {
 	report *Report
 	// everything records each object once, not only one that differs.
 	everything bool
-	tell       func(done, total int64)
+	// pace is a sweep's, nil for a backfill.
+	pace *pace
+	tell func(done, total int64)
 	// seen holds the subscriptions that Stripe answered with.
 	seen map[string]bool
 }
@@ -40,19 +43,29 @@ func (r *Reconciler) Take(ctx context.Context, o stripeapi.Object) error {
 // takePage takes in the objects of a page; of subscriptions, those that were not
 // seen yet.
 func (r *run) takePage(ctx context.Context, objects []stripeapi.Object) error {
+	objects = slices.DeleteFunc(objects, func(o stripeapi.Object) bool {
+		if o.Kind != stripeapi.Subscriptions.Kind {
+			return false
+		}
+		before := r.seen[o.ID]
+		r.seen[o.ID] = true
+		return before
+	})
+	return r.each(ctx, objects, r.take)
+}
+
+// each works on objects, and tells how far it is: a sweep on one after the other,
+// at its pace, a backfill on several at once.
+func (r *run) each(ctx context.Context, objects []stripeapi.Object, work func(context.Context, stripeapi.Object) error) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(inHand)
-	if r.everything {
-		group.SetLimit(inHandOfBackfill)
+	if r.pace != nil {
+		group.SetLimit(1)
 	}
 	for _, o := range objects {
-		if o.Kind == stripeapi.Subscriptions.Kind {
-			if r.seen[o.ID] {
-				continue
-			}
-			r.seen[o.ID] = true
-		}
-		group.Go(func() error { return r.take(ctx, o) })
+		group.Go(func() error {
+			return r.pace.keep(ctx, func() error { return work(ctx, o) })
+		})
 	}
 	err := group.Wait()
 	r.report.note(func(p *Report) { r.tell(p.Objects+p.Events, 0) })

@@ -43,9 +43,9 @@ const (
 	stillTrying = time.Hour
 	// settleTimeout bounds how long posting may take with what was found.
 	settleTimeout = 10 * time.Minute
-	// inHand bounds what a sweep records at once: webhooks wait for the same store,
-	// and it comes every hour. A backfill is made once, and records everything.
-	inHand, inHandOfBackfill = 2, 8
+	// inHand bounds what a backfill records at once. A sweep, which comes every
+	// hour, has its pace.
+	inHand = 8
 	// retryEvery is how long a server waits after a sweep that failed.
 	retryEvery = 5 * time.Minute
 	// gapFrom is how long ago the last sweep is when something may be missing: no

@@ -45,7 +45,7 @@ func (r *Reconciler) reconcile(ctx context.Context, plan Plan) (*Report, error) 
 	if plan.Progress == nil {
 		plan.Progress = func(done, total int64) {}
 	}
-	work := &run{Reconciler: r, report: newReport(), tell: plan.Progress, seen: map[string]bool{}}
+	work := &run{Reconciler: r, report: newReport(), pace: &pace{}, tell: plan.Progress, seen: map[string]bool{}}
 	if err := work.missingEvents(ctx, plan.Since, now); err != nil {
 		return work.report, err
 	}
@@ -86,7 +86,7 @@ func (r *run) missingEvents(ctx context.Context, since, now time.Time) error {
 		since = listed
 	}
 	r.report.From, r.report.Until = since, now.Add(-headLag)
-	return r.sweepEvents(ctx, since, r.report.Until, func(time.Time) error { return nil })
+	return r.sweepEvents(ctx, since, r.report.Until)
 }
 
 // compareObjects compares those that are in doubt, then those that Stripe lists,

@@ -234,6 +234,10 @@ func TestARowIsFoundByItsKeysWhateverIsKnownOfItBefore(t *testing.T) {
 		if err != nil || len(got) != 1 || !reflect.DeepEqual(got[0].SubscriptionTruth, row.Truth) {
 			t.Errorf("want %+v, got %+v, %v", row.Truth, got, err)
 		}
+		names, err := m.SubscriptionNames(t.Context(), projections.SubscriptionFilter{Status: row.Truth.Status})
+		if want := []projections.SubscriptionName{{ID: row.Truth.ID, Customer: row.Truth.Customer}}; err != nil || !reflect.DeepEqual(names, want) {
+			t.Errorf("want %+v, got %+v, %v", want, names, err)
+		}
 		flagged, err := m.Subscriptions(t.Context(), projections.SubscriptionFilter{Flag: "odd"})
 		if err != nil || len(flagged) != len(row.Truth.Flags) {
 			t.Errorf("flags %v: found %+v, %v", row.Truth.Flags, flagged, err)

@@ -82,7 +82,7 @@ func (m *Model) Subscription(ctx context.Context, id string) (projections.Subscr
 
 // Subscriptions implements projections.Reader.
 func (m *Model) Subscriptions(ctx context.Context, filter projections.SubscriptionFilter) ([]projections.SubscriptionRecord, error) {
-	query, args := filterQuery(filter)
+	query, args := filterQuery("account, doc", filter)
 	records := []projections.SubscriptionRecord{}
 	err := m.use(ctx, func(f *file) error {
 		rows, err := f.read.QueryContext(ctx, query, args...)
@@ -102,8 +102,27 @@ func (m *Model) Subscriptions(ctx context.Context, filter projections.Subscripti
 	return records, wrap("list subscriptions", err)
 }
 
-func filterQuery(f projections.SubscriptionFilter) (string, []any) {
-	query, args := `SELECT account, doc FROM subscriptions WHERE id > ?`, []any{f.After}
+// SubscriptionNames implements projections.Reader.
+func (m *Model) SubscriptionNames(ctx context.Context, filter projections.SubscriptionFilter) ([]projections.SubscriptionName, error) {
+	query, args := filterQuery("id, customer", filter)
+	names := []projections.SubscriptionName{}
+	err := m.use(ctx, func(f *file) error {
+		rows, err := f.read.QueryContext(ctx, query, args...)
+		if err != nil {
+			return err
+		}
+		return eachRow(rows, func() error {
+			var n projections.SubscriptionName
+			err := rows.Scan(&n.ID, &n.Customer)
+			names = append(names, n)
+			return err
+		})
+	})
+	return names, wrap("list subscriptions", err)
+}
+
+func filterQuery(columns string, f projections.SubscriptionFilter) (string, []any) {
+	query, args := `SELECT `+columns+` FROM subscriptions WHERE id > ?`, []any{f.After}
 	and := func(condition, value string) {
 		if value != "" {
 			query, args = query+" AND "+condition, append(args, value)
