@@ -58,6 +58,8 @@ func TestBodiesThatAreNoQuestion(t *testing.T) {
 		{"wrong types", grantPath, `{"tier":["elite"],"reason":true,"expires_at":1893456000}`, 400, []string{"expires_at", "reason", "tier"}},
 		{"a day that is none", grantPath, `{"tier":"elite","reason":"` + why + `","expires_at":"2026-02-30T00:00:00Z"}`, 400, []string{"expires_at"}},
 		{"a year beyond", grantPath, `{"tier":"elite","reason":"` + why + `","expires_at":"99999-01-01T00:00:00Z"}`, 400, []string{"expires_at"}},
+		{"the zero time of Go, which is no end", grantPath, `{"tier":"elite","reason":"` + why + `","expires_at":"0001-01-01T00:00:00Z"}`, 400, []string{"expires_at"}},
+		{"the same, elsewhere", grantPath, `{"tier":"elite","reason":"` + why + `","expires_at":"0001-01-01T01:00:00+01:00"}`, 400, []string{"expires_at"}},
 		{"no time zone", grantPath, `{"tier":"elite","reason":"` + why + `","expires_at":"2030-01-01T00:00:00"}`, 400, []string{"expires_at"}},
 	} {
 		a := r.do(http.MethodPost, c.path, opsKey, []byte(c.body), http.Header{"Content-Type": {"application/json"}})
@@ -118,6 +120,7 @@ func TestQueriesThatCannotBe(t *testing.T) {
 		"/v1/events?since=2026-13-01T00:00:00Z":                                              "since",
 		"/v1/events?since=0000-01-01T00:00:00%2B23:59":                                       "since",
 		"/v1/events?since=2026-03-02T12:00:00":                                               "since",
+		"/v1/events?until=0001-01-01T00:00:00Z":                                              "until",
 		"/v1/events?since=2026-03-03T00:00:00Z&until=2026-03-02T00:00:00Z":                   "until",
 		"/v1/events?since=2026-03-02T12:00:00Z&until=2026-03-02T12:00:00Z":                   "until",
 		"/v1/events?since=2026-03-02T12:00:00%2B01:00&until=2026-03-02T06:00:00-04:00":       "until", // 11:00 and 10:00

@@ -145,7 +145,7 @@ func (b *body) moment(name string) time.Time {
 	if !b.field(name, &text, momentReason) {
 		return time.Time{}
 	}
-	t, ok := parseMoment(text)
+	t, ok := ParseMoment(text)
 	if !ok {
 		b.fault(name, momentReason)
 	}

@@ -119,7 +119,7 @@ func (p *params) moment(name string) time.Time {
 		return time.Time{}
 	}
 	// A plus sign that was not encoded arrives as a space.
-	t, ok := parseMoment(strings.Replace(value, " ", "+", 1))
+	t, ok := ParseMoment(strings.Replace(value, " ", "+", 1))
 	if !ok {
 		p.fault(name, momentReason)
 	}
@@ -128,11 +128,13 @@ func (p *params) moment(name string) time.Time {
 
 const momentReason = "wants a time like 2026-01-31T09:30:00Z or 2026-01-31T10:30:00+01:00"
 
-// parseMoment reads a time of any offset. One that UTC cannot write in four digits
-// is none: an answer could not tell it.
-func parseMoment(text string) (time.Time, bool) {
+// ParseMoment reads a time of any offset, as UTC. One that UTC cannot write in four
+// digits is none: an answer could not tell it. Nor is the first moment of the year
+// 1: it is the zero time.Time, which programs in Go write where they have no time,
+// and which would mean "never", or "any", where they mean a moment.
+func ParseMoment(text string) (time.Time, bool) {
 	t, err := time.Parse(time.RFC3339Nano, text)
-	if t = t.UTC(); err != nil || t.Year() < 1 || t.Year() > 9999 {
+	if t = t.UTC(); err != nil || t.IsZero() || t.Year() < 1 || t.Year() > 9999 {
 		return time.Time{}, false
 	}
 	return t, true
