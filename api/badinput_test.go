@@ -75,6 +75,12 @@ func TestBodiesThatAreNoQuestion(t *testing.T) {
 			}
 		}
 	}
+	for _, two := range [][]string{{"application/json", "text/plain"}, {"application/json", "application/json"}} {
+		a := r.do(http.MethodPost, grantPath, opsKey, []byte(`{"tier":"elite","reason":"`+why+`"}`), http.Header{"Content-Type": two})
+		if a.status != http.StatusUnsupportedMediaType {
+			t.Errorf("two content types, %v: %.300s", two, a)
+		}
+	}
 	// Readers never mind a field that they do not know.
 	a := r.do(http.MethodPost, checkPath, opsKey, []byte(`{"account":"team-1","features":["custom_nym"],"future":{"a":[1]}}`), http.Header{"Content-Type": {"application/json"}})
 	if a.status != http.StatusOK {
@@ -101,6 +107,7 @@ func TestQueriesThatCannotBe(t *testing.T) {
 	foreign := base64.RawURLEncoding.EncodeToString([]byte(strings.Replace(string(decoded), "epoch-1", "epoch-2", 1)))
 	for query, field := range map[string]string{
 		"/v1/events?from=" + foreign:                                                         "from",
+		"/v1/events/stream?until=2027-01-01T00:00:00Z":                                       "until",
 		"/v1/events/stream?from=" + foreign:                                                  "from",
 		"/v1/events?direction=backwards&from=" + next:                                        "from",
 		"/v1/accounts/team-1/timeline?from=" + next:                                          "from",

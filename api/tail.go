@@ -44,6 +44,9 @@ var (
 func (s *Server) tail(w http.ResponseWriter, r *http.Request) error {
 	p := paramsOf(r)
 	q := p.eventQuery()
+	if !q.Until.IsZero() {
+		p.fault("until", "has no place here: what is followed goes on")
+	}
 	cursors := s.cursors(eventsCursor, eventstore.Forwards)
 	place, found := p.place(cursors)
 	switch ids := r.Header.Values(lastEventID); {
