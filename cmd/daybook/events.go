@@ -90,8 +90,8 @@ func (q *eventsQuery) parse(cmd *cobra.Command, one bool) error {
 		return usagef("--follow goes on: leave out --until")
 	case q.Limit < 0:
 		return usagef("--limit %d: want 0 or more", q.Limit)
-	case anyChanged(cmd, "account") && q.Owner.Account == "", anyChanged(cmd, "customer") && q.Owner.Customer == "":
-		return usagef("--account, --customer: want a name") // who forgot it wants nobody else's
+	case anyChanged(cmd, "account") && q.Owner.Account == "", anyChanged(cmd, "customer") && q.Owner.Customer == "", anyChanged(cmd, "type") && len(q.Types) == 0:
+		return usagef("--account, --customer, --type: want a name") // who forgot it does not want all
 	case q.Owner.Account != "" && q.Owner.Customer != "":
 		return usagef("--account or --customer: want one of them")
 	case q.order != "" && q.order != orderRecorded && q.order != orderOccurred:

@@ -97,6 +97,7 @@ func waiversByCommand(t *testing.T, dir string) {
 		{[]string{"waiver", "grant", "acme", "--tier", "basic", "--reason", why, "--expires", "0001-01-01T00:00:00Z"}, 2, "want a time"},
 		{[]string{"waiver", "revoke", "acme", "wvr_none", "--reason", why}, 1, "no such waiver"},
 		{[]string{"waiver", "grant"}, 2, "ACCOUNT"},
+		{[]string{"waiver", "revoke", "acme"}, 2, "wants ACCOUNT ID "},
 		{[]string{"waiver", "list", "a", "b"}, 2, "ACCOUNT"},
 		{[]string{"grace", "acme", "--reason", why}, 2, "until"},
 	} {
