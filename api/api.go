@@ -158,7 +158,7 @@ type Server struct {
 	waits    chan struct{} // one for each that waits for access
 	ended    chan struct{} // closed by EndTails
 	endOnce  sync.Once
-	keys     atomic.Pointer[keyring]
+	keys     atomic.Pointer[keysInForce]
 	limits   *limits
 	counters counters
 	timings  timings

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -50,10 +51,37 @@ func (s *Server) presentedKey(r *http.Request) (*Key, bool) {
 	return s.keys.Load().find(presented)
 }
 
-// SetKeys replaces the keys. Requests that were let in before go on.
+// keysInForce are the keys until they are replaced.
+type keysInForce struct {
+	keyring
+	replaced chan struct{} // closed when they are
+}
+
+// SetKeys replaces the keys. Requests that were let in before are answered; whoever
+// follows the record with a key that is gone is told no more.
 func (s *Server) SetKeys(keys []Key) {
-	ring := keyring(append([]Key(nil), keys...))
-	s.keys.Store(&ring)
+	before := s.keys.Swap(&keysInForce{slices.Clone(keys), make(chan struct{})})
+	if before != nil {
+		close(before.replaced)
+	}
+}
+
+// whileAdmitted returns a context that ends with ctx, or as soon as the key that
+// the request came with does not allow as much any more. Call cancel at the end.
+func (s *Server) whileAdmitted(ctx context.Context, scope Scope) (_ context.Context, cancel context.CancelFunc) {
+	key, _ := ctx.Value(keyContext{}).(*Key)
+	ctx, cancel = context.WithCancel(ctx)
+	go func() { // it ends with ctx
+		defer cancel()
+		for keys := s.keys.Load(); keys.admit(key, scope); keys = s.keys.Load() {
+			select {
+			case <-keys.replaced:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return ctx, cancel
 }
 
 type keyContext struct{}

@@ -58,6 +58,8 @@ func TestBodiesThatAreNoQuestion(t *testing.T) {
 		{"wrong types", grantPath, `{"tier":["elite"],"reason":true,"expires_at":1893456000}`, 400, []string{"expires_at", "reason", "tier"}},
 		{"a day that is none", grantPath, `{"tier":"elite","reason":"` + why + `","expires_at":"2026-02-30T00:00:00Z"}`, 400, []string{"expires_at"}},
 		{"a year beyond", grantPath, `{"tier":"elite","reason":"` + why + `","expires_at":"99999-01-01T00:00:00Z"}`, 400, []string{"expires_at"}},
+		{"the zero time of Go, which is no end", grantPath, `{"tier":"elite","reason":"` + why + `","expires_at":"0001-01-01T00:00:00Z"}`, 400, []string{"expires_at"}},
+		{"the same, elsewhere", grantPath, `{"tier":"elite","reason":"` + why + `","expires_at":"0001-01-01T01:00:00+01:00"}`, 400, []string{"expires_at"}},
 		{"no time zone", grantPath, `{"tier":"elite","reason":"` + why + `","expires_at":"2030-01-01T00:00:00"}`, 400, []string{"expires_at"}},
 	} {
 		a := r.do(http.MethodPost, c.path, opsKey, []byte(c.body), http.Header{"Content-Type": {"application/json"}})
@@ -71,6 +73,12 @@ func TestBodiesThatAreNoQuestion(t *testing.T) {
 			if a.status != http.StatusUnsupportedMediaType || a.header.Get("Content-Type") != "application/problem+json" {
 				t.Errorf("content type %q: %.300s", media, a)
 			}
+		}
+	}
+	for _, two := range [][]string{{"application/json", "text/plain"}, {"application/json", "application/json"}} {
+		a := r.do(http.MethodPost, grantPath, opsKey, []byte(`{"tier":"elite","reason":"`+why+`"}`), http.Header{"Content-Type": two})
+		if a.status != http.StatusUnsupportedMediaType {
+			t.Errorf("two content types, %v: %.300s", two, a)
 		}
 	}
 	// Readers never mind a field that they do not know.
@@ -99,6 +107,7 @@ func TestQueriesThatCannotBe(t *testing.T) {
 	foreign := base64.RawURLEncoding.EncodeToString([]byte(strings.Replace(string(decoded), "epoch-1", "epoch-2", 1)))
 	for query, field := range map[string]string{
 		"/v1/events?from=" + foreign:                                                         "from",
+		"/v1/events/stream?until=2027-01-01T00:00:00Z":                                       "until",
 		"/v1/events/stream?from=" + foreign:                                                  "from",
 		"/v1/events?direction=backwards&from=" + next:                                        "from",
 		"/v1/accounts/team-1/timeline?from=" + next:                                          "from",
@@ -114,10 +123,18 @@ func TestQueriesThatCannotBe(t *testing.T) {
 		"/v1/events?limit=1&limit=2":                                                         "limit",
 		"/v1/events?direction=sideways":                                                      "direction",
 		"/v1/events?account=":                                                                "account",
+		"/v1/events?account=team-1&account=team-2":                                           "account",
+		"/v1/events?customer=":                                                               "customer",
+		"/v1/events/statistics?customer=":                                                    "customer",
+		"/v1/events?customer=cus_1&customer=cus_2":                                           "customer",
+		"/v1/subscriptions?account=":                                                         "account",
+		"/v1/subscriptions?customer=":                                                        "customer",
+		"/v1/waivers?account=":                                                               "account",
 		"/v1/events?since=yesterday":                                                         "since",
 		"/v1/events?since=2026-13-01T00:00:00Z":                                              "since",
 		"/v1/events?since=0000-01-01T00:00:00%2B23:59":                                       "since",
 		"/v1/events?since=2026-03-02T12:00:00":                                               "since",
+		"/v1/events?until=0001-01-01T00:00:00Z":                                              "until",
 		"/v1/events?since=2026-03-03T00:00:00Z&until=2026-03-02T00:00:00Z":                   "until",
 		"/v1/events?since=2026-03-02T12:00:00Z&until=2026-03-02T12:00:00Z":                   "until",
 		"/v1/events?since=2026-03-02T12:00:00%2B01:00&until=2026-03-02T06:00:00-04:00":       "until", // 11:00 and 10:00

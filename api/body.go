@@ -9,6 +9,7 @@ import (
 	"mime"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -33,7 +34,7 @@ type body struct {
 // readBodyOf reads the body of a request: one JSON object. A body that is none
 // is the error; what is wrong inside it is gathered as faults.
 func readBodyOf(w http.ResponseWriter, r *http.Request) (*body, error) {
-	media, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	media, params, err := mime.ParseMediaType(strings.Join(r.Header["Content-Type"], ", ")) // two are none
 	if charset := params["charset"]; err != nil || media != "application/json" || charset != "" && charset != "utf-8" && charset != "UTF-8" {
 		return nil, errNotJSON
 	}
@@ -145,7 +146,7 @@ func (b *body) moment(name string) time.Time {
 	if !b.field(name, &text, momentReason) {
 		return time.Time{}
 	}
-	t, ok := parseMoment(text)
+	t, ok := ParseMoment(text)
 	if !ok {
 		b.fault(name, momentReason)
 	}

@@ -49,21 +49,12 @@ func (s *Server) listEvents(w http.ResponseWriter, r *http.Request) error {
 // eventQuery reads the parameters that choose events.
 func (p *params) eventQuery() history.Query {
 	q := history.Query{Stream: p.text("stream"), Types: p.texts("type"),
-		Owner: projections.Owner{Account: p.accountFilter(), Customer: p.customer()}}
+		Owner: projections.Owner{Account: p.accountFilter(), Customer: p.customerFilter()}}
 	q.Since, q.Until = p.span()
 	if q.Owner.Account != "" && q.Owner.Customer != "" {
 		p.fault("customer", "wants no account beside it")
 	}
 	return q
-}
-
-// customer is the customer of Stripe's that a list is to be narrowed to.
-func (p *params) customer() string {
-	id := p.text("customer")
-	if id != "" && eventstore.NewStream(string(projections.KindCustomer), id).Validate() != nil {
-		p.fault("customer", "wants a customer's id, like cus_1")
-	}
-	return id
 }
 
 // narrow keeps a key that is bound to an account to that.

@@ -270,6 +270,10 @@ func TestStreams(t *testing.T) {
 			t.Errorf("%s: whole %v, in pages %v", dir, positions(whole), positions(pages))
 		}
 	}
+	next, _ := r.get("/v1/streams/subscription-sub_1?limit=2")["next"].(string)
+	if a := r.do(http.MethodGet, "/v1/streams/subscription-sub_2?from="+next, opsKey, nil, nil); a.status != http.StatusBadRequest {
+		t.Errorf("the cursor of another stream: %s", a)
+	}
 	journal := r.list("/v1/streams/stripeEvent-evt_0?limit=5", func() {})
 	if len(journal) != 1 || journal[0]["raw_base64"] == nil || journal[0]["data"].(map[string]any)["id"] != "evt_0" {
 		t.Errorf("journal stream %v", journal)

@@ -35,14 +35,19 @@ func (ids requestIDs) next() string {
 	return ids.prefix + strconv.FormatUint(ids.count.Add(1), 36)
 }
 
+// mark sets the headers that all answers have.
+func (ids requestIDs) mark(h http.Header) {
+	h.Set(requestIDHeader, ids.next())
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cache-Control", "no-store")
+}
+
 // guard wraps every request: headers that all answers have, and an answer
 // should a handler panic.
 func (s *Server) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
-		h.Set(requestIDHeader, s.requests.next())
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Cache-Control", "no-store")
+		s.requests.mark(h)
 		if len(r.TransferEncoding) > 0 {
 			// If there was a Content-Length, too, whoever passed the request on may see
 			// its end elsewhere: nothing behind it on this connection can be trusted

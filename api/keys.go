@@ -174,3 +174,9 @@ func (ring keyring) find(presented string) (*Key, bool) {
 	}
 	return &ring[found], true
 }
+
+// admit reports whether a key that was found is still there, with a scope and for
+// the same account.
+func (ring keyring) admit(key *Key, want Scope) bool {
+	return slices.ContainsFunc(ring, func(k Key) bool { return k.Hash == key.Hash && k.Account == key.Account && k.allows(want) })
+}

@@ -119,7 +119,7 @@ func (p *params) moment(name string) time.Time {
 		return time.Time{}
 	}
 	// A plus sign that was not encoded arrives as a space.
-	t, ok := parseMoment(strings.Replace(value, " ", "+", 1))
+	t, ok := ParseMoment(strings.Replace(value, " ", "+", 1))
 	if !ok {
 		p.fault(name, momentReason)
 	}
@@ -128,11 +128,13 @@ func (p *params) moment(name string) time.Time {
 
 const momentReason = "wants a time like 2026-01-31T09:30:00Z or 2026-01-31T10:30:00+01:00"
 
-// parseMoment reads a time of any offset. One that UTC cannot write in four digits
-// is none: an answer could not tell it.
-func parseMoment(text string) (time.Time, bool) {
+// ParseMoment reads a time of any offset, as UTC. One that UTC cannot write in four
+// digits is none: an answer could not tell it. Nor is the first moment of the year
+// 1: it is the zero time.Time, which programs in Go write where they have no time,
+// and which would mean "never", or "any", where they mean a moment.
+func ParseMoment(text string) (time.Time, bool) {
 	t, err := time.Parse(time.RFC3339Nano, text)
-	if t = t.UTC(); err != nil || t.Year() < 1 || t.Year() > 9999 {
+	if t = t.UTC(); err != nil || t.IsZero() || t.Year() < 1 || t.Year() > 9999 {
 		return time.Time{}, false
 	}
 	return t, true
@@ -172,25 +174,35 @@ func (p *params) limit() int {
 }
 
 // accountInPath is the account that the path names.
-func (p *params) accountInPath() string { return p.account("account", p.vars["account"], true) }
+func (p *params) accountInPath() string {
+	account, ok := pathText(p.vars["account"])
+	if !ok || !aggregate.ValidAccount(account) {
+		p.fault("account", accountReason)
+		return ""
+	}
+	return account
+}
 
 // accountFilter is the account that a list is to be narrowed to, empty for all.
 func (p *params) accountFilter() string {
-	p.known = append(p.known, "account")
-	if len(p.query["account"]) == 0 {
-		return ""
-	}
-	return p.account("account", p.query.Get("account"), false)
+	return p.owner("account", accountReason, aggregate.ValidAccount)
 }
 
-func (p *params) account(field, value string, encoded bool) string {
-	ok := true
-	if encoded {
-		value, ok = pathText(value)
-	}
-	if !ok || !aggregate.ValidAccount(value) {
-		p.fault(field, accountReason)
-		return ""
+// customerFilter is the customer of Stripe's that a list is to be narrowed to, empty
+// for all.
+func (p *params) customerFilter() string {
+	return p.owner("customer", "wants a customer's id, like cus_1", func(id string) bool {
+		return eventstore.NewStream(string(projections.KindCustomer), id).Validate() == nil
+	})
+}
+
+// owner is a parameter that says whose a list is to be. One without a value is a
+// fault: who forgot to fill it in would otherwise get everybody's.
+func (p *params) owner(name, reason string, valid func(string) bool) string {
+	faults := len(p.faults)
+	value := p.text(name)
+	if len(p.query[name]) > 0 && len(p.faults) == faults && !valid(value) {
+		p.fault(name, reason)
 	}
 	return value
 }

@@ -95,18 +95,14 @@ func problemOf(err error) (*Problem, bool) {
 
 // writeProblem sends p.
 func writeProblem(w http.ResponseWriter, p *Problem) {
-	body, err := json.Marshal(p)
+	document, err := encodeJSON(p)
 	if err != nil {
 		panic("a problem is plain data: " + err.Error())
 	}
-	h := w.Header()
-	h.Set("Content-Type", "application/problem+json")
-	h.Set("Content-Length", strconv.Itoa(len(body)))
 	if p.retryAfter > 0 {
-		h.Set("Retry-After", strconv.Itoa(p.retryAfter))
+		w.Header().Set("Retry-After", strconv.Itoa(p.retryAfter))
 	}
-	w.WriteHeader(p.Status)
-	_, _ = w.Write(body) // a client that left cannot be told
+	writeBody(w, p.Status, "application/problem+json", document)
 }
 
 // writeJSON sends value with status 200.
@@ -117,21 +113,32 @@ func writeJSON(w http.ResponseWriter, value any) error {
 // writeJSONStatus sends value with a status. Encoding comes first, so that a value
 // that cannot be encoded becomes an error instead of half an answer.
 func writeJSONStatus(w http.ResponseWriter, status int, value any) error {
+	document, err := encodeJSON(value)
+	if err != nil {
+		return err
+	}
+	writeDocument(w, status, document)
+	return nil
+}
+
+// encodeJSON is a line of JSON for people, too: < and > stay what they are.
+func encodeJSON(value any) ([]byte, error) {
 	var buf bytes.Buffer
 	enc := json.NewEncoder(&buf)
 	enc.SetEscapeHTML(false)
-	if err := enc.Encode(value); err != nil {
-		return err
-	}
-	writeDocument(w, status, buf.Bytes())
-	return nil
+	err := enc.Encode(value)
+	return buf.Bytes(), err
 }
 
 // writeDocument sends what is JSON already.
 func writeDocument(w http.ResponseWriter, status int, document []byte) {
+	writeBody(w, status, "application/json", document)
+}
+
+func writeBody(w http.ResponseWriter, status int, contentType string, body []byte) {
 	h := w.Header()
-	h.Set("Content-Type", "application/json")
-	h.Set("Content-Length", strconv.Itoa(len(document)))
+	h.Set("Content-Type", contentType)
+	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
-	_, _ = w.Write(document) // whoever has gone away misses it
+	_, _ = w.Write(body) // whoever has gone away misses it
 }

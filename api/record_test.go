@@ -304,6 +304,44 @@ func TestTailsAreRefusedAndEnd(t *testing.T) {
 	}
 }
 
+// TestATailEndsWithItsKey: a key that was taken out of force, or lost its scope or its
+// account, is told nothing more. Other keys may change as they like.
+func TestATailEndsWithItsKey(t *testing.T) {
+	r := newRig(t)
+	const path = tailPath + "?type=SubscriptionStarted"
+	began := 0
+	begin := func() string {
+		began++
+		id := fmt.Sprintf("evt_%d", began)
+		r.send(subscriptionEvent(id, subCreated, noon, fmt.Sprintf("sub_%d", began), "team-1", "active", "price_basic"))
+		return id
+	}
+	for name, next := range map[string]Key{
+		"gone":            keyFor("another", "", ScopeAudit),
+		"without scope":   keyFor("leaked", "", ScopeRead),
+		"another account": keyFor("leaked", "team-2", ScopeAudit),
+	} {
+		ops := keyFor(opsKey, "", Scopes()...)
+		r.server.SetKeys([]Key{ops, keyFor("leaked", "", ScopeAudit)})
+		kept, leaked := r.tail(path, opsKey, ""), r.tail(path, "leaked", "")
+		r.server.SetKeys([]Key{ops, keyFor("leaked", "", ScopeAudit), keyFor("newcomer", "", ScopeAudit)})
+		id := begin()
+		for _, f := range []*tailed{kept, leaked} {
+			if _, event := f.next(); event["stripe_event_id"] != id {
+				t.Fatalf("%s: before, it follows %v", name, event)
+			}
+		}
+		r.server.SetKeys([]Key{ops, next})
+		for range leaked.lines { // ends, or the test does not
+		}
+		id = begin()
+		if _, event := kept.next(); event["stripe_event_id"] != id {
+			t.Errorf("%s: another key follows %v", name, event)
+		}
+		kept.close()
+	}
+}
+
 // TestASlowReaderIsDropped: whoever does not take what is written holds a bounded
 // part of it, and no follower.
 func TestASlowReaderIsDropped(t *testing.T) {

@@ -26,7 +26,7 @@ type streamPage struct {
 func (s *Server) stream(w http.ResponseWriter, r *http.Request) error {
 	p := paramsOf(r)
 	stream, dir, limit := eventstore.Stream(p.name("stream")), p.direction(), p.limit()
-	place, found := p.place(s.cursors(streamCursor, dir))
+	place, found := p.place(s.streamCursors(stream, dir))
 	if stream != "" && stream.Validate() != nil {
 		p.fault("stream", "wants a category, a hyphen and an id, like subscription-sub_1")
 	}
@@ -45,6 +45,11 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return writeJSON(w, page)
+}
+
+// streamCursors are those of one stream: a place in another is another place.
+func (s *Server) streamCursors(stream eventstore.Stream, dir eventstore.Direction) cursors {
+	return s.cursors(streamCursor+" "+string(stream), dir)
 }
 
 // authorizeStreams refuses a key that is bound to an account, unless one of the
@@ -74,7 +79,7 @@ func (s *Server) readStream(ctx context.Context, stream eventstore.Stream, from 
 			return streamPage{}, err
 		}
 		if len(page.Events) == limit {
-			page.Next = s.cursors(streamCursor, dir).atPosition(uint64(ev.Revision))
+			page.Next = s.streamCursors(stream, dir).atPosition(uint64(ev.Revision))
 			break
 		}
 		page.Events = append(page.Events, NewEventView(ev, true))

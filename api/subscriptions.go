@@ -21,7 +21,7 @@ type subscriptionPage struct {
 func (s *Server) listSubscriptions(w http.ResponseWriter, r *http.Request) error {
 	p := paramsOf(r)
 	filter := projections.SubscriptionFilter{
-		Status: p.status(), Account: p.accountFilter(), Customer: p.text("customer"),
+		Status: p.status(), Account: p.accountFilter(), Customer: p.customerFilter(),
 		Tier: p.text("tier"), Flag: p.text("flag"), After: p.after(s.cursors(subscriptionsCursor, eventstore.Forwards)),
 	}
 	limit := p.limit()

@@ -40,9 +40,13 @@ var (
 // events. The id of each is the cursor behind it, so a caller that comes back
 // with it as Last-Event-ID, as every EventSource does, misses nothing and gets
 // nothing twice. Without that, and without from, it begins with what comes next.
+// It ends when the caller's key does.
 func (s *Server) tail(w http.ResponseWriter, r *http.Request) error {
 	p := paramsOf(r)
 	q := p.eventQuery()
+	if !q.Until.IsZero() {
+		p.fault("until", "has no place here: what is followed goes on")
+	}
 	cursors := s.cursors(eventsCursor, eventstore.Forwards)
 	place, found := p.place(cursors)
 	switch ids := r.Header.Values(lastEventID); {
@@ -77,7 +81,9 @@ func (s *Server) tail(w http.ResponseWriter, r *http.Request) error {
 	if err := t.begin(); err != nil || r.Method == http.MethodHead {
 		return err
 	}
-	t.run(r.Context(), s.record, q, s.ended)
+	ctx, cancel := s.whileAdmitted(r.Context(), ScopeAudit)
+	defer cancel()
+	t.run(ctx, s.record, q, s.ended)
 	return nil
 }
 

@@ -10,9 +10,10 @@ import (
 // store has not been reached since the start. It says so, and once there is a
 // Server hands everything to it.
 type Waiting struct {
-	once  sync.Once
-	ready chan struct{}
-	next  http.Handler
+	once     sync.Once
+	ready    chan struct{}
+	next     http.Handler
+	requests requestIDs
 }
 
 // waitingPatience is how long a request waits for the server: one that comes
@@ -20,7 +21,9 @@ type Waiting struct {
 const waitingPatience = time.Second
 
 // NewWaiting returns a handler that waits for Serve.
-func NewWaiting() *Waiting { return &Waiting{ready: make(chan struct{})} }
+func NewWaiting() *Waiting {
+	return &Waiting{ready: make(chan struct{}), requests: newRequestIDs()}
+}
 
 // Serve hands all requests, those that wait included, to next. Only the first
 // call counts.
@@ -43,6 +46,7 @@ func (w *Waiting) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	default:
 	}
 	if r.URL.Path == livezPath {
+		w.requests.mark(rw.Header())
 		_ = writeJSON(rw, map[string]string{"status": "alive"}) // a caller that went away misses it
 		return
 	}
@@ -52,6 +56,7 @@ func (w *Waiting) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	case <-w.ready:
 		w.next.ServeHTTP(rw, r)
 	case <-timer.C:
+		w.requests.mark(rw.Header())
 		writeProblem(rw, errNotReached)
 	case <-r.Context().Done():
 	}

@@ -23,6 +23,11 @@ func TestWaitingSaysSoUntilThereIsAServer(t *testing.T) {
 	if a.Code != http.StatusServiceUnavailable || a.Header().Get("Retry-After") == "" || a.Header().Get("Content-Type") != "application/problem+json" {
 		t.Errorf("a webhook: %d %v", a.Code, a.Header())
 	}
+	for _, path := range []string{"/livez", "/webhooks/stripe"} {
+		if h := ask(http.MethodGet, path).Header(); h.Get("X-Request-Id") == "" || h.Get("Cache-Control") != "no-store" || h.Get("X-Content-Type-Options") != "nosniff" {
+			t.Errorf("%s lacks what every answer has: %v", path, h)
+		}
+	}
 	// One that waits is handed over, and so is whatever comes then.
 	waiting := make(chan int)
 	go func() { waiting <- ask(http.MethodGet, "/readyz").Code }()

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/daybookhq/daybook/aggregate"
+	"github.com/daybookhq/daybook/api"
 	"github.com/daybookhq/daybook/decisions"
 )
 
@@ -94,8 +95,8 @@ func momentOrSpan(text string, now time.Time) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
 	}
-	if t, err := time.Parse(time.RFC3339, text); err == nil {
-		return t.UTC(), nil
+	if t, ok := api.ParseMoment(text); ok {
+		return t, nil
 	}
 	var span aggregate.Span
 	if err := span.UnmarshalText([]byte(text)); err != nil {

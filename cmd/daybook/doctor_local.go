@@ -217,7 +217,7 @@ func lookAtCatalog(ctx context.Context, p *patient) []finding {
 			prices = append(prices[:shownPrices:shownPrices], "…")
 		}
 		all = append(all, finding{Grade: fault, Do: "add them to the catalog; daybook catalog check shows all",
-			Found: fmt.Sprintf("%d prices in use have no place in it: %s", checked.UnmappedInUse, strings.Join(prices, ", "))})
+			Found: fmt.Sprintf("prices in use that have no place in it (%d): %s", checked.UnmappedInUse, strings.Join(prices, ", "))})
 	}
 	if len(all) > 0 {
 		return all

@@ -52,7 +52,7 @@ func eventsCommand() *cobra.Command {
 	q.addFilters(cmd)
 	f := cmd.Flags()
 	f.Uint64Var(&q.from, "from", 0, "begin behind this position")
-	f.IntVar(&q.Limit, "limit", 100, "at most so many; 0 for all")
+	f.IntVar(&q.Limit, "limit", 100, "at most so many; 0 for all, as it is with --follow if nothing else is said")
 	f.StringVar(&q.order, "order", orderRecorded, "of an account or a customer: recorded, or occurred (when it happened)")
 	f.BoolVar(&q.follow, "follow", false, "go on with new events until interrupted")
 	f.BoolVar(&q.payload, "payload", false, "show raw payloads too")
@@ -86,14 +86,21 @@ func (q *eventsQuery) parse(cmd *cobra.Command, one bool) error {
 		return usagef("with the id of an event, only --payload and --output count")
 	case q.follow && q.backwards:
 		return usagef("--follow goes forwards: leave out --reverse")
+	case q.follow && q.until != "":
+		return usagef("--follow goes on: leave out --until")
 	case q.Limit < 0:
 		return usagef("--limit %d: want 0 or more", q.Limit)
+	case anyChanged(cmd, "account") && q.Owner.Account == "", anyChanged(cmd, "customer") && q.Owner.Customer == "", anyChanged(cmd, "type") && len(q.Types) == 0:
+		return usagef("--account, --customer, --type: want a name") // who forgot it does not want all
 	case q.Owner.Account != "" && q.Owner.Customer != "":
 		return usagef("--account or --customer: want one of them")
 	case q.order != "" && q.order != orderRecorded && q.order != orderOccurred:
 		return usagef("--order %q: want %s or %s", q.order, orderRecorded, orderOccurred)
 	case q.order == orderOccurred && (!owned || q.follow || q.from != 0):
 		return usagef("--order %s is for the events of an --account or a --customer, and goes with neither --follow nor --from", orderOccurred)
+	}
+	if q.follow && !anyChanged(cmd, "limit") {
+		q.Limit = 0
 	}
 	q.From = eventstore.Position(q.from)
 	if q.backwards {
@@ -153,7 +160,7 @@ func (q *eventsQuery) show(cmd *cobra.Command, rows table, e eventstore.Recorded
 func (q *eventsQuery) events(ctx context.Context, record *history.Record) (iter.Seq2[eventstore.RecordedEvent, error], error) {
 	switch {
 	case q.follow:
-		return following(record.Follow(ctx, q.Query)), nil
+		return following(record.Follow(ctx, q.Query), q.Limit), nil
 	case q.order == orderOccurred:
 		return q.timeline(ctx, record), nil
 	}
@@ -187,15 +194,22 @@ func (q *eventsQuery) timeline(ctx context.Context, record *history.Record) iter
 	}
 }
 
-// following drops the messages of a subscription that carry no event.
-func following(messages iter.Seq2[eventstore.Message, error]) iter.Seq2[eventstore.RecordedEvent, error] {
+// following drops the messages of a subscription that carry no event, and ends
+// after so many that do, 0 for never.
+func following(messages iter.Seq2[eventstore.Message, error], limit int) iter.Seq2[eventstore.RecordedEvent, error] {
 	return func(yield func(eventstore.RecordedEvent, error) bool) {
+		given := 0
 		for m, err := range messages {
 			switch {
 			case err != nil:
 				yield(eventstore.RecordedEvent{}, err)
 				return
-			case m.Event != nil && !yield(*m.Event, nil):
+			case m.Event == nil:
+				continue
+			case !yield(*m.Event, nil):
+				return
+			}
+			if given++; given == limit {
 				return
 			}
 		}

@@ -19,7 +19,8 @@ func failuresCommand() *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
 		Use: "failures", Short: "List what could not be posted, what is parked, and prices without a tier", Args: noArgs,
-		Long: "Lists what needs a person. Exits 1 if anything could not be posted or is parked.",
+		Long: "Lists what needs a person, each with the command that mends it once its cause is gone: an upgrade reads\n" +
+			"what could not be read before. Exits 1 if anything could not be posted or is parked.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkOutput(output); err != nil {
 				return err
@@ -69,15 +70,15 @@ func (t troubles) print(cmd *cobra.Command) error {
 		cmd.Println("nothing failed, nothing is parked, every price has a tier")
 		return nil
 	}
-	rows := newTable(cmd.OutOrStdout(), "WHAT", "WHERE", "SINCE", "WHY")
+	rows := newTable(cmd.OutOrStdout(), "WHAT", "WHERE", "SINCE", "MENDED BY", "WHY")
 	for _, f := range t.Failures {
-		rows.row("not posted", f.StripeEventID+" ("+f.EventType+")", moment(f.FailedAt), f.Reason)
+		rows.row("not posted", f.StripeEventID+" ("+f.EventType+")", moment(f.FailedAt), "daybook repost "+f.StripeEventID, f.Reason)
 	}
 	for _, p := range t.Parked {
-		rows.row("parked", p.Stream, moment(p.ParkedAt), p.Error)
+		rows.row("parked", p.Stream, moment(p.ParkedAt), "daybook rebuild", p.Error)
 	}
 	for _, u := range t.Unmapped {
-		rows.row("no tier", u.Price, "-", "add the price to the catalog")
+		rows.row("no tier", u.Price, "-", "daybook catalog check", "the catalog has no place for the price: add it, and reload")
 	}
 	return rows.flush()
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -50,7 +51,7 @@ func noArgs(cmd *cobra.Command, args []string) error {
 func exactArgs(names ...string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != len(names) {
-			return usagef("%s wants %v (see %s --help)", cmd.CommandPath(), names, cmd.CommandPath())
+			return usagef("%s wants %s (see %s --help)", cmd.CommandPath(), strings.Join(names, " "), cmd.CommandPath())
 		}
 		return nil
 	}

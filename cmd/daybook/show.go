@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/daybookhq/daybook/aggregate"
+	"github.com/daybookhq/daybook/api"
 	"github.com/daybookhq/daybook/eventstore"
 	"github.com/daybookhq/daybook/projections"
 )
@@ -70,8 +71,8 @@ func parseMoments(bounds ...bound) error {
 		if b.text == "" {
 			continue
 		}
-		t, err := time.Parse(time.RFC3339Nano, b.text)
-		if t = t.UTC(); err != nil || t.Year() < 1 || t.Year() > 9999 {
+		t, ok := api.ParseMoment(b.text)
+		if !ok {
 			return usagef("%s %q: want a time like 2026-01-31T12:00:00Z", b.flag, b.text)
 		}
 		*b.into = t

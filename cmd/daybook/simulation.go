@@ -35,7 +35,8 @@ func simulateCommand() *cobra.Command {
 		Use: "simulate", Short: "Make the traffic of simulated Stripe accounts, and check what became of it", Args: noArgs,
 		Long: "Makes seeded Stripe lifecycles in Stripe's payload shapes. Signs and sends them to a webhook route,\n" +
 			"or writes them to a file. With --check it asks the API what became of them, and exits 1 if anything\n" +
-			"differs from what its own model expects. The same seed and --end give the same bytes.",
+			"differs from what its own model expects. The same seed and --end give the same bytes,\n" +
+			"another of either other accounts.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := loadConfig(cmd, false)
 			if err != nil {

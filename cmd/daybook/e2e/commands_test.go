@@ -245,7 +245,7 @@ func wantFailureListed(t *testing.T, s *server) {
 		o = command(t, nil, "failures", "--data-dir", s.dir)
 		return o.code == 1
 	})
-	if !strings.Contains(o.stdout, "evt_broken (customer.subscription.updated)") || !strings.Contains(o.stdout, "data.object.status") {
+	if !strings.Contains(o.stdout, "evt_broken (customer.subscription.updated)") || !strings.Contains(o.stdout, "data.object.status") || !strings.Contains(o.stdout, "daybook repost evt_broken") {
 		t.Errorf("failures: %+v", o)
 	}
 	s.mustDeliver(subscriptionEvent("evt_behind", "customer.subscription.created", "sub_behind", "next", "active", time.Now().Add(-time.Hour), ""), "recorded")

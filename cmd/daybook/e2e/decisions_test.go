@@ -94,8 +94,10 @@ func waiversByCommand(t *testing.T, dir string) {
 		{[]string{"waiver", "grant", "acme", "--tier", "platinum", "--reason", "short"}, 2, "platinum"},
 		{[]string{"waiver", "grant", "acme", "--tier", "basic", "--reason", why, "--expires", "soon"}, 2, "soon"},
 		{[]string{"waiver", "grant", "acme", "--tier", "basic", "--reason", why, "--expires", "2020-01-01T00:00:00Z"}, 2, "not in the future"},
+		{[]string{"waiver", "grant", "acme", "--tier", "basic", "--reason", why, "--expires", "0001-01-01T00:00:00Z"}, 2, "want a time"},
 		{[]string{"waiver", "revoke", "acme", "wvr_none", "--reason", why}, 1, "no such waiver"},
 		{[]string{"waiver", "grant"}, 2, "ACCOUNT"},
+		{[]string{"waiver", "revoke", "acme"}, 2, "wants ACCOUNT ID "},
 		{[]string{"waiver", "list", "a", "b"}, 2, "ACCOUNT"},
 		{[]string{"grace", "acme", "--reason", why}, 2, "until"},
 	} {

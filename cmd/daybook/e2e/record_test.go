@@ -95,8 +95,11 @@ func wantTimeline(t *testing.T, s *server) {
 	if a := s.ask("/v1/events?account=nobody", s.key); a.status != http.StatusOK || !strings.Contains(string(a.body), `"events":[]`) {
 		t.Errorf("a search for nobody: %d %s", a.status, a.body)
 	}
+	if got := eventLines(t, mustRun(t, "events", "--data-dir", s.dir, "--follow", "--limit", "2", "-o", "json")); len(got) != 2 {
+		t.Errorf("followed for two events: %v", got)
+	}
 	for _, args := range [][]string{{"--since", "yesterday"}, {"--since", "2026-01-02T00:00:00Z", "--until", "2026-01-01T00:00:00+01:00"},
-		{"--follow", "--reverse"}, {"--order", "occurred"}, {"--account", "a", "--customer", "b"}, {"evt_read_1", "--limit", "3"}} {
+		{"--follow", "--reverse"}, {"--follow", "--until", "2026-01-01T00:00:00Z"}, {"--account", ""}, {"--customer", ""}, {"--type", ""}, {"--order", "occurred"}, {"--account", "a", "--customer", "b"}, {"evt_read_1", "--limit", "3"}} {
 		if o := command(t, nil, append([]string{"events", "--data-dir", s.dir}, args...)...); o.code != 2 {
 			t.Errorf("events %q: %+v, want bad usage", args, o)
 		}

@@ -15,7 +15,7 @@ type creditNote struct {
 // credit issues a credit note now.
 func (s *story) credit(n *creditNote) {
 	s.customer.creditNotes++
-	n.id, n.created = "cn_1"+token(s.rng, 23), s.now
+	n.id, n.created = "cn_1"+s.token(23), s.now
 	n.number = fmt.Sprintf("%s-CN-%02d", n.invoice.number, s.customer.creditNotes)
 	s.emit("credit_note.created", s.showCreditNote(n), nil, byRequest)
 }

@@ -8,26 +8,37 @@ import (
 
 const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
-// token returns n random letters and digits.
-func token(rng *rand.Rand, n int) string {
+// token returns n random letters and digits. What is drawn follows from the seed
+// alone, and how it is written from the end, too: the same lives at another time
+// are those of others.
+func (s *story) token(n int) string {
 	b := make([]byte, n)
 	for i := range b {
-		b[i] = base62[rng.IntN(len(base62))]
+		b[i] = s.letters[s.rng.IntN(len(s.letters))]
 	}
 	return string(b)
 }
 
-// seedHash is a short name for a seed.
-func seedHash(seed uint64) string {
+// lettersOf are the letters and digits in an order of the run's own.
+func lettersOf(o Options) []byte {
+	letters := []byte(base62)
+	rand.New(rand.NewPCG(o.Seed, uint64(o.End.Unix()))).Shuffle(len(letters), func(i, j int) {
+		letters[i], letters[j] = letters[j], letters[i]
+	})
+	return letters
+}
+
+// runHash is a short name for a run.
+func runHash(o Options) string {
 	h := fnv.New32a()
-	fmt.Fprintf(h, "daybook simulate %d", seed)
+	fmt.Fprintf(h, "daybook simulate %d %d", o.Seed, o.End.Unix())
 	return fmt.Sprintf("%08x", h.Sum32())
 }
 
 // accountName names the account of lifecycle i. Most names are plain; some
 // have spaces or letters outside ASCII, as names chosen by people do.
-func accountName(seed uint64, i int) string {
-	hash := seedHash(seed)
+func accountName(o Options, i int) string {
+	hash := runHash(o)
 	switch {
 	case i%23 == 17:
 		return fmt.Sprintf("Équipe Ouest %04d-%s", i+1, hash)
@@ -63,16 +74,17 @@ var (
 )
 
 // newCustomer invents a buyer; the number makes the address and the name unique.
-func newCustomer(rng *rand.Rand, number int, hash string) *customer {
+func (s *story) newCustomer(number int) *customer {
+	rng := s.rng
 	given := givenNames[rng.IntN(len(givenNames))]
 	family := familyNames[rng.IntN(len(familyNames))]
 	place := places[rng.IntN(len(places))]
 	return &customer{
 		number:        number,
-		id:            "cus_" + token(rng, 14),
-		paymentMethod: "pm_1" + token(rng, 23),
+		id:            "cus_" + s.token(14),
+		paymentMethod: "pm_1" + s.token(23),
 		name:          fmt.Sprintf("%s %s %d", given, family, number),
-		email:         fmt.Sprintf("buyer.%04d.%s@example.com", number, hash),
+		email:         fmt.Sprintf("buyer.%04d.%s@example.com", number, runHash(s.options)),
 		phone:         fmt.Sprintf("+1555%07d", rng.IntN(10_000_000)),
 		line1:         fmt.Sprintf("%d %s", number, streets[rng.IntN(len(streets))]),
 		city:          place.city, country: place.country, currency: place.currency, local: place.locale,

@@ -9,7 +9,7 @@ import (
 func (s *story) newInvoice(sub *subscription, reason string) *invoice {
 	s.customer.invoices++
 	inv := &invoice{
-		id:     "in_1" + token(s.rng, 23),
+		id:     "in_1" + s.token(23),
 		number: fmt.Sprintf("%s-%04d", s.customer.invoicePrefix, s.customer.invoices),
 		reason: reason, status: "draft", currency: sub.plan.currency,
 		subscription: sub, created: s.now, metadata: sub.metadata, percentOff: sub.percentOff,
@@ -20,7 +20,7 @@ func (s *story) newInvoice(sub *subscription, reason string) *invoice {
 		amount, description = 0, "Trial period for "+sub.plan.nickname
 	}
 	inv.lines = []line{{
-		id: "il_1" + token(s.rng, 23), description: description, plan: sub.plan,
+		id: "il_1" + s.token(23), description: description, plan: sub.plan,
 		quantity: sub.quantity, amount: amount, start: sub.periodStart, end: sub.periodEnd,
 	}}
 	for _, x := range sub.extras {
@@ -34,7 +34,7 @@ func (s *story) newInvoice(sub *subscription, reason string) *invoice {
 func (s *story) extraLine(sub *subscription, x extra) line {
 	start, end := sub.periodOf(x)
 	return line{
-		id: "il_1" + token(s.rng, 23), description: fmt.Sprintf("%d × %s", x.quantity, x.plan.nickname), plan: x.plan,
+		id: "il_1" + s.token(23), description: fmt.Sprintf("%d × %s", x.quantity, x.plan.nickname), plan: x.plan,
 		quantity: x.quantity, amount: x.plan.unit * x.quantity, start: start, end: end, subscriptionItem: x.item,
 	}
 }
@@ -44,7 +44,7 @@ func (s *story) oneOff(sub *subscription) *invoice {
 	inv := s.newInvoice(sub, "manual")
 	inv.oneOff, inv.metadata = true, nil
 	inv.lines = inv.lines[:1]
-	inv.lines[0].item, inv.lines[0].description = "ii_1"+token(s.rng, 23), "Setup help"
+	inv.lines[0].item, inv.lines[0].description = "ii_1"+s.token(23), "Setup help"
 	return inv
 }
 
@@ -61,7 +61,7 @@ func (s *story) prorate(sub *subscription, from plan) *invoice {
 
 func (s *story) proratedLine(description string, p plan, amount int64, sub *subscription) line {
 	return line{
-		id: "il_1" + token(s.rng, 23), item: "ii_1" + token(s.rng, 23), description: description,
+		id: "il_1" + s.token(23), item: "ii_1" + s.token(23), description: description,
 		plan: p, quantity: sub.quantity, amount: amount, start: s.now, end: sub.periodEnd, proration: true,
 	}
 }

@@ -40,7 +40,7 @@ func (s *story) rehearsed(at int64, ahead time.Duration) {
 	turn := at - span(invoiceDelay)
 	start, _ := monthsBefore(turn, 1)
 	s.now = start - span(hour)
-	c := &clock{id: "clock_1" + token(s.rng, 23), status: "ready", created: s.now, frozen: start}
+	c := &clock{id: "clock_1" + s.token(23), status: "ready", created: s.now, frozen: start}
 	s.emit("test_helpers.test_clock.created", clockObject(c, s.options.Livemode), nil, byRequest)
 	s.now, o.clock = start, c
 	sub := s.signUp(o)

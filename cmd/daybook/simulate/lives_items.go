@@ -2,7 +2,7 @@ package simulate
 
 // further draws a further item of a tier.
 func (s *story) further(tier string) extra {
-	return extra{item: "si_" + token(s.rng, 14), plan: s.planOf(tier), quantity: 1 + int64(s.rng.IntN(3))}
+	return extra{item: "si_" + s.token(14), plan: s.planOf(tier), quantity: 1 + int64(s.rng.IntN(3))}
 }
 
 // withTwoItems draws an offer of two tiers, in either order.
@@ -21,7 +21,7 @@ func twoItems(s *story) { s.settled(s.withTwoItems()) }
 // unknownItemBeside has an item that no catalog knows: the other decides.
 func unknownItemBeside(s *story) {
 	o := s.buy(s.someTier())
-	o.extras = []extra{{item: "si_" + token(s.rng, 14), plan: legacyPlan(s.customer.currency), quantity: 1}}
+	o.extras = []extra{{item: "si_" + s.token(14), plan: legacyPlan(s.customer.currency), quantity: 1}}
 	s.settled(o)
 }
 
@@ -63,7 +63,7 @@ func scheduleMovesOn(s *story) {
 		low, high = high, low
 	}
 	o := s.buy(low)
-	o.schedule = "sub_sched_1" + token(s.rng, 23)
+	o.schedule = "sub_sched_1" + s.token(23)
 	sub := s.historyTo(s.ago(4*day, 25*day), o)
 	s.now = sub.periodEnd
 	var inv *invoice

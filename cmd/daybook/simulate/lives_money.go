@@ -101,7 +101,7 @@ func disputeLost(s *story) {
 // inquiry is a dispute that never became one: no money moved.
 func inquiry(s *story) {
 	_, p := s.paidUp()
-	d := &dispute{id: "du_1" + token(s.rng, 23), status: "warning_needs_response", payment: p, created: s.now, reason: "general", inquiry: true}
+	d := &dispute{id: "du_1" + s.token(23), status: "warning_needs_response", payment: p, created: s.now, reason: "general", inquiry: true}
 	s.emit("charge.dispute.created", s.showDispute(d), nil, byStripe)
 	s.wait(hour, day)
 	s.reconsider(d, "charge.dispute.closed", func() { d.status = "warning_closed" })

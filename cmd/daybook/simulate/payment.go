@@ -53,7 +53,7 @@ func (p *payment) received() int64 {
 // newPayment begins a payment of the story's customer.
 func (s *story) newPayment(amount int64, currency string) *payment {
 	p := &payment{
-		intent: "pi_3" + token(s.rng, 23), customer: s.customer, account: s.account,
+		intent: "pi_3" + s.token(23), customer: s.customer, account: s.account,
 		amount: amount, currency: currency, status: "pending", created: s.now,
 	}
 	s.payments = append(s.payments, p)
@@ -71,7 +71,7 @@ func (s *story) paymentOf(inv *invoice) *payment {
 
 // try charges the card once: the payment's charge is a new one.
 func (s *story) try(p *payment, status string) {
-	p.charge, p.status, p.attempted = strings.Replace(p.intent, "pi_", "ch_", 1)[:16]+token(s.rng, 11), status, s.now
+	p.charge, p.status, p.attempted = strings.Replace(p.intent, "pi_", "ch_", 1)[:16]+s.token(11), status, s.now
 }
 
 // take takes the money now. The intent tells of it, or the charge, or both.
@@ -105,7 +105,7 @@ func (s *story) showCharge(p *payment) object {
 // but for some refunds that are told by their charge alone.
 func (s *story) giveBack(p *payment, amount int64) *refund {
 	r := &refund{
-		id: strings.Replace(p.intent, "pi_", "re_", 1)[:16] + token(s.rng, 11), status: "succeeded",
+		id: strings.Replace(p.intent, "pi_", "re_", 1)[:16] + s.token(11), status: "succeeded",
 		reason: pick(s, []string{"", "requested_by_customer", "duplicate"}), payment: p, amount: amount, created: s.now,
 		byCharge: s.namesOnlyCharge(),
 	}
@@ -172,7 +172,7 @@ func (s *story) showDispute(d *dispute) object {
 func (s *story) contest(p *payment) *dispute {
 	p.disputed = true
 	d := &dispute{
-		id: "du_1" + token(s.rng, 23), status: "needs_response", payment: p, created: s.now,
+		id: "du_1" + s.token(23), status: "needs_response", payment: p, created: s.now,
 		reason:   pick(s, []string{"fraudulent", "product_not_received", "subscription_canceled"}),
 		byCharge: s.namesOnlyCharge(),
 	}

@@ -103,7 +103,7 @@ func (s *story) payLater(inv *invoice) {
 // newSubscription makes the state, without an event.
 func (s *story) newSubscription(o offer) *subscription {
 	sub := &subscription{
-		id: "sub_1" + token(s.rng, 23), item: "si_" + token(s.rng, 14), customer: s.customer,
+		id: "sub_1" + s.token(23), item: "si_" + s.token(14), customer: s.customer,
 		quantity: o.quantity, created: s.now, missingCard: o.missingCard, sendInvoice: o.sendInvoice,
 		flexible: s.generation().flexible, owner: s.account, plan: o.plan, status: "active",
 		percentOff: o.percentOff, extras: o.extras, schedule: o.schedule, clock: o.clock,
@@ -154,7 +154,7 @@ func (s *story) sessionOf(sub *subscription, inv *invoice, how naming) *session 
 		session.metadata = metadata{{s.key, s.account}, {"tier", cmp.Or(sub.plan.tier, "founders")}}
 		if s.chance(0.2) {
 			// A reference that the buyer edited: metadata outranks it.
-			session.reference = "edited-" + token(s.rng, 8)
+			session.reference = "edited-" + s.token(8)
 		}
 	case nameInSession:
 		session.metadata = metadata{{s.key, s.account}}
@@ -175,5 +175,5 @@ func (s *story) newSession() *session {
 	if s.options.Livemode {
 		mode = "cs_live_a1"
 	}
-	return &session{id: mode + token(s.rng, 56), customer: s.customer, created: s.now - s.between(time.Minute, 20*time.Minute)}
+	return &session{id: mode + s.token(56), customer: s.customer, created: s.now - s.between(time.Minute, 20*time.Minute)}
 }

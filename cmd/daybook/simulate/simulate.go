@@ -20,8 +20,8 @@ import (
 
 // Options choose what is simulated.
 type Options struct {
-	// Seed makes the run; ids differ between seeds, so that runs of several
-	// seeds may go to one service.
+	// Seed makes the run. Ids and accounts differ between seeds, and between ends,
+	// so that several runs may go to one service.
 	Seed uint64
 	// Accounts is the number of lifecycles. The first ones go through the list in
 	// its order, so that 3 already give a healthy account, one in grace and one

@@ -35,6 +35,35 @@ func TestSameOptionsGiveTheSameBytes(t *testing.T) {
 	}
 }
 
+// TestRunsOfAnotherEndAreOfOthers: who simulates again a minute later, with the same
+// seed, meets nobody of the first run, or neither run would end as it must.
+func TestRunsOfAnotherEndAreOfOthers(t *testing.T) {
+	o := Options{Seed: 7, Accounts: 80, End: testEnd}
+	first := Generate(o)
+	o.End = o.End.Add(time.Minute)
+	again := Generate(o)
+	known := map[string]bool{}
+	for _, d := range first.Deliveries {
+		known[d.EventID] = true
+	}
+	for _, x := range first.Expect {
+		known[x.Account] = true
+	}
+	for _, d := range again.Deliveries {
+		if known[d.EventID] {
+			t.Fatalf("event %s is of both", d.EventID)
+		}
+	}
+	for _, x := range again.Expect {
+		if known[x.Account] {
+			t.Fatalf("account %s is of both", x.Account)
+		}
+	}
+	if len(first.Expect) != len(again.Expect) || len(first.Deliveries) != len(again.Deliveries) {
+		t.Errorf("%d accounts and %d deliveries, then %d and %d: the seed gives other lives", len(first.Expect), len(first.Deliveries), len(again.Expect), len(again.Deliveries))
+	}
+}
+
 // A lifecycle does not depend on how many others are played.
 func TestMoreAccountsLeaveTheFirstAsTheyAre(t *testing.T) {
 	few, many := testRun(3, 20), testRun(3, 60)

@@ -34,6 +34,7 @@ const (
 type story struct {
 	options   Options
 	rng       *rand.Rand
+	letters   []byte // what ids are written with
 	lifecycle string
 	account   string
 	key       string
@@ -56,11 +57,11 @@ type story struct {
 // newStory casts lifecycle number i. Each has a generator of its own, so that
 // it is the same however many others there are.
 func newStory(o Options, i int) *story {
-	rng := rand.New(rand.NewPCG(o.Seed, uint64(i)+1))
 	s := &story{
-		options: o, rng: rng, account: accountName(o.Seed, i), key: o.AccountKey,
-		customer: newCustomer(rng, i+1, seedHash(o.Seed)), start: o.Start.Unix(), end: o.End.Unix(),
+		options: o, rng: rand.New(rand.NewPCG(o.Seed, uint64(i)+1)), letters: lettersOf(o),
+		account: accountName(o, i), key: o.AccountKey, start: o.Start.Unix(), end: o.End.Unix(),
 	}
+	s.customer = s.newCustomer(i + 1)
 	if i%10 == 9 {
 		s.key = "community_id"
 	}
@@ -127,10 +128,10 @@ const (
 
 // emit writes down an event that happens now.
 func (s *story) emit(typ string, o object, before object, who origin) {
-	e := event{id: "evt_1" + token(s.rng, 23), typ: typ, version: s.generation().version, created: s.now, object: o, previous: before}
+	e := event{id: "evt_1" + s.token(23), typ: typ, version: s.generation().version, created: s.now, object: o, previous: before}
 	if who == byRequest {
-		e.requestID = "req_" + token(s.rng, 14)
-		e.idempotencyKey = "stripe-node-retry-" + token(s.rng, 22)
+		e.requestID = "req_" + s.token(14)
+		e.idempotencyKey = "stripe-node-retry-" + s.token(22)
 	}
 	e.account = s.connected
 	e.body = envelope(e, s.options.Livemode)

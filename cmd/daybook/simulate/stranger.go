@@ -14,10 +14,10 @@ func (s *story) strange() {
 		return
 	}
 	other := *s
-	other.customer = newCustomer(s.rng, s.customer.number+strangerNumbers, seedHash(s.options.Seed))
+	other.customer = s.newCustomer(s.customer.number + strangerNumbers)
 	other.subscriptions, other.payments, other.events = nil, nil, nil
 	if s.chance(0.5) {
-		other.connected = "acct_1Sim" + token(s.rng, 16)
+		other.connected = "acct_1Sim" + s.token(16)
 	} else {
 		other.options.Livemode = !s.options.Livemode
 	}
