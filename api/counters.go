@@ -3,6 +3,7 @@ package api
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/daybookhq/daybook/intake"
 )
@@ -107,6 +108,16 @@ type SignatureCounts struct {
 	Mismatch  uint64 `json:"mismatch"`
 	Stale     uint64 `json:"stale"`
 	Future    uint64 `json:"future"`
+}
+
+// closeBehind is how long after one webhook another counts as close behind it: some
+// forty a second.
+const closeBehind = 25 * time.Millisecond
+
+// Busy reports that webhooks are coming, one close behind the other: what can wait
+// should.
+func (s *Server) Busy() bool {
+	return s.Clock().Sub(time.Unix(0, s.lastEvent.Load())) < closeBehind
 }
 
 // WebhookCounts returns the counts up to now.

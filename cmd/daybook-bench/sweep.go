@@ -15,7 +15,9 @@ import (
 
 // The targets of sweep.
 const (
-	targetSweptP99 = 10 * time.Millisecond
+	// targetSwept is by how much slower webhooks may be beside a sweep than without:
+	// less than the same load varies by from one time to the next.
+	targetSwept = 1.25
 	// sweptWithin bounds how long a sweep is watched.
 	sweptWithin = 90 * time.Second
 )
@@ -71,14 +73,15 @@ func measureSweep(ctx context.Context, b *bench) error {
 }
 
 func (b *bench) judgeSweep(without, beside []time.Duration) {
-	measured := ""
+	measured, slower := "", 0.0
 	for _, p := range []float64{50, 99} {
 		a, z := percentile(without, p), percentile(beside, p)
-		measured += fmt.Sprintf("p%.0f %s without, %s beside it (%.2f times); ", p, millis(a), millis(z), float64(z)/float64(a))
+		ratio := float64(z) / float64(a)
+		measured += fmt.Sprintf("p%.0f %s without, %s beside it (%.2f times); ", p, millis(a), millis(z), ratio)
+		slower = max(slower, ratio)
 	}
-	p99 := percentile(beside, 99)
-	b.report.target(p99 <= targetSweptP99, fmt.Sprintf("webhooks at %d/s and a sweep", b.sweepRate), measured+"slowest "+millis(percentile(beside, 100)),
-		"p99 at most "+millis(targetSweptP99)+" beside it on a quiet machine")
+	b.report.target(slower <= targetSwept, fmt.Sprintf("webhooks at %d/s and a sweep", b.sweepRate), measured+"slowest "+millis(percentile(beside, 100)),
+		fmt.Sprintf("at most %.2f times", targetSwept))
 }
 
 // sweeping is one measurement.

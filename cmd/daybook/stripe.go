@@ -46,6 +46,10 @@ func (n *node) watchStripe(ctx context.Context, server *api.Server) error {
 	for _, alert := range n.reconciler.Status().Alerts {
 		n.log.Warn(alert)
 	}
+	n.reconciler.GiveWay(func() bool {
+		lost, _ := n.history.present()
+		return lost == nil && server.Busy() // what was lost is wanted before anything is published
+	})
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		n.traffic.Run(ctx, func() uint64 {

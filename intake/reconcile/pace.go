@@ -16,10 +16,12 @@ const (
 	leastRest, mostRest = time.Millisecond, time.Second
 )
 
-// pace spreads the work of a sweep, so that webhooks beside it do not wait for
-// all of a page, and what follows from its records does not come all at once.
+// pace spreads the work of a sweep while webhooks are coming, so that they do not
+// wait for all of a page, and what follows from its records does not come all at
+// once.
 type pace struct {
-	ended time.Time // the last piece of work
+	busy  func() bool // whether webhooks are coming
+	ended time.Time   // the last piece of work
 	owed  time.Duration
 }
 
@@ -33,7 +35,8 @@ func (p *pace) keep(ctx context.Context, work func() error) error {
 	if err := work(); err != nil {
 		return err
 	}
-	if rest := p.worked(began, time.Now()); rest > 0 && !pause(ctx, rest) {
+	rest := p.worked(began, time.Now())
+	if rest > 0 && p.busy() && !pause(ctx, rest) {
 		return ctx.Err()
 	}
 	return nil

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"context"
 	"testing"
 	"time"
 )
@@ -68,5 +69,18 @@ func TestAStoreThatStandsStillHoldsUpASweepNoLongerThanItDoes(t *testing.T) {
 	}
 	if rest := p.work(time.Millisecond); rest != restsFor*time.Millisecond {
 		t.Errorf("rests %s once the store goes on", rest)
+	}
+}
+
+func TestASweepRestsOnlyWhileWebhooksAreComing(t *testing.T) {
+	ended, end := context.WithCancel(t.Context())
+	end() // whoever rests now is told that it is over
+	for _, busy := range []bool{true, false} {
+		p := &pace{busy: func() bool { return busy }, ended: time.Now(), owed: mostRest}
+		worked := false
+		err := p.keep(ended, func() error { worked = true; return nil })
+		if rested := err != nil; rested != busy || !worked {
+			t.Errorf("webhooks are coming: %t; rested: %t, worked: %t", busy, rested, worked)
+		}
 	}
 }

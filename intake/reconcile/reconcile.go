@@ -44,7 +44,7 @@ const (
 	// settleTimeout bounds how long posting may take with what was found.
 	settleTimeout = 10 * time.Minute
 	// inHand bounds what a backfill records at once. A sweep, which comes every
-	// hour, has its pace.
+	// hour, records one after the other, at its pace while webhooks are coming.
 	inHand = 8
 	// retryEvery is how long a server waits after a sweep that failed.
 	retryEvery = 5 * time.Minute
@@ -94,10 +94,11 @@ type Reconciler struct {
 	turn  chan struct{} // has a token while nobody works
 	hurry chan struct{} // has a token when a sweep is wanted at once
 
-	mu    sync.Mutex
-	tried bool // a sweep of this process has ended, well or not
-	state state
-	last  lastRun
+	mu      sync.Mutex
+	giveWay func() bool // whether webhooks are coming; nil if nobody tells
+	tried   bool        // a sweep of this process has ended, well or not
+	state   state
+	last    lastRun
 }
 
 // lastRun is how the latest sweep of this process went.
@@ -113,6 +114,25 @@ func New(c Config) *Reconciler {
 	r := &Reconciler{Config: c, turn: make(chan struct{}, 1), hurry: make(chan struct{}, 1)}
 	r.turn <- struct{}{}
 	return r
+}
+
+// GiveWay has the sweeps that begin from now on keep a pace while webhooks are
+// coming, as busy tells; without it, and when none are coming, they go on as fast as
+// Stripe lets them.
+func (r *Reconciler) GiveWay(busy func() bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.giveWay = busy
+}
+
+// newPace is that of one sweep.
+func (r *Reconciler) newPace() *pace {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.giveWay == nil {
+		return &pace{busy: func() bool { return false }}
+	}
+	return &pace{busy: r.giveWay}
 }
 
 // begin waits for its turn and knows the present state.

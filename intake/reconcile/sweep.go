@@ -45,7 +45,7 @@ func (r *Reconciler) reconcile(ctx context.Context, plan Plan) (*Report, error) 
 	if plan.Progress == nil {
 		plan.Progress = func(done, total int64) {}
 	}
-	work := &run{Reconciler: r, report: newReport(), pace: &pace{}, tell: plan.Progress, seen: map[string]bool{}}
+	work := &run{Reconciler: r, report: newReport(), pace: r.newPace(), tell: plan.Progress, seen: map[string]bool{}}
 	if err := work.missingEvents(ctx, plan.Since, now); err != nil {
 		return work.report, err
 	}
