@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -96,6 +97,10 @@ func startCluster(ctx context.Context) (*child, string, error) {
 	return c, "esdb://" + addr + "?tls=false", err
 }
 
+// clusterGarbage is the percentage of garbage in that child: what it keeps is bytes
+// for the most part, and only grows.
+const clusterGarbage = 300
+
 // serveCluster is the child process that serves the protocol, and tells by HTTP
 // that it does.
 func serveCluster(args []string) error {
@@ -107,6 +112,7 @@ func serveCluster(args []string) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
+	debug.SetGCPercent(clusterGarbage)
 	cluster, err := esdbtest.Serve(*esdb)
 	if err != nil {
 		return err

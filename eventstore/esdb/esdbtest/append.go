@@ -90,6 +90,9 @@ func receiveEvents(call streams.Streams_AppendServer) ([]proposed, error) {
 			return nil, err
 		}
 		m := req.GetProposedMessage()
+		if m.GetMetadata()["type"] == "" {
+			return nil, status.Error(codes.InvalidArgument, "required metadata property type is missing")
+		}
 		size += len(m.GetData()) + len(m.GetCustomMetadata()) + 2*len(m.GetMetadata()["type"])
 		if size > maxAppendBytes {
 			return nil, status.Error(codes.InvalidArgument, "maximum append size exceeded")

@@ -1,6 +1,7 @@
 package esdbtest
 
 import (
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -25,23 +26,19 @@ type log struct {
 	records []*record
 	streams map[string][]*record
 	deleted map[string]bool // tombstoned
-	// recent recognises repeated appends that expect any state: a leader keeps
-	// such a cache in memory, and loses it when it stops.
-	recent  map[recentKey]*record
 	end     uint64
-	changed chan struct{} // closed, and replaced, when the log grows
-}
-
-type recentKey struct {
-	stream string
-	id     uuid.UUID
+	// forgotten is where the log ended when the server last stopped. Repeated
+	// appends that expect any state are recognised behind it: a leader keeps a
+	// cache for that in memory.
+	forgotten uint64
+	changed   chan struct{} // closed, and replaced, when the log grows
 }
 
 // systemEvents stand at the log's beginning, as a server's own do.
 const systemEvents = 3
 
 func newLog() *log {
-	l := &log{streams: map[string][]*record{}, deleted: map[string]bool{}, recent: map[recentKey]*record{}, changed: make(chan struct{})}
+	l := &log{streams: map[string][]*record{}, deleted: map[string]bool{}, changed: make(chan struct{})}
 	for i := range systemEvents {
 		l.write("$server", []proposed{{id: uuid.New(), system: map[string]string{
 			"type": "$started", "content-type": "application/json"}, data: []byte(strconv.Itoa(i))}})
@@ -93,9 +90,9 @@ func (l *log) append(stream string, want expectation, revision uint64, events []
 	}
 	switch want {
 	case expectAny:
-		v.last = l.repeatedLately(stream, events)
+		v.last = l.repeatedLately(held, events)
 	case expectExists:
-		v.last = l.repeatedLately(stream, events)
+		v.last = l.repeatedLately(held, events)
 		v.conflict = v.noStream
 	case expectNoStream:
 		v.last, v.conflict = repeated(held, 0, events)
@@ -113,23 +110,25 @@ func (l *log) append(stream string, want expectation, revision uint64, events []
 	return v
 }
 
-// repeatedLately finds an append in the cache. It is called under mu.
-func (l *log) repeatedLately(stream string, events []proposed) (last *record) {
-	for _, e := range events {
-		r := l.recent[recentKey{stream, e.id}]
-		if r == nil || last != nil && r.revision != last.revision+1 {
-			return nil
-		}
-		last = r
+// repeatedLately finds an append among the events of its stream that the server
+// has not forgotten. It is called under mu.
+func (l *log) repeatedLately(held []*record, events []proposed) (last *record) {
+	if len(events) == 0 {
+		return nil
 	}
+	first := slices.IndexFunc(held, func(r *record) bool { return r.position > l.forgotten && r.id == events[0].id })
+	if first < 0 {
+		return nil
+	}
+	last, _ = repeated(held, first, events)
 	return last
 }
 
-// forgetRecent empties the cache.
+// forgetRecent has the server not recognise what was appended up to now.
 func (l *log) forgetRecent() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	clear(l.recent)
+	l.forgotten = l.end
 }
 
 // repeated compares the IDs of an append with those that stand where it would
@@ -150,20 +149,18 @@ func repeated(held []*record, at int, events []proposed) (last *record, conflict
 // write adds events behind the log's end. It is called under mu, but for the
 // making of the log.
 func (l *log) write(stream string, events []proposed) *record {
+	held := l.streams[stream]
 	var last *record
 	for _, e := range events {
-		system := map[string]string{"created": strconv.FormatInt(time.Now().UnixNano()/100, 10)}
-		for name, value := range e.system {
-			system[name] = value
-		}
+		e.system["created"] = strconv.FormatInt(time.Now().UnixNano()/100, 10)
 		// Positions are places in a file: they grow by the event's size.
 		l.end += uint64(100 + len(e.data) + len(e.metadata) + len(stream))
-		last = &record{id: e.id, stream: stream, revision: uint64(len(l.streams[stream])), position: l.end,
-			system: system, metadata: e.metadata, data: e.data}
-		l.streams[stream] = append(l.streams[stream], last)
+		last = &record{id: e.id, stream: stream, revision: uint64(len(held)), position: l.end,
+			system: e.system, metadata: e.metadata, data: e.data}
+		held = append(held, last)
 		l.records = append(l.records, last)
-		l.recent[recentKey{stream, e.id}] = last
 	}
+	l.streams[stream] = held
 	close(l.changed)
 	l.changed = make(chan struct{})
 	return last
@@ -188,7 +185,7 @@ func (l *log) cut(position uint64) {
 			delete(l.streams, r.stream)
 		}
 	}
-	l.end = position
+	l.end, l.forgotten = position, min(l.forgotten, position)
 }
 
 // snapshot returns the log as it is, and a channel that closes when it grows.

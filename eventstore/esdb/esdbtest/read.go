@@ -75,9 +75,7 @@ func chooseStream(records []*record, o *streams.ReadReq_Options) []*record {
 	if !backwards {
 		return records[min(at, last+1):]
 	}
-	chosen := slices.Clone(records[:min(at, last)+1])
-	slices.Reverse(chosen)
-	return chosen
+	return latest(records[:min(at, last)+1], o.GetCount())
 }
 
 // chooseAll picks from the log: forwards the position asked for is included,
@@ -94,7 +92,12 @@ func chooseAll(records []*record, o *streams.ReadReq_Options) []*record {
 	if !backwards {
 		return records[at:]
 	}
-	chosen := slices.Clone(records[:at])
+	return latest(records[:at], o.GetCount())
+}
+
+// latest are the last of records, so many at most, the very last first.
+func latest(records []*record, count uint64) []*record {
+	chosen := slices.Clone(records[len(records)-int(min(count, uint64(len(records)))):])
 	slices.Reverse(chosen)
 	return chosen
 }

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime"
 	"strconv"
 	"sync"
 	"testing"
@@ -99,6 +100,7 @@ func (s *Server) Start() error {
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
 		grpc.MaxRecvMsgSize(17 << 20),
 		grpc.MaxConcurrentStreams(100),
+		grpc.NumStreamWorkers(uint32(runtime.NumCPU())), // whose stacks have grown already
 	}
 	if s.guard != nil {
 		options = append(options, grpc.Creds(s.guard.transport))
