@@ -140,7 +140,7 @@ func parseFlags(args []string) (o options, chosen []part, strict bool, err error
 	fs.IntVar(&o.pacedRate, "paced-rate", 2000, "webhooks per second of paced")
 	fs.IntVar(&o.pacedSeconds, "paced-seconds", 15, "how long paced runs")
 	fs.IntVar(&o.sweepRate, "sweep-rate", 1000, "webhooks per second of sweep")
-	fs.IntVar(&o.sweepSeconds, "sweep-seconds", 5, "how long sweep runs before the comparison, and again after it")
+	fs.IntVar(&o.sweepSeconds, "sweep-seconds", 3, "how long sweep runs before the comparison, and again after it")
 	fs.IntVar(&o.visibleRate, "visible-rate", 1000, "webhooks per second of visible")
 	fs.IntVar(&o.visibleSeconds, "visible-seconds", 10, "how long visible runs")
 	fs.IntVar(&o.clusterRate, "cluster-rate", 3000, "webhooks per second of cluster")

@@ -29,13 +29,14 @@ const (
 func measureSweep(ctx context.Context, b *bench) error {
 	began, total := time.Now(), b.sweepRate*b.sweepSeconds
 	listed := max(total/2, 1)
-	stripe, err := startStripe(ctx, listed, b.accounts, began, "here", "lost")
+	accounts := min(b.accounts, listed) // of each, something is listed
+	stripe, err := startStripe(ctx, listed, accounts, began, "here", "lost")
 	if err != nil {
 		return err
 	}
 	defer stripe.kill()
 	w := &sweeping{bench: b, dir: filepath.Join(b.work, "sweep")}
-	if w.maker, err = newEventMaker("here", b.accounts, began); err != nil {
+	if w.maker, err = newEventMaker("here", accounts, began); err != nil {
 		return err
 	}
 	if w.server, err = b.startDaybook(ctx, w.dir, "--stripe-api-key", "rk_test_bench", "--stripe-api-base", "http://"+stripe.addr); err != nil {
