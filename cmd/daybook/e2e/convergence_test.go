@@ -28,10 +28,10 @@ func shuffledAndDuplicatedTrafficConverges(t *testing.T, dir string) {
 	}
 	for seed := uint64(1); seed <= seeds; seed++ {
 		end := time.Now().UTC().Truncate(time.Second)
-		out := mustRun(t, "simulate", "--dev", "--url", s.base+webhookPath, "--check",
+		o := commandWithin(t, manyMinutes, nil, "simulate", "--dev", "--url", s.base+webhookPath, "--check",
 			"--seed", fmt.Sprint(seed), "--accounts", "1000", "--shuffle", "0.5", "--duplicates", "0.3", "--end", end.Format(time.RFC3339))
-		if !strings.Contains(out, "all as expected") || !strings.Contains(out, " 0 refused") {
-			t.Fatalf("seed %d: %s", seed, out)
+		if o.code != 0 || !strings.Contains(o.stdout, "all as expected") || !strings.Contains(o.stdout, " 0 refused") {
+			t.Fatalf("seed %d: ended with %d: %s%s", seed, o.code, o.stdout, o.stderr)
 		}
 		// The same options give the same invented people.
 		run := simulate.Generate(simulate.Options{Seed: seed, Accounts: 1000, End: end, Shuffle: 0.5, Duplicates: 0.3})
