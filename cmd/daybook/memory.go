@@ -25,7 +25,7 @@ const (
 	clusterRoom = 80 << 20
 	// rebuildRoom is the room while history is folded anew, which is soon over,
 	// has much alive and makes garbage faster than anything else.
-	rebuildRoom = 160 << 20
+	rebuildRoom = 200 << 20
 	// leastPercent and mostPercent bound the room in proportion to what is alive:
 	// a large heap is not marked again and again, and one that grows quickly does
 	// not run away before it is measured anew.
