@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -133,7 +134,8 @@ func (n *node) assemble() (err error) {
 	n.runner = projections.NewRunner(projections.Options{
 		Store: n.store, Model: n.model, Epoch: n.about.Epoch, Livemode: n.cfg.Livemode,
 		Now: systemClock, OnDue: n.noteGraceEnd, OnCatalog: n.catalogs.look, OnFolded: n.tracing.Folded(), Feed: feed, Log: n.log,
-		Rebuild: projections.RebuildOptions{Dir: n.cfg.DataDir, Readers: rebuildReaders(n.cfg)},
+		Rebuild: projections.RebuildOptions{Dir: n.cfg.DataDir, Readers: rebuildReaders(n.cfg),
+			Folders: runtime.GOMAXPROCS(0)}, // not on the spare ones that a server has later
 	})
 	n.decisions = decisions.NewBook(decisions.Config{Store: n.store, Catalogs: n.catalogs.History, Now: systemClock, AwaitModel: n.runner.WaitFor})
 	n.answers = projections.NewAnswers(n.model, n.about.Epoch, n.cfg.Livemode)

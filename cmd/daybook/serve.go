@@ -147,6 +147,9 @@ func (n *node) serveOn(ctx context.Context, public endpoint, listening listeners
 	if err != nil {
 		return err
 	}
+	if storeKind(n.cfg) != clusterKind {
+		spareProcessors()
+	}
 	working, stopWorking := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWorking()
 	group, groupCtx := errgroup.WithContext(ctx)

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"time"
 
@@ -109,6 +110,9 @@ func (w *writer) write(batch []*request) {
 	}
 	clear(w.added)
 	clear(w.answers)
+	// Who was answered may be waiting to run on this very processor: they go
+	// first, for the next commit would hold them up until the disk has it.
+	runtime.Gosched()
 }
 
 func batchSize(batch []*request) int {
