@@ -87,6 +87,11 @@ func jobsOf(readings []reading) []*job {
 	return list.jobs
 }
 
+// appendsAtOnce is how many of a batch's appends are in flight. The store commits
+// together what is, and a webhook that comes meanwhile waits for all of that: so
+// they are few where there is little to post, and more the more there is.
+func appendsAtOnce(jobs int) int { return max(leastAppends, jobs/appendsShare) }
+
 // runJobs posts to many streams at once, to each in order. All is decided
 // first, on few goroutines, so that the appends reach the store together and
 // are committed together. What can have no place in a stream fails its entries.
@@ -109,7 +114,7 @@ func (p *Poster) runJobs(ctx context.Context, cache *ledgers, jobs []*job) (err 
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(parallelStreams)
+	group.SetLimit(appendsAtOnce(len(jobs)))
 	for _, j := range jobs {
 		group.Go(func() error {
 			err := p.postTo(ctx, cache, j)

@@ -62,8 +62,10 @@ const (
 	// to stay in memory.
 	batchSize  = 512
 	batchBytes = 4 << 20
-	// parallelStreams bounds the appends in flight.
-	parallelStreams = batchSize
+	// leastAppends may be in flight at once in any case, and of many one in
+	// appendsShare.
+	leastAppends = 16
+	appendsShare = 8
 	// leastGather and mostGather bound how long entries may gather after a
 	// batch with which posting has caught up, gatherByEntry for each in it: the
 	// store commits many appends for nearly the price of one.
