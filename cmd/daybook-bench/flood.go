@@ -22,80 +22,97 @@ import (
 // The targets of flood.
 const (
 	targetFloodP99 = 50 * time.Millisecond
-	// targetFloodMemory is how much more memory floods may take than the same good
+	// targetFloodMemory is how much more memory a flood may take than the same good
 	// webhooks without one: the connections that are allowed take most of it.
 	targetFloodMemory = 64 << 20
-	floodRounds       = 3
+	floodRounds       = 5
 )
 
-// measureFlood sends good webhooks at a steady rate, to a server that has nothing
-// else to do, and to two that are flooded with bad signatures: by senders who wait
-// for the answers, from the same address, as from behind a proxy; and by senders
-// who hang up at once, from an address of their own.
+// flooded is one server, and what became of the good webhooks that it was sent.
+type flooded struct {
+	name string
+	// flood is how it is flooded, nil if not at all.
+	flood  *flood
+	server *child
+	// p99s are those of the good webhooks in each round, rates how many bad
+	// signatures a second came with them.
+	p99s   rounds
+	rates  []float64
+	memory int64
+}
+
+// flood is a kind of flood.
+type flood struct {
+	name string
+	rude bool // hangs up without waiting for the answers
+}
+
+// measureFlood sends good webhooks at a steady rate, in turns to a server that has
+// nothing else to do, and to two that are flooded with bad signatures: by senders
+// who wait for the answers, from the same address, as from behind a proxy; and by
+// senders who hang up at once, from an address of their own.
 func measureFlood(ctx context.Context, b *bench) error {
-	calm, err := b.floodServer(ctx, "calm", nil)
-	if err != nil {
-		return err
+	calm := &flooded{name: "calm"}
+	polite := &flooded{name: "polite", flood: &flood{name: "flood that waits for answers"}}
+	rude := &flooded{name: "rude", flood: &flood{name: "flood that hangs up at once", rude: true}}
+	all := []*flooded{calm, polite, rude}
+	for _, f := range all {
+		var err error
+		if f.server, err = b.startDaybook(ctx, filepath.Join(b.work, f.name)); err != nil {
+			return err
+		}
+		defer f.server.kill()
 	}
-	polite, rude := false, true
-	flooded, err := b.floodServer(ctx, "polite", &polite)
-	if err != nil {
-		return err
+	for round := range floodRounds {
+		for _, f := range all {
+			if err := b.floodRound(ctx, f, round); err != nil {
+				return fmt.Errorf("%s: %w", f.name, err)
+			}
+		}
 	}
-	b.report.line("good webhooks at %d/s without a flood: p99 %s", b.floodRate, millis(percentile(calm.latencies, 99)))
-	p99, more := percentile(flooded.latencies, 99), flooded.memory-calm.memory
-	b.report.target(p99 <= targetFloodP99, fmt.Sprintf("good webhooks at %d/s during a flood, p99", b.floodRate), millis(p99), "at most "+millis(targetFloodP99))
-	b.report.target(more <= targetFloodMemory, "memory that floods take", mebibytes(max(more, 1)), "at most "+mebibytes(targetFloodMemory))
-	worse, err := b.floodServer(ctx, "rude", &rude)
-	if err != nil {
-		return err
+	for _, f := range all {
+		f.memory = f.server.peakMemory()
+		if err := f.server.stop(); err != nil {
+			return err
+		}
 	}
-	b.report.line("during one that hangs up at once: p99 %s, %s more; without a target, for most of it is the work of making connections, on this machine",
-		millis(percentile(worse.latencies, 99)), mebibytes(max(worse.memory-calm.memory, 1)))
+	b.judgeFlood(calm, polite, rude)
 	return nil
 }
 
-// floodServer sends good webhooks to a server of its own, several times, during
-// floods unless rude is nil.
-func (b *bench) floodServer(ctx context.Context, name string, rude *bool) (*sample, error) {
-	server, err := b.startDaybook(ctx, filepath.Join(b.work, name))
+// floodRound sends good webhooks to one of the servers.
+func (b *bench) floodRound(ctx context.Context, f *flooded, round int) error {
+	o, sent, err := b.goodDuring(ctx, f.server, fmt.Sprintf("%s%d", f.name, round), f.flood)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	defer server.kill()
-	all := &sample{outcome: &outcome{}}
-	for round := range floodRounds {
-		o, sent, err := b.goodDuring(ctx, server, fmt.Sprintf("%s%d", name, round), rude)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
-		}
-		if rude != nil {
-			b.report.line("%s: %.0f bad signatures per second", floodName(*rude), float64(sent)/o.took.Seconds())
-		}
-		all.latencies = append(all.latencies, o.latencies...)
-	}
-	all.memory = server.peakMemory()
-	return all, server.stop()
+	f.p99s = append(f.p99s, percentile(o.latencies, 99))
+	f.rates = append(f.rates, float64(sent)/o.took.Seconds())
+	return nil
 }
 
-func floodName(rude bool) string {
-	if rude {
-		return "flood that hangs up at once"
+func (b *bench) judgeFlood(calm *flooded, floods ...*flooded) {
+	what := fmt.Sprintf("good webhooks at %d/s", b.floodRate)
+	b.report.line("%s without a flood: p99 %s", what, calm.p99s)
+	for _, f := range floods {
+		b.report.line("%s: %.0f bad signatures per second", f.flood.name, median(f.rates))
+		more := f.memory - calm.memory
+		b.report.target(f.p99s.median() <= targetFloodP99, what+" meanwhile, p99", f.p99s.String(), "at most "+millis(targetFloodP99))
+		b.report.target(more <= targetFloodMemory, "memory that it takes", mebibytes(max(more, 1)), "at most "+mebibytes(targetFloodMemory))
 	}
-	return "flood that waits for answers"
 }
 
-// goodDuring sends good webhooks, during a flood unless rude is nil. Each must be
+// goodDuring sends good webhooks, during a flood unless that is nil. Each must be
 // answered 200.
-func (b *bench) goodDuring(ctx context.Context, server *child, name string, rude *bool) (o *outcome, sent int, err error) {
+func (b *bench) goodDuring(ctx context.Context, server *child, name string, f *flood) (o *outcome, sent int, err error) {
 	maker, err := newEventMaker(name, b.accounts, time.Now())
 	if err != nil {
 		return nil, 0, err
 	}
 	good := maker.requests(b.floodRate*b.floodSeconds, time.Now())
 	stop := func() (int, error) { return 0, nil }
-	if rude != nil {
-		if stop, err = b.startFlood(ctx, server.addr, badRequest(string(good[0])), *rude); err != nil {
+	if f != nil {
+		if stop, err = b.startFlood(ctx, server.addr, badRequest(string(good[0])), f.rude); err != nil {
 			return nil, 0, err
 		}
 	}
@@ -155,14 +172,14 @@ func serveFlood(args []string) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	flood := patientFlood
+	send := patientFlood
 	if *rude {
-		flood = hitAndRun
+		send = hitAndRun
 	}
 	var sent atomic.Int64
 	var flooders sync.WaitGroup
 	for range *connections {
-		flooders.Go(func() { flood(ctx, *addr, request.Bytes(), &sent) })
+		flooders.Go(func() { send(ctx, *addr, request.Bytes(), &sent) })
 	}
 	flooders.Wait()
 	fmt.Println(sent.Load())

@@ -138,7 +138,7 @@ func parseFlags(args []string) (o options, chosen []part, strict bool, err error
 	fs.IntVar(&o.rounds, "rounds", 3, "rounds of ingest; the median counts")
 	fs.IntVar(&o.accounts, "accounts", 2000, "accounts that the webhooks speak of")
 	fs.IntVar(&o.pacedRate, "paced-rate", 2000, "webhooks per second of paced")
-	fs.IntVar(&o.pacedSeconds, "paced-seconds", 15, "how long paced runs")
+	fs.IntVar(&o.pacedSeconds, "paced-seconds", 5, "how long each round of paced lasts")
 	fs.IntVar(&o.sweepRate, "sweep-rate", 1000, "webhooks per second of sweep")
 	fs.IntVar(&o.sweepSeconds, "sweep-seconds", 3, "how long sweep runs before the comparison, and again after it")
 	fs.IntVar(&o.visibleRate, "visible-rate", 1000, "webhooks per second of visible")
@@ -151,7 +151,7 @@ func parseFlags(args []string) (o options, chosen []part, strict bool, err error
 	fs.IntVar(&o.featureRate, "feature-rate", 10000, "checks per second of feature")
 	fs.IntVar(&o.featureSeconds, "feature-seconds", 10, "how long feature keeps that rate")
 	fs.IntVar(&o.floodRate, "flood-rate", 500, "good webhooks per second of flood")
-	fs.IntVar(&o.floodSeconds, "flood-seconds", 6, "how long each flood lasts")
+	fs.IntVar(&o.floodSeconds, "flood-seconds", 5, "how long each flood lasts")
 	fs.IntVar(&o.renewSeconds, "renew-seconds", 30, "how long redis watches what renewing costs")
 	if err := fs.Parse(args); err != nil {
 		return o, nil, false, err

@@ -14,29 +14,42 @@ const (
 	targetPacedMax = 100 * time.Millisecond
 )
 
+// pacedRounds is how many rounds paced has.
+const pacedRounds = 3
+
 // measurePaced measures latency at a rate well below what the server can take,
 // with everything running.
 func measurePaced(ctx context.Context, b *bench) error {
-	total := b.pacedRate * b.pacedSeconds
-	maker, err := newEventMaker("paced", b.accounts, time.Now())
-	if err != nil {
-		return err
-	}
 	server, err := b.startDaybook(ctx, filepath.Join(b.work, "paced"))
 	if err != nil {
 		return err
 	}
 	defer server.kill()
-	before := server.cpu()
+	var p99s, slowest rounds
+	for round := range pacedRounds {
+		s, err := b.pacedRound(ctx, server, fmt.Sprintf("paced%d", round))
+		if err != nil {
+			return err
+		}
+		b.report.line("%s", s.describe("all running"))
+		p99s = append(p99s, percentile(s.latencies, 99))
+		slowest = append(slowest, percentile(s.latencies, 100))
+	}
+	what := fmt.Sprintf("webhooks at %d/s", b.pacedRate)
+	b.report.target(p99s.median() <= targetPacedP99, what+", p99", p99s.String(), "at most "+millis(targetPacedP99)+" on a quiet machine")
+	b.report.target(slowest.median() <= targetPacedMax, what+", slowest", slowest.String(), "at most "+millis(targetPacedMax))
+	return server.stop()
+}
+
+func (b *bench) pacedRound(ctx context.Context, server *child, name string) (*sample, error) {
+	maker, err := newEventMaker(name, b.accounts, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	before, total := server.cpu(), b.pacedRate*b.pacedSeconds
 	o, err := load{addr: server.addr, connections: b.connections, rate: b.pacedRate}.run(ctx, maker.requests(total, time.Now()))
 	if err != nil {
-		return err
+		return nil, err
 	}
-	s := &sample{outcome: o, cpu: server.cpu() - before, memory: server.peakMemory(), counted: total}
-	b.report.line("%s", s.describe("all running"))
-	p99, slowest := percentile(o.latencies, 99), percentile(o.latencies, 100)
-	what := fmt.Sprintf("webhooks at %d/s", b.pacedRate)
-	b.report.target(p99 <= targetPacedP99, what+", p99", millis(p99), "at most "+millis(targetPacedP99)+" on a quiet machine")
-	b.report.target(slowest <= targetPacedMax, what+", slowest", millis(slowest), "at most "+millis(targetPacedMax))
-	return server.stop()
+	return &sample{outcome: o, cpu: server.cpu() - before, memory: server.peakMemory(), counted: total}, nil
 }

@@ -47,6 +47,16 @@ func percentile(times []time.Duration, p float64) time.Duration {
 	return times[min(max(i, 0), len(times)-1)]
 }
 
+// rounds are the times of one figure in several rounds. The median round counts:
+// now and then a shared disk stands still for long enough to spoil one.
+type rounds []time.Duration
+
+func (r rounds) median() time.Duration { return percentile(slices.Clone(r), 50) }
+
+func (r rounds) String() string {
+	return fmt.Sprintf("%s (rounds: %s to %s)", millis(r.median()), millis(slices.Min(r)), millis(slices.Max(r)))
+}
+
 // median sorts values, and returns the middle one.
 func median(values []float64) float64 {
 	if len(values) == 0 {
