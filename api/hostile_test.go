@@ -1,6 +1,8 @@
 package api
 
 import (
+	"bufio"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -16,10 +18,10 @@ import (
 type hostile struct {
 	name    string
 	request string
-	// want lists the statuses that are right; plain says that net/http may answer
-	// before we do, and ends that the client says nothing more after it.
+	// want lists the statuses that are right; early says that net/http may refuse it
+	// before a handler does, and ends that the client says nothing more after it.
 	want        []int
-	plain, ends bool
+	early, ends bool
 }
 
 // converse sends bytes as they are, and returns everything that comes back until
@@ -64,7 +66,7 @@ func (r *rig) reject(addr string, all []hostile) {
 			r.Errorf("%s: answered %v, want one of %v:\n%.400s", h.name, statuses, h.want, got)
 			continue
 		}
-		if ours := strings.Contains(got, "X-Request-Id: "); !ours && !h.plain || statuses[0] >= 400 && ours && !strings.Contains(got, "application/problem+json") {
+		if handled := strings.Contains(got, "X-Request-Id: "); !handled && !h.early || statuses[0] >= 400 && !isProblem(got, statuses[0]) {
 			r.Errorf("%s: not an answer of ours, or no problem:\n%.400s", h.name, got)
 		}
 		if strings.Contains(strings.ToLower(got), "\nx-evil:") || strings.Contains(got, "\nLocation:") {
@@ -80,6 +82,17 @@ func (r *rig) reject(addr string, all []hostile) {
 	if log := r.log.String(); strings.Contains(log, "panic") || strings.Contains(strings.ToLower(log), "evil") {
 		r.Errorf("the log:\n%s", log)
 	}
+}
+
+// isProblem reports an answer that is a whole problem with that status.
+func isProblem(answer string, status int) bool {
+	resp, err := http.ReadResponse(bufio.NewReader(strings.NewReader(answer)), nil)
+	if err != nil {
+		return false
+	}
+	var p Problem
+	err = json.NewDecoder(resp.Body).Decode(&p)
+	return err == nil && resp.Header.Get("Content-Type") == "application/problem+json" && p.Status == status && p.Detail != ""
 }
 
 // with is a request by the key that may do everything; it ends the connection.
@@ -100,16 +113,16 @@ func TestPathTricks(t *testing.T) {
 		{name: "twice encoded", request: with("GET", "/v1/accounts/%252e%252e%252fstatus"), want: []int{404}},
 		{name: "backslashes", request: with("GET", `/v1/accounts/..\..\status`), want: []int{404}},
 		{name: "encoded NUL", request: with("GET", "/v1/entitlements/acme%00"), want: []int{400}},
-		{name: "NUL", request: with("GET", "/v1/entitlements/acme\x00"), want: []int{400}, plain: true},
+		{name: "NUL", request: with("GET", "/v1/entitlements/acme\x00"), want: []int{400}, early: true},
 		{name: "not UTF-8", request: with("GET", "/v1/entitlements/%ff%fe"), want: []int{400}},
 		{name: "an overlong slash", request: with("GET", "/v1/entitlements/a%c0%afb"), want: []int{400}},
-		{name: "half an escape", request: with("GET", "/v1/entitlements/a%2"), want: []int{400}, plain: true},
+		{name: "half an escape", request: with("GET", "/v1/entitlements/a%2"), want: []int{400}, early: true},
 		{name: "a long account", request: with("GET", "/v1/entitlements/"+long), want: []int{400}},
 		{name: "a long path", request: with("GET", "/"+strings.Repeat("a/", 8000)), want: []int{404}},
-		{name: "a longer path", request: with("GET", "/"+strings.Repeat("a", 64<<10)), want: []int{431}, plain: true},
+		{name: "a longer path", request: with("GET", "/"+strings.Repeat("a", 64<<10)), want: []int{431}, early: true},
 		{name: "two slashes", request: with("GET", "//v1/status"), want: []int{404}},
 		{name: "another host's", request: with("GET", "//evil.example/%2f.."), want: []int{404}},
-		{name: "no path", request: with("GET", "status"), want: []int{400}, plain: true},
+		{name: "no path", request: with("GET", "status"), want: []int{400}, early: true},
 		{name: "a faulty query", request: with("GET", "/v1/entitlements/acme?a=%zz"), want: []int{400}},
 		{name: "a semicolon in the query", request: with("GET", "/v1/events?limit=1;limit=2"), want: []int{400}},
 		{name: "line ends in an account", request: with("GET", "/v1/entitlements/a%0d%0aX-Evil:%201"), want: []int{400}},
@@ -135,29 +148,29 @@ func TestMethodsAndHeaders(t *testing.T) {
 	length := fmt.Sprintf("Content-Length: %d", len(event))
 	r.reject(addr, []hostile{
 		{name: "TRACE", request: with("TRACE", "/v1/status"), want: []int{405}},
-		{name: "CONNECT", request: with("CONNECT", "x:80"), want: []int{400, 404, 405}, plain: true},
+		{name: "CONNECT", request: with("CONNECT", "x:80"), want: []int{400, 404, 405}, early: true},
 		{name: "a made-up method", request: with("EVIL", "/v1/status"), want: []int{405}},
-		{name: "no method", request: with("", "/v1/status"), want: []int{400}, plain: true},
+		{name: "no method", request: with("", "/v1/status"), want: []int{400}, early: true},
 		{name: "PUT", request: with("PUT", "/v1/entitlements/acme", "Content-Length: 0"), want: []int{405}},
 		{name: "two keys", request: with("GET", "/v1/status", "Authorization: Bearer "+boundKey), want: []int{400}},
 		{name: "two signatures", request: webhook(length, signature, signature), want: []int{400}},
 		{name: "a good signature behind a bad one", request: webhook(length, "Stripe-Signature: t=1,v1=00", signature), want: []int{400}},
-		{name: "two lengths", request: webhook(length, "Content-Length: 5", signature), want: []int{400}, plain: true},
-		{name: "two lengths in one", request: webhook(length+", 5", signature), want: []int{400}, plain: true},
-		{name: "a negative length", request: webhook("Content-Length: -1", signature), want: []int{400}, plain: true},
-		{name: "a length with a sign", request: webhook(fmt.Sprintf("Content-Length: +%d", len(event)), signature), want: []int{400}, plain: true},
-		{name: "a length beyond numbers", request: webhook("Content-Length: 99999999999999999999", signature), want: []int{400}, plain: true},
+		{name: "two lengths", request: webhook(length, "Content-Length: 5", signature), want: []int{400}, early: true},
+		{name: "two lengths in one", request: webhook(length+", 5", signature), want: []int{400}, early: true},
+		{name: "a negative length", request: webhook("Content-Length: -1", signature), want: []int{400}, early: true},
+		{name: "a length with a sign", request: webhook(fmt.Sprintf("Content-Length: +%d", len(event)), signature), want: []int{400}, early: true},
+		{name: "a length beyond numbers", request: webhook("Content-Length: 99999999999999999999", signature), want: []int{400}, early: true},
 		{name: "a length beyond the limit", request: webhook("Content-Length: 9999999999", signature), want: []int{413}},
 		{name: "a length beyond the body", request: webhook(fmt.Sprintf("Content-Length: %d", len(event)+1), signature), want: []int{400}, ends: true},
-		{name: "two hosts", request: with("GET", "/v1/status", "Host: evil.example"), want: []int{400}, plain: true},
-		{name: "no host", request: "GET /livez HTTP/1.1\r\n\r\n", want: []int{400}, plain: true},
-		{name: "a blank in a header's name", request: with("GET", "/v1/status", "X Evil: 1"), want: []int{400}, plain: true},
-		{name: "a control character in a header", request: with("GET", "/v1/status", "X-A: \x01"), want: []int{400}, plain: true},
-		{name: "a carriage return in a header", request: with("GET", "/v1/status", "X-A: a\rX-Evil: 1"), want: []int{400}, plain: true},
-		{name: "an unknown expectation", request: with("GET", "/v1/status", "Expect: evil"), want: []int{417}, plain: true},
-		{name: "another version", request: "GET /livez HTTP/3.7\r\nHost: x\r\n\r\n", want: []int{505}, plain: true},
-		{name: "TLS", request: "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", want: []int{400}, plain: true},
-		{name: "noise", request: "\x00\xff\x00\xff\r\n\r\n", want: []int{400}, plain: true},
+		{name: "two hosts", request: with("GET", "/v1/status", "Host: evil.example"), want: []int{400}, early: true},
+		{name: "no host", request: "GET /livez HTTP/1.1\r\n\r\n", want: []int{400}, early: true},
+		{name: "a blank in a header's name", request: with("GET", "/v1/status", "X Evil: 1"), want: []int{400}, early: true},
+		{name: "a control character in a header", request: with("GET", "/v1/status", "X-A: \x01"), want: []int{400}, early: true},
+		{name: "a carriage return in a header", request: with("GET", "/v1/status", "X-A: a\rX-Evil: 1"), want: []int{400}, early: true},
+		{name: "an unknown expectation", request: with("GET", "/v1/status", "Expect: evil"), want: []int{417}, early: true},
+		{name: "another version", request: "GET /livez HTTP/3.7\r\nHost: x\r\n\r\n", want: []int{505}, early: true},
+		{name: "TLS", request: "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", want: []int{400}, early: true},
+		{name: "noise", request: "\x00\xff\x00\xff\r\n\r\n", want: []int{400}, early: true},
 	})
 	got := converse(t, addr, with("GET", "/v1/nowhere", "X-Request-Id: stranger-chose-this"), false)
 	if strings.Contains(got, "stranger-chose-this") {
@@ -183,12 +196,12 @@ func TestSmuggling(t *testing.T) {
 		{name: "length and chunks", request: post("Content-Length: 5\r\nTransfer-Encoding: chunked", noBody+second), want: []int{400}},
 		{name: "chunks and length", request: post("Transfer-Encoding: chunked\r\nContent-Length: 500", noBody+second), want: []int{400}},
 		{name: "chunks alone", request: post("Transfer-Encoding: chunked", noBody+second), want: []int{400}},
-		{name: "an unknown coding", request: post("Transfer-Encoding: xchunked", noBody+second), want: []int{501, 400}, plain: true},
-		{name: "a list of codings", request: post("Transfer-Encoding: chunked, identity", noBody+second), want: []int{501, 400}, plain: true},
-		{name: "two codings", request: post("Transfer-Encoding: chunked\r\nTransfer-Encoding: identity", noBody+second), want: []int{501, 400}, plain: true},
-		{name: "a blank before the colon", request: post("Transfer-Encoding : chunked", noBody+second), want: []int{400}, plain: true},
-		{name: "a vertical tab", request: post("Transfer-Encoding: \x0bchunked", noBody+second), want: []int{400, 501}, plain: true},
-		{name: "quotes", request: post("Transfer-Encoding: \"chunked\"", noBody+second), want: []int{400, 501}, plain: true},
+		{name: "an unknown coding", request: post("Transfer-Encoding: xchunked", noBody+second), want: []int{501, 400}, early: true},
+		{name: "a list of codings", request: post("Transfer-Encoding: chunked, identity", noBody+second), want: []int{501, 400}, early: true},
+		{name: "two codings", request: post("Transfer-Encoding: chunked\r\nTransfer-Encoding: identity", noBody+second), want: []int{501, 400}, early: true},
+		{name: "a blank before the colon", request: post("Transfer-Encoding : chunked", noBody+second), want: []int{400}, early: true},
+		{name: "a vertical tab", request: post("Transfer-Encoding: \x0bchunked", noBody+second), want: []int{400, 501}, early: true},
+		{name: "quotes", request: post("Transfer-Encoding: \"chunked\"", noBody+second), want: []int{400, 501}, early: true},
 		{name: "a line end alone in a chunk's head", request: post("Transfer-Encoding: chunked", "1\nA\r\n0\r\n\r\n"+second), want: []int{400}},
 		{name: "a line end alone behind a chunk", request: post("Transfer-Encoding: chunked", "1\r\nA\n0\r\n\r\n"+second), want: []int{400}},
 		{name: "a chunk's extension", request: post("Transfer-Encoding: chunked", "1;evil=\"\r\n\"\r\nA\r\n0\r\n\r\n"+second), want: []int{400}},
