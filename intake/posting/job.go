@@ -26,10 +26,11 @@ type job struct {
 	changes   []change
 	failure   error
 
-	// decided says that proposed is what follows from the facts for the ledger
-	// to, and is yet to be appended.
+	// decided says that events are what follows from the facts for the ledger to,
+	// and are yet to be appended: as proposed.
 	decided  bool
 	to       *ledger
+	events   []aggregate.Event
 	proposed []eventstore.ProposedEvent
 
 	// took and appended are when it was decided and appended; see Poster.clock.
@@ -95,19 +96,9 @@ func appendsAtOnce(jobs int) int { return max(leastAppends, jobs/appendsShare) }
 // runJobs posts to many streams at once, to each in order. All is decided
 // first, on few goroutines, so that the appends reach the store together and
 // are committed together. What can have no place in a stream fails its entries.
-func (p *Poster) runJobs(ctx context.Context, cache *ledgers, jobs []*job) (err error) {
-	defer func() {
-		if err != nil {
-			for _, j := range jobs {
-				cache.forget(j.stream) // it may be ahead of the store
-			}
-		}
-	}()
-	err = share(ctx, len(jobs), func(ctx context.Context, i int) error {
-		// What fails here is tried again, one by one, below.
-		if p.decideJob(ctx, cache, jobs[i]) != nil {
-			cache.forget(jobs[i].stream)
-		}
+func (p *Poster) runJobs(ctx context.Context, cache *ledgers, jobs []*job) error {
+	err := share(ctx, len(jobs), func(ctx context.Context, i int) error {
+		_ = p.decideJob(ctx, cache, jobs[i]) // what fails is tried again, one by one, below
 		return nil
 	})
 	if err != nil {

@@ -26,15 +26,6 @@ type decider interface {
 type ledger struct {
 	decider
 	expected eventstore.ExpectedRevision
-	// events counts what was folded, the weight in memory; counted is how much
-	// of it the cache has counted.
-	events, counted int
-}
-
-// Evolve implements decider.
-func (l *ledger) Evolve(e aggregate.Event, at aggregate.Place) {
-	l.decider.Evolve(e, at)
-	l.events++
 }
 
 // unpostableError says that nothing can be added to a domain stream, however
@@ -62,16 +53,6 @@ func newDecider(stream eventstore.Stream) decider {
 	return &aggregate.FactSet{}
 }
 
-func (l *ledger) evolve(e eventstore.RecordedEvent) error {
-	event, err := aggregate.Decode(e.Type, e.Data)
-	if err != nil {
-		return err
-	}
-	l.Evolve(event, aggregate.Place{Position: uint64(e.Position)})
-	l.expected = eventstore.Exactly(e.Revision)
-	return nil
-}
-
 // postTo brings a job's facts into its stream. A conflict means that somebody
 // else wrote, an unknown outcome that we may have: either way the stream is
 // read again and decided anew, for what is held already is not decided twice.
@@ -82,7 +63,7 @@ func (p *Poster) postTo(ctx context.Context, cache *ledgers, j *job) error {
 		if err == nil {
 			return nil
 		}
-		cache.forget(j.stream) // it may be ahead of the store, or behind
+		cache.forget(j.stream) // it may be behind the store
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
@@ -111,18 +92,21 @@ func (p *Poster) tryPost(ctx context.Context, cache *ledgers, j *job) error {
 	if j.rehearsed {
 		return nil
 	}
+	if len(j.proposed) == 0 {
+		return nil
+	}
 	began := p.clock()
+	var last eventstore.Revision
 	for _, portion := range portions(j.proposed) {
 		result, err := p.Store.Append(ctx, j.stream, j.to.expected, portion...)
 		if err != nil {
 			return fmt.Errorf("append to %s: %w", j.stream, err)
 		}
-		j.to.expected = eventstore.Exactly(result.Revision)
+		last = result.Revision
+		j.to.expected = eventstore.Exactly(last)
 	}
-	if len(j.proposed) > 0 {
-		j.appended = Span{began, p.clock()}
-	}
-	cache.keep(j.stream, j.to)
+	j.appended = Span{began, p.clock()}
+	cache.keep(j.stream, j.events, last)
 	return nil
 }
 
@@ -134,8 +118,8 @@ func (p *Poster) decideJob(ctx context.Context, cache *ledgers, j *job) error {
 	if err != nil {
 		return err
 	}
-	now, catalogs := p.Now(), p.Catalogs()
-	j.to, j.proposed, j.changes = to, nil, nil
+	now, catalogs := p.Now().UTC(), p.Catalogs()
+	j.to, j.events, j.proposed, j.changes = to, nil, nil, nil
 	for facts := range j.steps(to) {
 		j.count(to, facts)
 		events, err := decide(to, facts, catalogs, now)
@@ -147,7 +131,7 @@ func (p *Poster) decideJob(ctx context.Context, cache *ledgers, j *job) error {
 			if err != nil {
 				return &unpostableError{Stream: j.stream, Err: err}
 			}
-			j.proposed = append(j.proposed, event)
+			j.events, j.proposed = append(j.events, e), append(j.proposed, event)
 			to.Evolve(e, aggregate.Place{RecordedAt: now})
 		}
 	}

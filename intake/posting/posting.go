@@ -23,6 +23,7 @@ import (
 	"github.com/daybookhq/daybook/aggregate"
 	"github.com/daybookhq/daybook/eventstore"
 	"github.com/daybookhq/daybook/intake"
+	"github.com/daybookhq/daybook/recent"
 )
 
 // Translator turns entries of the journal into facts: an intake.Translator does.
@@ -45,6 +46,8 @@ type Config struct {
 	// OnPosted is told of every entry of the journal that Run has done, once all it
 	// led to is durable. It must not wait. Nil tells nobody.
 	OnPosted func(Steps)
+	// Recent keeps the streams that Run folds; nil if nobody else has a use for it.
+	Recent *recent.Streams
 	// Livemode is the mode of the store: events of the other are not posted.
 	Livemode bool
 	// ConnectAccounts are the connected accounts whose events are posted.
@@ -128,7 +131,10 @@ func (p Progress) Lag(now time.Time) time.Duration {
 
 // New returns a Poster.
 func New(c Config) *Poster {
-	return &Poster{Config: c, ledgers: newLedgers(c.Store), moved: make(chan struct{}),
+	if c.Recent == nil {
+		c.Recent = recent.New(c.Store, 0)
+	}
+	return &Poster{Config: c, ledgers: &ledgers{c.Recent}, moved: make(chan struct{}),
 		withdrawing: semaphore.NewWeighted(1), locatedAtOnce: mostLocated}
 }
 

@@ -84,7 +84,7 @@ func (p *pricing) rehearseJob(ctx context.Context, cache *ledgers, j *job) error
 	if err := p.decideJob(ctx, cache, j); err != nil {
 		return err
 	}
-	p.each(j, to, func(s *showing, f *aggregate.Fact) { s.takeFact(stream, f) })
+	p.each(j, j.to, func(s *showing, f *aggregate.Fact) { s.takeFact(stream, f) })
 	return nil
 }
 
