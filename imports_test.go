@@ -75,6 +75,8 @@ var rooms = []room{
 		why: "what may be sold to whom is neither HTTP nor Stripe's vocabulary, and writes no history"},
 	{name: "decisions", owns: []string{"./decisions"}, never: join(drivers, adapters, stripe, loggers, []string{"./intake/...", "./projections/...", "./api/...", "./cmd/..."}),
 		why: "what operators decide is neither Stripe's nor HTTP's"},
+	{name: "recent", owns: []string{"./recent"}, never: join(drivers, adapters, stripe, loggers, []string{"./intake/...", "./projections/...", "./api/...", "./cmd/..."}), noClock: true,
+		why: "posting and the projections share it, and know nothing of each other"},
 	{name: "history", owns: []string{"./history"}, never: join(drivers, adapters, []string{"./api/...", "./cmd/..."}), neverItself: loggers,
 		why: "the record is read back alike for HTTP and the command line"},
 	{name: "projections", owns: []string{"./projections"}, never: join(drivers, adapters, stripe, []string{"./intake/...", "./api/...", "./cmd/..."}),

@@ -57,6 +57,9 @@ func (a *Account) waiver(id string) *Waiver {
 	return nil
 }
 
+// Position is the highest among the decisions.
+func (a *Account) Position() uint64 { return a.truth.Position }
+
 // Truth says how the account stands by the decisions taken in so far.
 func (a *Account) Truth() AccountTruth {
 	t := a.truth

@@ -25,6 +25,9 @@ const indexedFrom = 24
 // Len is the number of facts in force.
 func (s *FactSet) Len() int { return len(s.facts) }
 
+// Position is the highest among the facts.
+func (s *FactSet) Position() uint64 { return s.position }
+
 // Held returns the fact that is in force under a key, and whether there is one.
 func (s *FactSet) Held(key FactKey) (Fact, bool) {
 	if i, found := s.find(key); found {

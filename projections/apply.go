@@ -35,7 +35,7 @@ type applier struct {
 }
 
 func newApplier(opts Options, model Model) *applier {
-	return &applier{opts: opts, model: model, cache: newFoldedCache(opts.CachedFacts), charges: newMarks(),
+	return &applier{opts: opts, model: model, cache: newFoldedCache(opts.CachedStreams), charges: newMarks(),
 		evaluator: evaluator{epoch: opts.Epoch, livemode: opts.Livemode, marks: newMarks()}}
 }
 
@@ -163,9 +163,13 @@ func (a *applier) foldStream(ctx context.Context, c *changes, stream eventstore.
 // foldOne folds the events of one stream on top of those before them.
 func (a *applier) foldOne(ctx context.Context, c *changes, stream eventstore.Stream, events []eventstore.RecordedEvent) error {
 	first, last := events[0].Revision, events[len(events)-1].Revision
-	f := a.cache.take(stream)
-	if f == nil || f.next < first {
+	f, err := a.takeKept(ctx, stream, first)
+	if err != nil {
+		return err
+	}
+	if f == nil {
 		f = newFolded(stream)
+		f.rests = true
 		if first == 0 {
 			f.invoices = []string{}
 		}
@@ -190,9 +194,44 @@ func (a *applier) foldOne(ctx context.Context, c *changes, stream eventstore.Str
 		c.addRow(*row, f)
 	}
 	if fault == nil {
-		a.cache.put(stream, f)
+		a.keep(stream, f)
 	}
 	return nil
+}
+
+// takeKept returns what is kept of a stream of which all before a revision was
+// folded, nil if nothing is.
+func (a *applier) takeKept(ctx context.Context, stream eventstore.Stream, first eventstore.Revision) (*folded, error) {
+	f := a.cache.take(stream)
+	if f == nil || f.next < first {
+		return nil, nil
+	}
+	woken, err := a.wake(ctx, stream, f)
+	if !woken {
+		return nil, err
+	}
+	return f, nil
+}
+
+// wake gives back its state to what is kept of a stream. It reports false if the
+// events that were folded are not there any more.
+func (a *applier) wake(ctx context.Context, stream eventstore.Stream, f *folded) (bool, error) {
+	events, err := a.opts.Recent.Before(ctx, stream, f.next)
+	if errors.Is(err, eventstore.ErrStreamDeleted) {
+		return false, nil
+	}
+	if err != nil || len(events) != f.events {
+		return false, err
+	}
+	f.wake(events)
+	return true, nil
+}
+
+// keep keeps what was folded of a stream.
+func (a *applier) keep(stream eventstore.Stream, f *folded) {
+	fresh := f.rest()
+	a.opts.Recent.Add(stream, f.next-eventstore.Revision(len(fresh)), fresh...)
+	a.cache.put(stream, f)
 }
 
 // read returns the events of a stream before a revision. What comes behind it
@@ -255,8 +294,12 @@ func (a *applier) forgetPlace(subscription string) {
 // factsOf returns the facts of a payment's stream, up to the position that a
 // batch reaches to. What is kept has those of the batch.
 func (a *applier) factsOf(ctx context.Context, c *changes, payment string, upTo eventstore.Position) (*aggregate.FactSet, error) {
-	if f := a.cache.peek(eventstore.NewStream(string(KindPayment), payment)); f != nil {
-		return f.facts, nil
+	stream := eventstore.NewStream(string(KindPayment), payment)
+	if kept := a.cache.peek(stream); kept != nil {
+		f := *kept
+		if woken, err := a.wake(ctx, stream, &f); woken || err != nil {
+			return f.facts, err
+		}
 	}
 	parked := parkedAt(c.parked)
 	maps.Copy(parked, a.parked)

@@ -9,29 +9,26 @@ import (
 	"github.com/daybookhq/daybook/eventstore"
 )
 
-// defaultCachedFacts is about 50 MB of facts.
-const defaultCachedFacts = 50_000
+// defaultCachedStreams is about 25 MB.
+const defaultCachedStreams = 32_768
 
-// foldedCache keeps the streams folded last, so that a busy subscription is not
-// read again for each of its events. It is bounded by the events in it.
+// foldedCache keeps what is known of the streams folded last but their events,
+// which are kept elsewhere: so that the model need not be asked for each event of
+// a busy subscription what it has of it.
 type foldedCache struct {
-	mu     sync.Mutex
-	bound  int
-	weight int
-	lru    *simplelru.LRU[eventstore.Stream, *folded]
+	mu  sync.Mutex
+	lru *simplelru.LRU[eventstore.Stream, *folded]
 }
 
-func newFoldedCache(bound int) *foldedCache {
-	if bound <= 0 {
-		bound = defaultCachedFacts
+func newFoldedCache(streams int) *foldedCache {
+	if streams <= 0 {
+		streams = defaultCachedStreams
 	}
-	c := &foldedCache{bound: bound}
-	lru, err := simplelru.NewLRU(bound, func(_ eventstore.Stream, f *folded) { c.weight -= f.events })
+	lru, err := simplelru.NewLRU[eventstore.Stream, *folded](streams, nil)
 	if err != nil {
 		panic("a positive size is a valid size: " + err.Error())
 	}
-	c.lru = lru
-	return c
+	return &foldedCache{lru: lru}
 }
 
 // take removes and returns what is kept of a stream, nil if nothing is.
@@ -55,15 +52,11 @@ func (c *foldedCache) peek(stream eventstore.Stream) *folded {
 	return f
 }
 
-// put keeps a stream; the caller must not change it any more.
+// put keeps a stream that rests; the caller must not change it any more.
 func (c *foldedCache) put(stream eventstore.Stream, f *folded) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.lru.Add(stream, f)
-	c.weight += f.events
-	for c.weight > c.bound {
-		c.lru.RemoveOldest()
-	}
 }
 
 // told remembers that the end of a grace was told of, if the stream is kept.
@@ -88,5 +81,4 @@ func (c *foldedCache) purge() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.lru.Purge()
-	c.weight = 0
 }

@@ -28,13 +28,15 @@ const postingSchema = 1
 // errNoRows is the fault of a stream of which no rows are made.
 var errNoRows = errors.New("no row is made of such a stream")
 
-// folded is what the events of one stream fold into.
+// folded is what the events of one stream fold into. At rest it has no state: see
+// wake.
 type folded struct {
 	kind Kind
 	id   string
 	// state takes the events in: subscription, facts or account, by kind.
 	state interface {
 		Evolve(aggregate.Event, aggregate.Place)
+		Position() uint64
 	}
 	subscription *aggregate.Subscription
 	facts        *aggregate.FactSet
@@ -44,8 +46,13 @@ type folded struct {
 	next eventstore.Revision
 	// told holds the ends of grace that notes tell of, in Unix nanoseconds.
 	told map[int64]bool
-	// events counts what was folded: the weight in memory.
+	// events counts what was folded.
 	events int
+	// fresh are the events folded since it was last at rest, if it is ever to rest.
+	fresh []aggregate.Event
+	rests bool
+	// position is that of the state before it rested.
+	position uint64
 	// written is what the model has of it, nil if that is not known.
 	written *SubscriptionKeys
 	// decoder may be nil.
@@ -60,6 +67,12 @@ type folded struct {
 
 func newFolded(stream eventstore.Stream) *folded {
 	f := &folded{kind: Kind(stream.Category()), id: stream.ID()}
+	f.begin()
+	return f
+}
+
+// begin gives f the state before the first event.
+func (f *folded) begin() {
 	switch f.kind {
 	case KindSubscription:
 		f.subscription = aggregate.NewSubscription(f.id)
@@ -71,7 +84,23 @@ func newFolded(stream eventstore.Stream) *folded {
 		f.facts = &aggregate.FactSet{}
 		f.state = f.facts
 	}
-	return f
+}
+
+// rest drops the state, which is large, and returns the events folded since the
+// last time.
+func (f *folded) rest() []aggregate.Event {
+	f.position = f.state.Position()
+	fresh := f.fresh
+	f.state, f.subscription, f.facts, f.account, f.fresh = nil, nil, nil, nil, nil
+	return fresh
+}
+
+// wake gives f its state again, from all events that were folded into it.
+func (f *folded) wake(events []aggregate.Event) {
+	f.begin()
+	for _, e := range events {
+		f.state.Evolve(e, aggregate.Place{Position: f.position})
+	}
 }
 
 // makesRows reports whether a stream becomes a row of the model.
@@ -120,6 +149,9 @@ func (f *folded) takeOne(e *eventstore.RecordedEvent) (err error) {
 	// When we recorded the event is left out: no truth rests on it, and reading
 	// metadata would make up a tenth of a rebuild.
 	f.state.Evolve(event, aggregate.Place{Position: uint64(e.Position)})
+	if f.rests {
+		f.fresh = append(f.fresh, event)
+	}
 	if event.Fact != nil {
 		f.takeNames(event.Fact)
 	}

@@ -19,6 +19,7 @@ import (
 	storesqlite "github.com/daybookhq/daybook/eventstore/sqlite"
 	"github.com/daybookhq/daybook/projections"
 	"github.com/daybookhq/daybook/projections/sqlite"
+	"github.com/daybookhq/daybook/recent"
 )
 
 // epoch names the store of every test.
@@ -124,7 +125,7 @@ func (r *rig) options() projections.Options {
 	log.SetOutput(io.Discard)
 	return projections.Options{
 		Store: r.store, Model: r.model, Epoch: epoch, Now: r.clock.Now, Sleep: r.clock.Sleep, Log: log,
-		OnDue: r.onDue, BatchEvents: 10, CachedFacts: 50,
+		OnDue: r.onDue, BatchEvents: 10, CachedStreams: 10, Recent: recent.New(r.store, 8<<10),
 	}
 }
 

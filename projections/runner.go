@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/daybookhq/daybook/eventstore"
+	"github.com/daybookhq/daybook/recent"
 )
 
 // Options configures a Runner. Store, Model, Epoch, Now and Log are required.
@@ -39,8 +40,12 @@ type Options struct {
 
 	// BatchEvents bounds the events of one transaction; 0 means 4000.
 	BatchEvents int
-	// CachedFacts bounds the facts kept in memory between batches; 0 means 50,000.
-	CachedFacts int
+	// Recent keeps the streams that are folded, for posting as well; nil if nobody
+	// else has a use for it.
+	Recent *recent.Streams
+	// CachedStreams bounds the streams of which anything else is kept in memory
+	// between batches; 0 means 32,768.
+	CachedStreams int
 	// RefoldFrom is how many positions a model must be behind at least, when
 	// following begins, to be folded anew instead; 0 means 20,000. Besides, it
 	// must lack most of the log.
@@ -108,6 +113,9 @@ type Runner struct {
 func NewRunner(opts Options) *Runner {
 	if opts.BatchEvents <= 0 {
 		opts.BatchEvents = 4000
+	}
+	if opts.Recent == nil {
+		opts.Recent = recent.New(opts.Store, 0)
 	}
 	if opts.RefoldFrom <= 0 {
 		opts.RefoldFrom = 20_000

@@ -23,6 +23,7 @@ import (
 	"github.com/daybookhq/daybook/intake/reconcile"
 	"github.com/daybookhq/daybook/projections"
 	modelsqlite "github.com/daybookhq/daybook/projections/sqlite"
+	"github.com/daybookhq/daybook/recent"
 )
 
 // The files of a data dir.
@@ -125,14 +126,15 @@ func (n *node) assemble() (err error) {
 	feed := n.newFeed()
 	n.verifier = intake.NewVerifier(n.cfg.WebhookSecrets, systemClock)
 	n.journal = intake.NewJournal(n.store, systemClock)
+	streams := recent.New(n.store, 0)
 	n.poster = posting.New(posting.Config{
-		Store: n.store, Translator: &intake.Translator{AccountKeys: n.cfg.AccountKeys},
+		Store: n.store, Recent: streams, Translator: &intake.Translator{AccountKeys: n.cfg.AccountKeys},
 		Catalogs: n.catalogs.History, MapPrices: n.mapPrices, WithdrawPrices: n.withdrawPrices,
 		OnPosted: n.tracing.Posted(), Livemode: n.cfg.Livemode, ConnectAccounts: n.cfg.ConnectAccounts,
 		Epoch: n.about.Epoch, Now: systemClock, Log: n.log,
 	})
 	n.runner = projections.NewRunner(projections.Options{
-		Store: n.store, Model: n.model, Epoch: n.about.Epoch, Livemode: n.cfg.Livemode,
+		Store: n.store, Recent: streams, Model: n.model, Epoch: n.about.Epoch, Livemode: n.cfg.Livemode,
 		Now: systemClock, OnDue: n.noteGraceEnd, OnCatalog: n.catalogs.look, OnFolded: n.tracing.Folded(), Feed: feed, Log: n.log,
 		Rebuild: projections.RebuildOptions{Dir: n.cfg.DataDir, Readers: rebuildReaders(n.cfg),
 			Folders: runtime.GOMAXPROCS(0)}, // not on the spare ones that a server has later
