@@ -17,6 +17,9 @@ type Account struct {
 // NewAccount returns the account of that name, with nothing decided on it.
 func NewAccount(name string) *Account { return &Account{truth: AccountTruth{Account: name}} }
 
+// Grow does nothing: decisions are few.
+func (a *Account) Grow(int) {}
+
 // Evolve takes in one recorded event, in the order of the stream. Events that
 // are no decisions change nothing.
 func (a *Account) Evolve(e Event, at Place) {

@@ -6,9 +6,37 @@ import (
 	"time"
 )
 
-// conclude lists the notes that follow when the truth goes from before to
+// finding is that part of a subscription's truth of which notes tell.
+type finding struct {
+	status      Status // empty if no snapshot tells
+	tier        string
+	delinquency *Delinquency
+}
+
+// found is what the walk has found so far. It may go on.
+func (w *walk) found() finding {
+	f := finding{tier: w.effectiveTier()}
+	if w.snapshot != nil {
+		f.status = w.snapshot.Status
+	}
+	if w.open != nil {
+		open := *w.open
+		f.delinquency = &open
+	}
+	return f
+}
+
+// anchor is when the delinquency began, zero if there is none.
+func (f finding) anchor() time.Time {
+	if f.delinquency == nil {
+		return time.Time{}
+	}
+	return f.delinquency.Anchor
+}
+
+// conclude lists the notes that follow when what is found goes from before to
 // after, and that the stream does not hold.
-func (s *Subscription) conclude(fresh []Fact, before, after SubscriptionTruth, c Catalogs, now time.Time) []Note {
+func (s *Subscription) conclude(fresh []Fact, before, after finding, now time.Time) []Note {
 	because := ""
 	if len(fresh) > 0 {
 		because = fresh[len(fresh)-1].Key.StripeEventID
@@ -21,11 +49,11 @@ func (s *Subscription) conclude(fresh []Fact, before, after SubscriptionTruth, c
 		}
 	}
 	if s.restates(fresh) && differs(before, after) {
-		add(Note{Type: SubscriptionRestated, StripeEventID: because, FromTier: before.Tier, ToTier: after.Tier,
-			FromStatus: before.Status, ToStatus: after.Status, Anchor: anchorOf(after)})
+		add(Note{Type: SubscriptionRestated, StripeEventID: because, FromTier: before.tier, ToTier: after.tier,
+			FromStatus: before.status, ToStatus: after.status, Anchor: after.anchor()})
 	}
-	if before.Tier != after.Tier {
-		add(Note{Type: TierChanged, StripeEventID: because, FromTier: before.Tier, ToTier: after.Tier})
+	if before.tier != after.tier {
+		add(Note{Type: TierChanged, StripeEventID: because, FromTier: before.tier, ToTier: after.tier})
 	}
 	s.concludeGrace(after, now, add)
 	return notes
@@ -43,20 +71,13 @@ func (s *Subscription) restates(fresh []Fact) bool {
 	return slices.ContainsFunc(fresh, func(f Fact) bool { return f.Epoch > 0 || f.OccurredAt.Before(latest) })
 }
 
-func differs(a, b SubscriptionTruth) bool {
-	return a.Status != "" && (a.Status != b.Status || a.Tier != b.Tier || !anchorOf(a).Equal(anchorOf(b)))
-}
-
-func anchorOf(t SubscriptionTruth) time.Time {
-	if t.Delinquency == nil {
-		return time.Time{}
-	}
-	return t.Delinquency.Anchor
+func differs(a, b finding) bool {
+	return a.status != "" && (a.status != b.status || a.tier != b.tier || !a.anchor().Equal(b.anchor()))
 }
 
 // concludeGrace notes the beginning, the end and the running out of grace.
-func (s *Subscription) concludeGrace(after SubscriptionTruth, now time.Time, add func(Note)) {
-	d := after.Delinquency
+func (s *Subscription) concludeGrace(after finding, now time.Time, add func(Note)) {
+	d := after.delinquency
 	for _, key := range slices.Sorted(maps.Keys(s.notes)) {
 		n := s.notes[key]
 		if n.Type == GracePeriodStarted && (d == nil || !d.Anchor.Equal(n.Anchor) || !d.GraceUntil.Equal(n.Until)) {

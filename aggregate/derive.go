@@ -9,12 +9,15 @@ import (
 
 // Derive says what is true of the subscription: a pure function of the set of
 // its facts and the catalogs, the same for every order of arrival.
-func (s *Subscription) Derive(c Catalogs) SubscriptionTruth {
-	w := walk{catalogs: c, catalog: c.Current(), truth: SubscriptionTruth{ID: s.id, Position: s.position}}
+func (s *Subscription) Derive(c Catalogs) SubscriptionTruth { return s.walk(c).finish() }
+
+// walk goes through the facts so far.
+func (s *Subscription) walk(c Catalogs) *walk {
+	w := &walk{catalogs: c, catalog: c.Current(), truth: SubscriptionTruth{ID: s.id, Position: s.position}}
 	for _, f := range inStripesOrder(s.facts) {
 		w.step(f)
 	}
-	return w.finish()
+	return w
 }
 
 // walk goes through the facts in Stripe's order, once.

@@ -1,7 +1,5 @@
 package aggregate
 
-import "time"
-
 // Event is one event of a domain stream: a fact, a note, or a decision.
 type Event struct {
 	Fact     *Fact
@@ -22,10 +20,8 @@ func (e Event) Type() string {
 	return ""
 }
 
-// Place is where and when an event was recorded.
+// Place is where an event was recorded.
 type Place struct {
 	// Position is the event's place in the log of its store.
 	Position uint64
-	// RecordedAt is our clock when the event was appended.
-	RecordedAt time.Time
 }

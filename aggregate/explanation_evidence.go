@@ -128,10 +128,7 @@ func (x *Explanation) CiteDecision(d *Decision, stream string, at Place) {
 // roles says what Stripe events show of the subscription: its status, its
 // delinquency, its account.
 func (s *Subscription) roles(c Catalogs) map[string][]string {
-	w := walk{catalogs: c, catalog: c.Current(), truth: SubscriptionTruth{ID: s.id}}
-	for _, f := range inStripesOrder(s.facts) {
-		w.step(f)
-	}
+	w := s.walk(c)
 	roles := map[string][]string{}
 	for _, r := range []struct{ id, role string }{
 		{w.latestID(), "status"}, {w.failedBy, "delinquency"}, {w.links.best.StripeEventID, "account"},

@@ -49,6 +49,14 @@ func (s *FactSet) KeysOf(stripeEventID string) []FactKey {
 	return keys
 }
 
+// Grow makes room for n more facts.
+func (s *FactSet) Grow(n int) {
+	s.facts = slices.Grow(s.facts, n)
+	if s.index == nil && len(s.facts)+n >= indexedFrom {
+		s.makeIndex(len(s.facts) + n)
+	}
+}
+
 // Evolve takes in one recorded event, whose fact is the set's from then on. Of
 // two facts with the same key the one with the higher epoch is in force; notes
 // change nothing.
@@ -75,7 +83,6 @@ func (s *FactSet) add(f held) {
 	i, found := s.find(f.Key)
 	switch {
 	case !found:
-		s.shareWithEarlier(f.Fact)
 		s.facts = append(s.facts, f)
 		s.indexLast()
 	case f.Epoch > s.facts[i].Epoch:
@@ -100,10 +107,14 @@ func (s *FactSet) indexLast() {
 	case s.index != nil:
 		s.index[s.facts[last].Key] = last
 	case len(s.facts) >= indexedFrom:
-		s.index = make(map[FactKey]int, 2*indexedFrom)
-		for i, f := range s.facts {
-			s.index[f.Key] = i
-		}
+		s.makeIndex(2 * indexedFrom)
+	}
+}
+
+func (s *FactSet) makeIndex(room int) {
+	s.index = make(map[FactKey]int, room)
+	for i, f := range s.facts {
+		s.index[f.Key] = i
 	}
 }
 

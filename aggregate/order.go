@@ -31,8 +31,11 @@ type held struct {
 
 // inStripesOrder sorts the facts from which something follows: those repudiated
 // or retracted are left out, as if they had never been told. The argument is left
-// as it is.
+// as it is, and may be the answer: leave that as it is, too.
 func inStripesOrder(facts []held) []held {
+	if areInOrder(facts) {
+		return facts
+	}
 	sorted := make([]held, 0, len(facts))
 	for _, f := range facts {
 		if !f.Type.Silent() {
@@ -55,6 +58,17 @@ func inStripesOrder(facts []held) []held {
 		start = end
 	}
 	return sorted
+}
+
+// areInOrder reports facts that came as Stripe made them, one in a second or each
+// in its place. Most do.
+func areInOrder(facts []held) bool {
+	for i, f := range facts {
+		if f.Type.Silent() || i > 0 && (compareFacts(facts[i-1], f) > 0 || sameSecondChange(facts[i-1], f)) {
+			return false
+		}
+	}
+	return true
 }
 
 // withinSecond reports an answer of Stripe's with more to follow in its second:

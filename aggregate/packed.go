@@ -1,6 +1,7 @@
 package aggregate
 
 import (
+	"bytes"
 	"encoding/binary"
 	"reflect"
 	"slices"
@@ -60,7 +61,8 @@ func joined(words []string) int {
 }
 
 // Events returns the first n events, or all if there are fewer. They are the
-// caller's own.
+// caller's own, but lists that say the same may be one list: leave these as they
+// are.
 func (p *Packed) Events(n int) []Event {
 	events := make([]Event, min(n, p.events))
 	r := unpacking{words: p.words, bytes: p.bytes}
@@ -72,7 +74,8 @@ func (p *Packed) Events(n int) []Event {
 }
 
 // packing is what is being packed, and unpacking what is yet to be unpacked. The
-// times of an event are told by how far each is from the one before.
+// times of an event, and those of a list, are told by how far each is from the one
+// before.
 type (
 	packing struct {
 		words []string
@@ -83,6 +86,10 @@ type (
 		words []string
 		bytes []byte
 		last  int64
+		// list is the last list there was, and packed what it was unpacked from:
+		// a subscription has the same items again and again.
+		list   reflect.Value
+		packed []byte
 	}
 )
 
@@ -200,20 +207,32 @@ func packerOfList(t reflect.Type) packer {
 	p := packerOf(t.Elem())
 	return packer{
 		func(w *packing, from reflect.Value) bool {
+			last := w.last
+			w.last = 0
 			w.bytes = binary.AppendUvarint(w.bytes, uint64(from.Len()))
 			for i := range from.Len() {
 				if !p.pack(w, from.Index(i)) {
 					return false
 				}
 			}
+			w.last = last
 			return true
 		},
 		func(r *unpacking, into reflect.Value) {
-			n := int(r.uvarint())
-			into.Set(reflect.MakeSlice(t, n, n))
-			for i := range n {
-				p.unpack(r, into.Index(i))
+			if r.list.IsValid() && r.list.Type() == t && bytes.HasPrefix(r.bytes, r.packed) {
+				into.Set(r.list)
+				r.bytes = r.bytes[len(r.packed):]
+				return
 			}
+			last, packed := r.last, r.bytes
+			r.last = 0
+			n := int(r.uvarint())
+			list := reflect.MakeSlice(t, n, n)
+			for i := range n {
+				p.unpack(r, list.Index(i))
+			}
+			into.Set(list)
+			r.list, r.packed, r.last = list, packed[:len(packed)-len(r.bytes)], last
 		},
 	}
 }

@@ -211,3 +211,42 @@ func TestARetryNeverMovesGraceLater(t *testing.T) {
 		}
 	})
 }
+
+// TestNotesTellWhatIsDerived holds what Decide concludes against what is derived
+// before and after, fact by fact.
+func TestNotesTellWhatIsDerived(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		facts := randomStory(t, rapid.IntRange(1, 12).Draw(t, "length"))
+		if rapid.Bool().Draw(t, "in order") {
+			slices.SortStableFunc(facts, func(a, b aggregate.Fact) int { return a.OccurredAt.Compare(b.OccurredAt) })
+		}
+		sub, catalogs := aggregate.NewSubscription("sub_1"), builtin()
+		var grace []time.Time
+		for i := range facts {
+			before := sub.Derive(catalogs)
+			events := sub.Decide(facts[i:i+1], catalogs, at(100*day))
+			for _, e := range events {
+				sub.Evolve(e, aggregate.Place{})
+			}
+			after := sub.Derive(catalogs)
+			changed := false
+			for _, e := range events {
+				switch n := e.Note; {
+				case n == nil:
+				case n.Type == aggregate.TierChanged:
+					changed = n.FromTier == before.Tier && n.ToTier == after.Tier
+				case n.Type == aggregate.GracePeriodStarted:
+					grace = append(grace, n.Anchor)
+				case n.Type == aggregate.SubscriptionRestated && (n.FromStatus != before.Status || n.ToStatus != after.Status):
+					t.Fatalf("from %s to %s is told as %+v", before.Status, after.Status, n)
+				}
+			}
+			if changed != (before.Tier != after.Tier) {
+				t.Fatalf("from tier %q to %q: %d events", before.Tier, after.Tier, len(events))
+			}
+			if d := after.Delinquency; d != nil && !slices.ContainsFunc(grace, d.Anchor.Equal) {
+				t.Fatalf("nothing tells of the delinquency since %s", d.Anchor)
+			}
+		}
+	})
+}

@@ -1,6 +1,7 @@
 package aggregate
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -15,19 +16,6 @@ type Subscription struct {
 	FactSet
 	// notes holds the conclusions made, by what they conclude.
 	notes map[string]Note
-	// foreseen is the truth that Decide derived for when its facts are in.
-	foreseen *foreseen
-}
-
-// foreseen saves deriving again what was derived to decide.
-type foreseen struct {
-	fresh []Fact
-	// arrived counts those of fresh that were taken in since, in order, and
-	// nothing else with them.
-	arrived int
-	// catalog is the one, with its mappings, by which truth was derived.
-	catalog *Catalog
-	truth   SubscriptionTruth
 }
 
 // NewSubscription returns the subscription of that Stripe id, with no history.
@@ -40,11 +28,6 @@ func (s *Subscription) Evolve(e Event, at Place) {
 	if e.Note != nil {
 		s.remember(*e.Note)
 		return
-	}
-	if f := s.foreseen; f != nil && (f.arrived == len(f.fresh) || e.Fact != &f.fresh[f.arrived]) {
-		s.foreseen = nil
-	} else if f != nil {
-		f.arrived++
 	}
 	s.FactSet.Evolve(e, at)
 }
@@ -63,27 +46,34 @@ func (s *Subscription) remember(n Note) {
 // what time alone has brought about: a grace period that ran out.
 func (s *Subscription) Decide(facts []Fact, c Catalogs, now time.Time) []Event {
 	fresh := s.unheld(facts)
-	before := s.present(c)
-	after := before
-	if len(fresh) > 0 {
-		after = s.with(fresh).Derive(c)
-		s.foreseen = &foreseen{fresh: fresh, catalog: c.Current(), truth: after}
-	}
+	before, after := s.findings(fresh, c)
 	events := factEvents(fresh)
-	for _, note := range s.conclude(fresh, before, after, c, now) {
+	for _, note := range s.conclude(fresh, before, after, now) {
 		events = append(events, Event{Note: &note})
 	}
 	return events
 }
 
-// present is the truth now: as it was foreseen, if just that came about.
-func (s *Subscription) present(c Catalogs) SubscriptionTruth {
-	f := s.foreseen
-	if f == nil || f.arrived < len(f.fresh) || f.catalog != c.Current() {
-		return s.Derive(c)
+// findings are what notes tell of, before facts are taken in and after.
+func (s *Subscription) findings(fresh []Fact, c Catalogs) (before, after finding) {
+	w := s.walk(c)
+	before = w.found()
+	switch {
+	case len(fresh) == 0:
+		return before, before
+	case len(fresh) == 1 && s.follows(&fresh[0]):
+		w.step(held{Fact: &fresh[0]}) // as most come
+		return before, w.found()
 	}
-	f.truth.Position = s.position
-	return f.truth
+	return before, s.with(fresh).walk(c).found()
+}
+
+// follows reports a fact from a later second than any of those held: it comes
+// behind them, and leaves their order as it is.
+func (s *Subscription) follows(fresh *Fact) bool {
+	_, found := s.find(fresh.Key)
+	return !found && !fresh.Type.Silent() &&
+		!slices.ContainsFunc(s.facts, func(f held) bool { return !f.OccurredAt.Before(fresh.OccurredAt) })
 }
 
 // with returns the subscription as it will be once facts are recorded.

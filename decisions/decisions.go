@@ -102,7 +102,7 @@ func (b *Book) try(ctx context.Context, account string, command aggregate.Comman
 		return aggregate.AccountTruth{}, fmt.Errorf("record a decision on account %q: %w", account, err)
 	}
 	for _, e := range events {
-		folded.Evolve(e, aggregate.Place{Position: uint64(result.Position), RecordedAt: now})
+		folded.Evolve(e, aggregate.Place{Position: uint64(result.Position)})
 	}
 	return folded.Truth(), nil
 }

@@ -35,6 +35,7 @@ type folded struct {
 	id   string
 	// state takes the events in: subscription, facts or account, by kind.
 	state interface {
+		Grow(events int)
 		Evolve(aggregate.Event, aggregate.Place)
 		Position() uint64
 	}
@@ -98,6 +99,7 @@ func (f *folded) rest() []aggregate.Event {
 // wake gives f its state again, from all events that were folded into it.
 func (f *folded) wake(events []aggregate.Event) {
 	f.begin()
+	f.state.Grow(len(events) + 1)
 	for _, e := range events {
 		f.state.Evolve(e, aggregate.Place{Position: f.position})
 	}

@@ -17,6 +17,7 @@ import (
 // decider is an aggregate as posting sees it.
 type decider interface {
 	Evolve(e aggregate.Event, at aggregate.Place)
+	Grow(events int)
 	Decide(facts []aggregate.Fact, c aggregate.Catalogs, now time.Time) []aggregate.Event
 	Held(key aggregate.FactKey) (aggregate.Fact, bool)
 	KeysOf(stripeEventID string) []aggregate.FactKey
@@ -132,7 +133,7 @@ func (p *Poster) decideJob(ctx context.Context, cache *ledgers, j *job) error {
 				return &unpostableError{Stream: j.stream, Err: err}
 			}
 			j.events, j.proposed = append(j.events, e), append(j.proposed, event)
-			to.Evolve(e, aggregate.Place{RecordedAt: now})
+			to.Evolve(e, aggregate.Place{})
 		}
 	}
 	j.decided, j.took = true, Span{now, p.clock()}

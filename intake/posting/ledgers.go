@@ -30,6 +30,7 @@ func (l *ledgers) load(ctx context.Context, stream eventstore.Stream) (*ledger, 
 		return nil, err
 	}
 	to := &ledger{decider: newDecider(stream), expected: expected}
+	to.Grow(len(events))
 	for _, e := range events {
 		to.Evolve(e, aggregate.Place{})
 	}
