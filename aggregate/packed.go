@@ -270,6 +270,10 @@ func packerOfStruct(t reflect.Type) packer {
 }
 
 func (r *unpacking) uvarint() uint64 {
+	if b := r.bytes[0]; b < 0x80 { // as most are
+		r.bytes = r.bytes[1:]
+		return uint64(b)
+	}
 	n, length := binary.Uvarint(r.bytes)
 	r.bytes = r.bytes[length:]
 	return n

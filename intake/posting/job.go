@@ -26,10 +26,10 @@ type job struct {
 	changes   []change
 	failure   error
 
-	// decided says that events are what follows from the facts for the ledger to,
-	// and are yet to be appended: as proposed.
+	// decided says that events are what follows from the facts for the stream as
+	// it is expected to be, and are yet to be appended: as proposed.
 	decided  bool
-	to       *ledger
+	expected eventstore.ExpectedRevision
 	events   []aggregate.Event
 	proposed []eventstore.ProposedEvent
 
@@ -98,7 +98,7 @@ func appendsAtOnce(jobs int) int { return max(leastAppends, jobs/appendsShare) }
 // are committed together. What can have no place in a stream fails its entries.
 func (p *Poster) runJobs(ctx context.Context, cache *ledgers, jobs []*job) error {
 	err := share(ctx, len(jobs), func(ctx context.Context, i int) error {
-		_ = p.decideJob(ctx, cache, jobs[i]) // what fails is tried again, one by one, below
+		_, _ = p.decideJob(ctx, cache, jobs[i]) // what fails is tried again, one by one, below
 		return nil
 	})
 	if err != nil {

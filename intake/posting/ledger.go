@@ -85,7 +85,7 @@ func (p *Poster) postTo(ctx context.Context, cache *ledgers, j *job) error {
 // tryPost brings a job's facts in, as far as nothing comes in between.
 func (p *Poster) tryPost(ctx context.Context, cache *ledgers, j *job) error {
 	if !j.decided {
-		if err := p.decideJob(ctx, cache, j); err != nil {
+		if _, err := p.decideJob(ctx, cache, j); err != nil {
 			return err
 		}
 	}
@@ -99,12 +99,12 @@ func (p *Poster) tryPost(ctx context.Context, cache *ledgers, j *job) error {
 	began := p.clock()
 	var last eventstore.Revision
 	for _, portion := range portions(j.proposed) {
-		result, err := p.Store.Append(ctx, j.stream, j.to.expected, portion...)
+		result, err := p.Store.Append(ctx, j.stream, j.expected, portion...)
 		if err != nil {
 			return fmt.Errorf("append to %s: %w", j.stream, err)
 		}
 		last = result.Revision
-		j.to.expected = eventstore.Exactly(last)
+		j.expected = eventstore.Exactly(last)
 	}
 	j.appended = Span{began, p.clock()}
 	cache.keep(j.stream, j.events, last)
@@ -112,32 +112,32 @@ func (p *Poster) tryPost(ctx context.Context, cache *ledgers, j *job) error {
 }
 
 // decideJob decides fact by fact, as if each had come alone, so that the notes
-// do not depend on how entries came in batches. From then on the ledger is
-// ahead of its stream, until all that was proposed is appended.
-func (p *Poster) decideJob(ctx context.Context, cache *ledgers, j *job) error {
+// do not depend on how entries came in batches. It returns the ledger as it will
+// be once all that is proposed is appended; jobs do not keep it, for they are many.
+func (p *Poster) decideJob(ctx context.Context, cache *ledgers, j *job) (*ledger, error) {
 	to, err := cache.load(ctx, j.stream)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	now, catalogs := p.Now().UTC(), p.Catalogs()
-	j.to, j.events, j.proposed, j.changes = to, nil, nil, nil
+	j.expected, j.events, j.proposed, j.changes = to.expected, nil, nil, nil
 	for facts := range j.steps(to) {
 		j.count(to, facts)
 		events, err := decide(to, facts, catalogs, now)
 		if err != nil {
-			return &unpostableError{Stream: j.stream, Err: err}
+			return nil, &unpostableError{Stream: j.stream, Err: err}
 		}
 		for _, e := range events {
 			event, err := propose(j, e, now)
 			if err != nil {
-				return &unpostableError{Stream: j.stream, Err: err}
+				return nil, &unpostableError{Stream: j.stream, Err: err}
 			}
 			j.events, j.proposed = append(j.events, e), append(j.proposed, event)
 			to.Evolve(e, aggregate.Place{})
 		}
 	}
 	j.decided, j.took = true, Span{now, p.clock()}
-	return nil
+	return to, nil
 }
 
 // portionBytes bounds what is appended at once, well below what a store takes.

@@ -81,10 +81,10 @@ func (p *pricing) rehearseJob(ctx context.Context, cache *ledgers, j *job) error
 	stream := string(j.stream)
 	p.each(j, to, func(s *showing, f *aggregate.Fact) { s.was = append(s.was, f.Sightings(stream)...) })
 	j.manner = p.manner
-	if err := p.decideJob(ctx, cache, j); err != nil {
+	if to, err = p.decideJob(ctx, cache, j); err != nil {
 		return err
 	}
-	p.each(j, j.to, func(s *showing, f *aggregate.Fact) { s.takeFact(stream, f) })
+	p.each(j, to, func(s *showing, f *aggregate.Fact) { s.takeFact(stream, f) })
 	return nil
 }
 
