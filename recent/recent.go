@@ -79,7 +79,7 @@ func (s *Streams) All(ctx context.Context, stream eventstore.Stream) ([]aggregat
 // own.
 func (s *Streams) Before(ctx context.Context, stream eventstore.Stream, revision eventstore.Revision) ([]aggregate.Event, error) {
 	if revision == 0 {
-		return nil, nil
+		return nil, nil // nobody need be asked
 	}
 	if kept := s.find(stream); kept.Len() >= int(revision) {
 		return kept.Events(int(revision)), nil
@@ -163,6 +163,13 @@ func (s *Streams) Forget(stream eventstore.Stream) {
 	if kept := s.kept[stream]; kept != nil {
 		s.drop(kept)
 	}
+}
+
+// Bytes is about how much memory is taken.
+func (s *Streams) Bytes() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.bytes
 }
 
 // drop is called under mu.
