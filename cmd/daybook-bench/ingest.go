@@ -100,10 +100,14 @@ func (b *bench) sample(ctx context.Context, c *contender, dir string, maker *eve
 
 // describe is one line about a sample.
 func (s *sample) describe(name string) string {
-	n := time.Duration(len(s.latencies))
-	return fmt.Sprintf("%-15s %6.0f webhooks/s, p50 %s, p99 %s, CPU %d µs per webhook, peak memory %s, %d of %d count; %s",
+	return fmt.Sprintf("%s, %d of %d count; %s", s.figures(name), s.counted, len(s.latencies), s.limit())
+}
+
+// figures are what the sample measured.
+func (s *sample) figures(name string) string {
+	return fmt.Sprintf("%-15s %6.0f webhooks/s, p50 %s, p99 %s, CPU %d µs per webhook, peak memory %s",
 		name, s.rate(), millis(percentile(s.latencies, 50)), millis(percentile(s.latencies, 99)),
-		(s.cpu / n).Microseconds(), mebibytes(s.memory), s.counted, n, s.limit())
+		(s.cpu / time.Duration(len(s.latencies))).Microseconds(), mebibytes(s.memory))
 }
 
 // limit says what held the sample back, as far as CPU time tells.

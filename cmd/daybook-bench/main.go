@@ -32,6 +32,7 @@ type options struct {
 	rounds      int
 	accounts    int
 
+	longEvents                  int
 	pacedRate, pacedSeconds     int
 	sweepRate, sweepSeconds     int
 	visibleRate, visibleSeconds int
@@ -51,6 +52,7 @@ type part struct {
 
 var parts = []part{
 	{"ingest", "durable webhooks per second, as a ratio of the ceiling", measureIngest},
+	{"long", "webhooks into ever longer histories, at full speed", measureLong},
 	{"paced", "latency at a steady rate", measurePaced},
 	{"sweep", "latency at a steady rate beside a comparison with Stripe", measureSweep},
 	{"visible", "time from webhook to entitlement", measureVisible},
@@ -137,6 +139,7 @@ func parseFlags(args []string) (o options, chosen []part, strict bool, err error
 	fs.IntVar(&o.events, "events", 30000, "webhooks in a round of ingest")
 	fs.IntVar(&o.rounds, "rounds", 3, "rounds of ingest; the median counts")
 	fs.IntVar(&o.accounts, "accounts", 2000, "accounts that the webhooks speak of")
+	fs.IntVar(&o.longEvents, "long-events", 120000, "webhooks of long, in four stretches")
 	fs.IntVar(&o.pacedRate, "paced-rate", 2000, "webhooks per second of paced")
 	fs.IntVar(&o.pacedSeconds, "paced-seconds", 5, "how long each round of paced lasts")
 	fs.IntVar(&o.sweepRate, "sweep-rate", 1000, "webhooks per second of sweep")
@@ -163,7 +166,7 @@ func parseFlags(args []string) (o options, chosen []part, strict bool, err error
 		}
 		chosen = append(chosen, parts[i])
 	}
-	for _, n := range []int{o.connections, o.events, o.rounds, o.accounts, o.pacedRate, o.pacedSeconds, o.sweepRate, o.sweepSeconds, o.visibleRate, o.visibleSeconds,
+	for _, n := range []int{o.connections, o.events, o.rounds, o.accounts, o.longEvents, o.pacedRate, o.pacedSeconds, o.sweepRate, o.sweepSeconds, o.visibleRate, o.visibleSeconds,
 		o.clusterRate, o.clusterSeconds, o.history, o.historyAccounts, o.reads, o.renewSeconds,
 		o.featureRate, o.featureSeconds, o.floodRate, o.floodSeconds} {
 		if n < 1 {
