@@ -23,12 +23,20 @@ type print[T any] struct {
 
 func printOf[T any]() *print[T] { return &print[T]{write: writerOf(reflect.TypeFor[T]())} }
 
-// printBytes is room for most of what is printed.
-const printBytes = 1 << 10
+// printBytes is room for most of what is printed, and invoiceBytes for each
+// invoice in it.
+const (
+	printBytes   = 1 << 10
+	invoiceBytes = 200
+)
 
 // encode returns a value as JSON.
-func (p *print[T]) encode(value *T) ([]byte, error) {
-	text, complete := p.write(make([]byte, 0, printBytes), reflect.ValueOf(value).Elem())
+func (p *print[T]) encode(value *T) ([]byte, error) { return p.encodeIn(printBytes, value) }
+
+// encodeIn does so where it is known how much room that takes at most, or most
+// of the time.
+func (p *print[T]) encodeIn(room int, value *T) ([]byte, error) {
+	text, complete := p.write(make([]byte, 0, room), reflect.ValueOf(value).Elem())
 	if !complete {
 		return json.Marshal(value)
 	}
@@ -43,7 +51,7 @@ var (
 
 // EncodeTruth returns the JSON of a truth: the same bytes for the same truth.
 func EncodeTruth(t SubscriptionTruth) ([]byte, error) {
-	doc, err := truthPrint.encode(&t)
+	doc, err := truthPrint.encodeIn(printBytes+invoiceBytes*len(t.Invoices), &t)
 	if err != nil {
 		return nil, fmt.Errorf("encode subscription %s: %w", t.ID, err)
 	}
