@@ -12,7 +12,9 @@ const (
 	// A webhook is worked on beside all that came before it of its subscription,
 	// so it costs more, the more that is: but gently.
 	targetLongGrowth = 3.0
-	targetLongMemory = 220 << 20
+	// A transaction of the read model holds half a second's subscriptions, each with
+	// all its invoices.
+	targetLongMemory = 240 << 20
 	longStretches    = 4
 )
 

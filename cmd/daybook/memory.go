@@ -19,7 +19,7 @@ const (
 	// steadyHeap is what the heap may grow to in any case. Requests that come
 	// during a collection wait longer: where little is alive, and few collect much,
 	// fewer than one in a hundred do.
-	steadyHeap = 100 << 20
+	steadyHeap = 84 << 20
 	// clusterRoom is the room of a node of a cluster, whose protocol makes twice
 	// the garbage, and which has no store of its own to keep in memory.
 	clusterRoom = 80 << 20
