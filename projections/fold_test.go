@@ -2,6 +2,7 @@ package projections
 
 import (
 	"encoding/json"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -130,4 +131,79 @@ func TestTheCacheIsBounded(t *testing.T) {
 	if c.take("subscription-b") != nil {
 		t.Error("something is kept after a purge")
 	}
+}
+
+// TestAStreamThatRestsFoldsTheSame folds a stream event by event, with a rest
+// after each, and at once.
+func TestAStreamThatRestsFoldsTheSame(t *testing.T) {
+	catalogs := OrBuiltin(aggregate.Catalogs{})
+	for _, stream := range []eventstore.Stream{"subscription-sub_1", "account-team-42", "customer-cus_1", "payment-pi_1"} {
+		events := recordedSamples(t, stream)
+		atOnce, inSteps := newFolded(stream), newFolded(stream)
+		inSteps.rests = true
+		var taken []aggregate.Event
+		for i := range events {
+			inSteps.wake(taken)
+			if fault := inSteps.take(events[i : i+1]); fault != nil {
+				t.Fatal(fault.err)
+			}
+			if fault := atOnce.take(events[i : i+1]); fault != nil {
+				t.Fatal(fault.err)
+			}
+			got, err := inSteps.row(catalogs)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, err := atOnce.row(catalogs)
+			if err != nil || !reflect.DeepEqual(got, want) {
+				t.Errorf("%s: after %d events, %v: the row is another one", stream, i+1, err)
+			}
+			taken = append(taken, inSteps.rest()...)
+			if len(taken) != i+1 || inSteps.state != nil {
+				t.Fatalf("%s: rests with %d events of %d", stream, len(taken), i+1)
+			}
+		}
+	}
+}
+
+// recordedSamples are some events of a stream, with places in a log.
+func recordedSamples(t *testing.T, stream eventstore.Stream) []eventstore.RecordedEvent {
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	fact := func(f aggregate.Fact) aggregate.Event {
+		at = at.Add(time.Hour)
+		f.OccurredAt, f.Key.StripeEventID = at, "evt_"+at.Format("150405")
+		return aggregate.Event{Fact: &f}
+	}
+	var events []aggregate.Event
+	switch Kind(stream.Category()) {
+	case KindSubscription:
+		for _, status := range []aggregate.Status{aggregate.Active, aggregate.PastDue, aggregate.Active} {
+			events = append(events, fact(aggregate.Fact{Type: aggregate.SubscriptionChanged, Subscription: &aggregate.SubscriptionSnapshot{
+				ID: stream.ID(), Customer: "cus_1", Status: status, Account: "team-42", Items: []aggregate.Item{{Price: "price_basic", Quantity: 1}}}}))
+		}
+		events = append(events, aggregate.Event{Note: &aggregate.Note{Type: aggregate.GracePeriodExpired, ConcludedAt: at, Anchor: at, Until: at.Add(time.Hour)}})
+	case KindAccount:
+		for _, d := range []aggregate.Decision{{Type: aggregate.WaiverGranted, Waiver: "w_1", Tier: "premium"}, {Type: aggregate.AccountBlocked}} {
+			d.DecidedAt, d.Actor, d.Reason = at, "ops", "because"
+			events = append(events, aggregate.Event{Decision: &d})
+		}
+	case KindCustomer:
+		for _, account := range []string{"team-42", ""} {
+			events = append(events, fact(aggregate.Fact{Type: aggregate.CustomerUpdated, Customer: &aggregate.CustomerSnapshot{ID: stream.ID(), Account: account}}))
+		}
+	case KindPayment:
+		for _, refunded := range []int64{0, 100} {
+			events = append(events, fact(aggregate.Fact{Type: aggregate.ChargeSucceeded, Payment: &aggregate.PaymentSnapshot{
+				ID: "ch_1", Intent: stream.ID(), Charge: "ch_1", Status: "succeeded", Currency: "usd", Amount: 2900, AmountReceived: 2900, AmountRefunded: refunded}}))
+		}
+	}
+	recorded := make([]eventstore.RecordedEvent, len(events))
+	for i, e := range events {
+		data, err := aggregate.Encode(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		recorded[i] = eventstore.RecordedEvent{Stream: stream, Revision: eventstore.Revision(i), Position: eventstore.Position(10 * (i + 1)), Type: e.Type(), Data: data}
+	}
+	return recorded
 }
