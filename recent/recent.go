@@ -86,13 +86,18 @@ func (s *Streams) Before(ctx context.Context, stream eventstore.Stream, revision
 	}
 	// All of the stream is kept, so that whoever appends to it next finds it whole.
 	events, end, err := s.read(ctx, stream)
+	var undecodable *UndecodableError
+	if errors.As(err, &undecodable) && undecodable.Revision >= revision {
+		err = nil // what comes later is not asked for
+	}
 	if last, found := end.Exact(); found && last >= revision {
 		events = events[:max(0, len(events)-int(last-revision+1))]
 	}
 	return events, err
 }
 
-// read reads a stream, and keeps it.
+// read reads a stream, and keeps it. With an *UndecodableError come the events
+// before that one.
 func (s *Streams) read(ctx context.Context, stream eventstore.Stream) ([]aggregate.Event, eventstore.ExpectedRevision, error) {
 	var events []aggregate.Event
 	expected, first := eventstore.NoStream, eventstore.Revision(0)
@@ -105,7 +110,7 @@ func (s *Streams) read(ctx context.Context, stream eventstore.Stream) ([]aggrega
 		}
 		event, err := aggregate.Decode(e.Type, e.Data)
 		if err != nil {
-			return nil, expected, &UndecodableError{Stream: stream, Revision: e.Revision, Err: err}
+			return events, expected, &UndecodableError{Stream: stream, Revision: e.Revision, Err: err}
 		}
 		if len(events) == 0 {
 			first = e.Revision

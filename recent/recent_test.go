@@ -205,6 +205,25 @@ func TestAnEventOfALaterBuildIsNamed(t *testing.T) {
 	}
 }
 
+func TestBeforeAnEventOfALaterBuildAllIsWell(t *testing.T) {
+	store := newStore(t)
+	appendTo(t, store, sub, events(0, 3)...)
+	future := eventstore.ProposedEvent{ID: uuid.New(), Type: "FromTheFuture", Data: []byte(`{}`), Metadata: []byte(`{}`)}
+	if _, err := store.Append(t.Context(), sub, eventstore.Any, future); err != nil {
+		t.Fatal(err)
+	}
+	s := recent.New(store, 0)
+	for _, n := range []int{3, 2} {
+		if got, err := s.Before(t.Context(), sub, eventstore.Revision(n)); err != nil || !reflect.DeepEqual(got, events(0, n)) {
+			t.Errorf("before %d: %d events, %v", n, len(got), err)
+		}
+	}
+	var undecodable *recent.UndecodableError
+	if _, err := s.Before(t.Context(), sub, 4); !errors.As(err, &undecodable) {
+		t.Errorf("before 4: %v", err)
+	}
+}
+
 func TestTroubleWithTheStoreIsTold(t *testing.T) {
 	store := newStore(t)
 	appendTo(t, store, sub, told(0))
