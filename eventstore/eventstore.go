@@ -185,10 +185,12 @@ const (
 // everything through.
 type Filter struct {
 	// Prefixes lists the beginnings of stream names that are wanted. A category
-	// is wanted with its hyphen: "subscription-".
+	// is wanted with its hyphen: "subscription-". What most events begin with is
+	// best named first.
 	Prefixes []string
 	// DataOnly says that IDs and metadata are of no use to the receiver: a
-	// store may leave them out where that saves it work.
+	// store may leave them out where that saves it work, and may have all else of
+	// an event share one piece of memory. Who keeps a name for long clones it.
 	DataOnly bool
 }
 

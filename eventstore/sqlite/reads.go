@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"iter"
 	"strconv"
-	"strings"
 	"sync"
 
 	"github.com/daybookhq/daybook/eventstore"
@@ -109,16 +108,18 @@ func (r *reads) fault(err error) error {
 }
 
 // events runs a query of a form's columns that has LIMIT n. cut says that it ended
-// at n events or at chunkBytes, so that there may be more.
-func (r *reads) events(ctx context.Context, form rowForm, text string, args []driver.Value, n int) (events []eventstore.RecordedEvent, cut bool, err error) {
+// at n events or at chunkBytes, so that there may be more. Events come to stand in
+// room, as far as it reaches.
+func (r *reads) events(ctx context.Context, form rowForm, text string, args []driver.Value, n int, room []eventstore.RecordedEvent) (events []eventstore.RecordedEvent, cut bool, err error) {
 	size := 0
+	events = room[:0]
 	err = r.session(ctx, func(s session) error {
 		return s.query(text, args, func(row []driver.Value) (bool, error) {
 			e, err := form.scan(row)
 			if err != nil {
 				return false, err
 			}
-			if events == nil {
+			if cap(events) == 0 {
 				events = make([]eventstore.RecordedEvent, 0, min(n, fullChunk))
 			}
 			events = append(events, e)
@@ -177,13 +178,13 @@ func (r *reads) readStream(ctx context.Context, stream eventstore.Stream, from e
 	for known := false; ; known = true {
 		n := left.chunk()
 		args := []driver.Value{string(stream), next, int64(n)}
-		events, cut, err := r.events(ctx, wholeEvent, streamText[dir], args, n)
+		events, cut, err := r.events(ctx, wholeEvent, streamText[dir], args, n, nil)
 		if err == nil && len(events) == 0 && !known {
 			// Either there is no stream or nothing of it there. It may have
 			// come into being since: only a read after it was seen to exist
 			// says that nothing is there.
 			if err = r.exists(ctx, stream); err == nil {
-				events, cut, err = r.events(ctx, wholeEvent, streamText[dir], args, n)
+				events, cut, err = r.events(ctx, wholeEvent, streamText[dir], args, n, nil)
 			}
 		}
 		if err != nil {
@@ -245,7 +246,7 @@ func (r *reads) readAll(ctx context.Context, from eventstore.Position, dir event
 	if err != nil {
 		return err
 	}
-	w := &walk{reads: r, selection: newSelection(filter), dir: dir, left: newBudget(limit), to: low}
+	w := &walk{reads: r, selection: newSelection(filter), dir: dir, left: newBudget(limit), to: low, reuses: true}
 	if dir == eventstore.Forwards {
 		w.from = from
 	} else if from <= w.to {
@@ -288,7 +289,3 @@ func (b *budget) spent() bool { return b.limited && b.left <= 0 }
 // parameter names the i-th of a selection's own arguments, which follow the
 // three that every selection has.
 func parameter(i int) string { return "?" + strconv.Itoa(i+4) }
-
-func qualified(alias, columns string) string {
-	return alias + strings.ReplaceAll(columns, ", ", ", "+alias)
-}

@@ -49,16 +49,16 @@ func newSelection(filter eventstore.Filter) *selection {
 	return byPrefix(form, prefixes)
 }
 
-// minimal drops prefixes that another one covers; none are left if one of them
-// covers everything.
+// minimal drops prefixes that another one covers, and keeps the order of the
+// rest; none are left if one of them covers everything.
 func minimal(prefixes []string) []string {
-	sorted := slices.Sorted(slices.Values(prefixes))
 	var kept []string
-	for _, p := range sorted {
+	for _, p := range prefixes {
 		if p == "" {
 			return nil
 		}
-		if len(kept) == 0 || !strings.HasPrefix(p, kept[len(kept)-1]) {
+		covers := func(other string) bool { return other != p && strings.HasPrefix(p, other) }
+		if !slices.ContainsFunc(prefixes, covers) && !slices.Contains(kept, p) {
 			kept = append(kept, p)
 		}
 	}
@@ -92,7 +92,7 @@ func everything(form rowForm) *selection {
 // through every step.
 func byCategory(form rowForm, prefixes, categories []string) *selection {
 	s := &selection{form: form, filter: eventstore.Filter{Prefixes: prefixes}}
-	const one = "SELECT position FROM events WHERE category = (SELECT id FROM categories WHERE name = ?)" +
+	const one = "SELECT position AS at FROM events WHERE category = (SELECT id FROM categories WHERE name = ?)" +
 		" AND position > ?1 AND position <= ?2"
 	arms := make([]string, len(categories))
 	for i, c := range categories {
@@ -100,8 +100,8 @@ func byCategory(form rowForm, prefixes, categories []string) *selection {
 		s.args = append(s.args, c)
 	}
 	for dir, by := range order {
-		s.text[dir] = "SELECT " + qualified("e.", form.columns) + " FROM (" + strings.Join(arms, " UNION ALL ") +
-			" ORDER BY position " + by + " LIMIT ?3) p CROSS JOIN events e ON e.position = p.position"
+		s.text[dir] = "SELECT " + form.columns + " FROM (" + strings.Join(arms, " UNION ALL ") +
+			" ORDER BY at " + by + " LIMIT ?3) CROSS JOIN events ON position = at"
 	}
 	s.dense = alongLog(s, len(categories))
 	return s
@@ -109,7 +109,8 @@ func byCategory(form rowForm, prefixes, categories []string) *selection {
 
 // alongLog selects the same as s by reading along the log. That passes over
 // what is not wanted, but takes no look at the index, and none from there into
-// the log, for each event that is.
+// the log, for each event that is. Categories are tried in the order in which the
+// filter names them.
 func alongLog(s *selection, categories int) *selection {
 	along := &selection{form: s.form, filter: s.filter, args: s.args, window: scanWindow}
 	arms := make([]string, categories)

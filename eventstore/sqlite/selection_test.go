@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"bytes"
 	"context"
 	"database/sql/driver"
 	"fmt"
@@ -18,8 +19,8 @@ import (
 func TestMinimal(t *testing.T) {
 	for _, c := range []struct{ in, want []string }{
 		{nil, nil},
-		{[]string{"b-", "a-"}, []string{"a-", "b-"}},
-		{[]string{"a-", "a-", "a-b"}, []string{"a-"}},
+		{[]string{"b-", "a-"}, []string{"b-", "a-"}},
+		{[]string{"c-", "a-", "a-", "a-b"}, []string{"c-", "a-"}},
 		{[]string{"a-b", "a-c"}, []string{"a-b", "a-c"}},
 		{[]string{"a-", ""}, nil},
 		{[]string{"ab", "a-", "a"}, []string{"a"}},
@@ -99,6 +100,48 @@ func TestDenseAndSparseStretches(t *testing.T) {
 		if slices.Reverse(got); !slices.Equal(got, want) {
 			t.Errorf("backwards: %d events, want %d", len(got), len(want))
 		}
+	}
+}
+
+// TestDataOnlyOfOddNames reads names and data of any bytes as they were appended.
+func TestDataOnlyOfOddNames(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "events.db")
+	s := openTest(t, path, Options{})
+	for _, odd := range []string{"", "é", "a\x00b", "\x00", "\xff\xfe", "☃\x00\xff"} {
+		for _, data := range []string{odd, "{}", ""} {
+			e := eventstore.ProposedEvent{ID: uuid.New(), Type: "T" + odd, Data: []byte(data)}
+			if _, err := s.Append(t.Context(), eventstore.Stream("order-1"+odd), eventstore.Any, e); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	reader, err := OpenReader(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	whole := eventstore.Filter{Prefixes: []string{"order-"}}
+	dataOnly := whole
+	dataOnly.DataOnly = true
+	var want []eventstore.RecordedEvent
+	for e, err := range reader.ReadAll(t.Context(), 0, eventstore.Forwards, whole, 0) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, e)
+	}
+	for e, err := range reader.ReadAll(t.Context(), 0, eventstore.Forwards, dataOnly, 0) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := want[0]
+		want = want[1:]
+		if e.Position != w.Position || e.Revision != w.Revision || e.Stream != w.Stream || e.Type != w.Type || !bytes.Equal(e.Data, w.Data) {
+			t.Errorf("got %+v, want %+v", e, w)
+		}
+	}
+	if len(want) > 0 {
+		t.Errorf("%d events are missing", len(want))
 	}
 }
 

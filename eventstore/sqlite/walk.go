@@ -17,6 +17,9 @@ type walk struct {
 	dir       eventstore.Direction
 	from, to  eventstore.Position
 	left      budget
+	// reuses says that nobody has a chunk once it is delivered: spare is one such.
+	reuses bool
+	spare  []eventstore.RecordedEvent
 }
 
 // portion is a chunk of a walk, and what is left of the stretch behind it.
@@ -52,10 +55,14 @@ func (w *walk) run(ctx context.Context, deliver func([]eventstore.RecordedEvent)
 		if w.from < w.to && !w.left.spent() && w.left.next >= fullChunk {
 			ahead = make(chan portion, 1)
 			next, n := *w, w.left.chunk()
+			w.spare = nil // it is the next portion's
 			go func(ch chan<- portion) { ch <- next.read(ctx, n) }(ahead)
 		}
 		if err := deliver(p.events); err != nil {
 			return err
+		}
+		if w.reuses {
+			w.spare = p.events
 		}
 	}
 	return nil
@@ -71,7 +78,8 @@ func (w *walk) read(ctx context.Context, n int) portion {
 	s := cmp.Or(w.next, w.selection)
 	from, to := s.stretch(w.from, w.to, w.dir)
 	args := append([]driver.Value{int64(from), int64(to), int64(n)}, s.args...)
-	events, cut, err := w.reads.events(ctx, s.form, s.text[w.dir], args, n)
+	events, cut, err := w.reads.events(ctx, s.form, s.text[w.dir], args, n, w.spare)
+	w.spare = nil // the events stand there
 	p := portion{events: events, from: w.from, to: w.to, err: err}
 	forwards := w.dir == eventstore.Forwards
 	switch {

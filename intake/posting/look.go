@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/daybookhq/daybook/aggregate"
 	"github.com/daybookhq/daybook/eventstore"
@@ -69,7 +70,7 @@ func (w whereabouts) note(stream eventstore.Stream, f *aggregate.Fact) {
 	}
 	id := f.Key.StripeEventID
 	if streams, wanted := w[id]; wanted && !slices.Contains(streams, stream) {
-		w[id] = append(streams, stream)
+		w[id] = append(streams, eventstore.Stream(strings.Clone(string(stream))))
 	}
 }
 
