@@ -117,11 +117,15 @@ func (d *Decoder) Decode(eventType string, data []byte) (Event, error) {
 }
 
 func (d *Decoder) decodeFact(t FactType, data []byte) (Event, error) {
-	s, err := decodeAs(factForm, d, string(t), data)
-	if err != nil {
-		return Event{}, err
+	s, complete := d.readFact(data)
+	if !complete {
+		var err error
+		if s, err = decodeGenerally[storedFact](string(t), data); err != nil {
+			return Event{}, err
+		}
 	}
-	f := Fact{
+	f := d.newFact()
+	*f = Fact{
 		Type: t, Key: FactKey{StripeEventID: s.StripeEventID, Ordinal: s.Ordinal}, Epoch: s.Epoch,
 		OccurredAt:   s.OccurredAt,
 		Subscription: s.Subscription, Invoice: s.Invoice, Checkout: s.Checkout,
@@ -132,13 +136,16 @@ func (d *Decoder) decodeFact(t FactType, data []byte) (Event, error) {
 	if err := f.validate(); err != nil {
 		return Event{}, fmt.Errorf("decode %s: %w", t, err)
 	}
-	return Event{Fact: &f}, checkSchema(string(t), s.Schema)
+	return Event{Fact: f}, checkSchema(string(t), s.Schema)
 }
 
 func (d *Decoder) decodeNote(t NoteType, data []byte) (Event, error) {
-	s, err := decodeAs(noteForm, d, string(t), data)
-	if err != nil {
-		return Event{}, err
+	s, complete := noteForm.read(data, d)
+	if !complete {
+		var err error
+		if s, err = decodeGenerally[storedNote](string(t), data); err != nil {
+			return Event{}, err
+		}
 	}
 	return Event{Note: &Note{
 		Type: t, StripeEventID: s.StripeEventID, ConcludedAt: s.ConcludedAt,
@@ -153,14 +160,10 @@ var (
 	factPrint, notePrint = printOf[storedFact](), printOf[storedNote]()
 )
 
-// decodeAs reads data by its form, or by the general decoder where it has
-// another.
-func decodeAs[T any](f *form[T], known *Decoder, eventType string, data []byte) (T, error) {
-	if value, complete := f.read(data, known); complete {
-		return value, nil
-	}
-	var value T
-	return value, decodeStored(eventType, data, &value)
+// decodeGenerally reads what no form does.
+func decodeGenerally[T any](eventType string, data []byte) (value T, err error) {
+	err = decodeStored(eventType, data, &value)
+	return value, err
 }
 
 func decodeStored(eventType string, data []byte, into any) error {

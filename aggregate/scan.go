@@ -31,7 +31,12 @@ func formOf[T any]() *form[T] { return &form[T]{object: objectFormOf(reflect.Typ
 // read returns the value in data, or false if it takes the general decoder to
 // say what that is. What it returns shares no memory with data.
 func (f *form[T]) read(data []byte, known *Decoder) (T, bool) {
-	r := &reading[T]{scanner: scanner{rest: data, known: known}}
+	return f.readWith(&reading[T]{}, data, known)
+}
+
+// readWith reads likewise, by a reading that can then be used again.
+func (f *form[T]) readWith(r *reading[T], data []byte, known *Decoder) (T, bool) {
+	*r = reading[T]{scanner: scanner{rest: data, known: known}}
 	complete := f.object.read(&r.scanner, reflect.ValueOf(&r.value).Elem()) && len(r.rest) == 0
 	return r.value, complete
 }
@@ -144,19 +149,15 @@ func (o *objectForm) read(s *scanner, into reflect.Value) bool {
 	if s.take("}") {
 		return true
 	}
-	next := 0
-	for {
-		for next < len(o.fields) && !s.take(o.fields[next].key) {
-			next++
-		}
-		if next == len(o.fields) {
+	for left := o.fields; ; {
+		f := s.takeKey(left)
+		if f == nil {
 			return false // unknown, out of order, or twice
 		}
-		f := &o.fields[next]
 		if !f.read(s, into.Field(f.index)) {
 			return false
 		}
-		next++
+		left = o.fields[f.index+1:]
 		if !s.take(",") {
 			return s.take("}")
 		}
@@ -175,6 +176,20 @@ func (s *scanner) take(text string) bool {
 	}
 	s.rest = s.rest[len(text):]
 	return true
+}
+
+// takeKey takes the key of one of the fields, nil if none has it. Most are told
+// apart by the first letter of their names.
+func (s *scanner) takeKey(fields []fieldForm) *fieldForm {
+	if len(s.rest) < 2 {
+		return nil
+	}
+	for i, letter := 0, s.rest[1]; i < len(fields); i++ {
+		if f := &fields[i]; f.key[1] == letter && s.take(f.key) {
+			return f
+		}
+	}
+	return nil
 }
 
 // text reads a string without escapes. The bytes are those of the input.
@@ -268,7 +283,34 @@ func twoDigits(b []byte) (int, bool) {
 // again and again: the ids of one customer, the names of prices and statuses. A
 // Decoder keeps the words it read last, and uses them again. The zero Decoder is
 // ready; it is for one goroutine.
-type Decoder struct{ words [wordSlots]string }
+type Decoder struct {
+	words [wordSlots]string
+	fact  reading[storedFact]
+	room  []Fact // for those that follow
+}
+
+// factsAtOnce are made with one allocation.
+const factsAtOnce = 16
+
+func (d *Decoder) newFact() *Fact {
+	if d == nil {
+		return new(Fact)
+	}
+	if len(d.room) == 0 {
+		d.room = make([]Fact, factsAtOnce)
+	}
+	f := &d.room[0]
+	d.room = d.room[1:]
+	return f
+}
+
+// readFact reads a fact by its form.
+func (d *Decoder) readFact(data []byte) (storedFact, bool) {
+	if d == nil {
+		return factForm.read(data, nil)
+	}
+	return factForm.readWith(&d.fact, data, d)
+}
 
 const (
 	wordSlots = 512

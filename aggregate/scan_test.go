@@ -139,11 +139,11 @@ func TestWordsAreNotMixedUp(t *testing.T) {
 func TestReadingsShareNothing(t *testing.T) {
 	data := []byte(`{"schema":1,"stripe_event_id":"evt_1","occurred_at":"2026-03-01T12:00:00Z","subscription":{"id":"sub_1","status":"active","items":[{"price":"p","quantity":1}]}}`)
 	known := &Decoder{}
-	first, _ := factForm.read(data, known)
+	first, _ := known.readFact(data)
 	for i := range data {
 		data[i] = 'x'
 	}
-	other, _ := factForm.read([]byte(`{"schema":1,"stripe_event_id":"evt_2","subscription":{"id":"sub_2","status":"paused","items":[{"price":"q","quantity":2}]}}`), known)
+	other, _ := known.readFact([]byte(`{"schema":1,"stripe_event_id":"evt_2","subscription":{"id":"sub_2","status":"paused","items":[{"price":"q","quantity":2}]}}`))
 	if s := first.Subscription; s.ID != "sub_1" || s.Status != Active || s.Items[0] != (Item{Price: "p", Quantity: 1}) || first.StripeEventID != "evt_1" {
 		t.Errorf("the first became %+v %+v", first, s)
 	}
