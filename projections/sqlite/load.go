@@ -31,7 +31,8 @@ func (m *Model) Load(ctx context.Context, rows projections.Rows) error {
 	if err := w.insert(ctx, entitlementRows(rows.Entitlements)); err != nil {
 		return wrap("load entitlements", err)
 	}
-	for _, r := range rows.Subscriptions {
+	for i := range rows.Subscriptions {
+		r := &rows.Subscriptions[i]
 		if err := w.putFlags(ctx, r); err != nil {
 			return wrap("load the flags of subscriptions", err)
 		}
@@ -39,7 +40,8 @@ func (m *Model) Load(ctx context.Context, rows projections.Rows) error {
 			return wrap("load the accounts that subscriptions named", err)
 		}
 	}
-	for _, r := range rows.Objects {
+	for i := range rows.Objects {
+		r := &rows.Objects[i]
 		if err := w.putNamed(ctx, r.Kind, r.ID, r.Named); err != nil {
 			return wrap("load the accounts that customers named", err)
 		}
@@ -62,34 +64,39 @@ type insertion struct {
 	into    string // the statement up to VALUES
 	columns int
 	rows    int
-	values  func(row int) []driver.Value
+	// values appends those of a row.
+	values func(to []driver.Value, row int) []driver.Value
 }
 
 func subscriptionRows(rows []projections.SubscriptionRow) insertion {
 	return insertion{into: "INSERT INTO subscriptions (id, account, customer, status, tier, clock, due, doc)", columns: 8, rows: len(rows),
-		values: func(row int) []driver.Value { return subscriptionArgs(&rows[row]) }}
+		values: func(to []driver.Value, row int) []driver.Value { return append(to, subscriptionArgs(&rows[row])...) }}
 }
 
 func invoiceRows(rows []projections.InvoiceRow) insertion {
 	return insertion{into: "INSERT OR IGNORE INTO invoices (id, subscription)", columns: 2, rows: len(rows),
-		values: func(row int) []driver.Value { return []driver.Value{rows[row].Invoice, rows[row].Subscription} }}
+		values: func(to []driver.Value, row int) []driver.Value {
+			return append(to, rows[row].Invoice, rows[row].Subscription)
+		}}
 }
 
 func chargeRows(rows []projections.ChargeRow) insertion {
 	return insertion{into: "INSERT OR IGNORE INTO charges (id, payment)", columns: 2, rows: len(rows),
-		values: func(row int) []driver.Value { return []driver.Value{rows[row].Charge, rows[row].Payment} }}
+		values: func(to []driver.Value, row int) []driver.Value {
+			return append(to, rows[row].Charge, rows[row].Payment)
+		}}
 }
 
 func objectRows(rows []projections.ObjectRow) insertion {
 	return insertion{into: "INSERT INTO objects (kind, id, account, customer, invoice, noted, doc)", columns: 7, rows: len(rows),
-		values: func(row int) []driver.Value { return objectArgs(&rows[row]) }}
+		values: func(to []driver.Value, row int) []driver.Value { return append(to, objectArgs(&rows[row])...) }}
 }
 
 func entitlementRows(rows []projections.EntitlementRow) insertion {
 	return insertion{into: "INSERT OR REPLACE INTO entitlements (account, until, doc)", columns: 3, rows: len(rows),
-		values: func(row int) []driver.Value {
+		values: func(to []driver.Value, row int) []driver.Value {
 			r := &rows[row]
-			return []driver.Value{r.Account, nanos(r.Until), r.Doc}
+			return append(to, r.Account, nanos(r.Until), r.Doc)
 		}}
 }
 
@@ -117,7 +124,7 @@ func (w *writer) insertRange(ctx context.Context, in insertion, from, to, atOnce
 	for ; from < to; from += atOnce {
 		args = args[:0]
 		for i := range atOnce {
-			args = append(args, in.values(from+i)...)
+			args = in.values(args, from+i)
 		}
 		if err := w.exec(ctx, statement, args...); err != nil {
 			return err

@@ -112,8 +112,9 @@ func (m *Model) Close() error {
 // file is one open SQLite file: a connection that writes, and some that read.
 type file struct {
 	name  string
-	read  *sql.DB // nil while a model is being loaded
-	write *writer // nil in a reader
+	read  *sql.DB   // nil while a model is being loaded
+	write *writer   // nil in a reader
+	flush *flushing // nil where all was synced as it was written
 
 	entitlement  *sql.Stmt
 	subscription *sql.Stmt
@@ -205,7 +206,7 @@ func (f *file) close() error {
 	if f.write != nil {
 		err = errors.Join(err, f.write.close())
 	}
-	return err
+	return errors.Join(err, f.flush.close())
 }
 
 func dsn(path, mode string, pragmas ...string) string {

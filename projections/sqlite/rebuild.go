@@ -3,13 +3,13 @@ package sqlite
 import (
 	"context"
 	"errors"
-	"os"
 
 	"github.com/daybookhq/daybook/projections"
 )
 
 // Beside implements projections.Model. The file is written without a journal
-// and without syncs: if it does not get as far as Seal, it is thrown away.
+// and without syncs: if it does not get as far as Seal, it is thrown away. Rows come
+// in the order of their keys, part by part: a large cache would gain nothing.
 func (m *Model) Beside(ctx context.Context) (projections.Model, error) {
 	select {
 	case m.building <- struct{}{}:
@@ -29,7 +29,7 @@ func (m *Model) makeBeside(ctx context.Context) (err error) {
 		return err
 	}
 	w, err := openWriter(ctx, dsn(m.path, "rwc", "_journal_mode=OFF", "_pragma=synchronous(OFF)",
-		"_pragma=locking_mode(EXCLUSIVE)", "_pragma=cache_size(-32768)"))
+		"_pragma=locking_mode(EXCLUSIVE)", "_pragma=cache_size(-8192)"))
 	if err != nil {
 		return errors.Join(err, removeFiles(m.path))
 	}
@@ -48,27 +48,25 @@ func (m *Model) Seal(ctx context.Context) error {
 	m.swap.Lock()
 	defer m.swap.Unlock()
 	w := m.file.write
-	if _, err := w.conn.ExecContext(ctx, "COMMIT;"); err != nil {
+	// In WAL mode already, the file is opened without a sync, which would wait for
+	// the whole of it.
+	if _, err := w.conn.ExecContext(ctx, "COMMIT; PRAGMA journal_mode=WAL;"); err != nil {
 		return wrap("seal the read model", err)
 	}
 	m.file = nil
-	if err := errors.Join(w.close(), flush(m.path)); err != nil {
+	if err := w.close(); err != nil {
+		return wrap("seal the read model", err)
+	}
+	flush, err := startFlush(m.path)
+	if err != nil {
 		return wrap("seal the read model", err)
 	}
 	f, err := openFile(ctx, m.path)
-	m.file = f
-	return wrap("seal the read model", err)
-}
-
-// flush waits until a file that was written without syncs is on the disk. SQLite
-// must not have it open: closing any descriptor of a file lets go of all locks
-// that the process has on it.
-func flush(path string) error {
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
-		return err
+		return wrap("seal the read model", errors.Join(err, flush.close()))
 	}
-	return errors.Join(f.Sync(), f.Close())
+	f.flush, m.file = flush, f
+	return nil
 }
 
 // Adopt implements projections.Model.
@@ -84,6 +82,9 @@ func (m *Model) Adopt(ctx context.Context, beside projections.Model) error {
 	defer release()
 	from.swap.Lock()
 	defer from.swap.Unlock()
+	if err := from.file.flush.wait(ctx); err != nil {
+		return wrap("flush the rebuilt read model", err)
+	}
 	if err := m.replace(ctx, from.file); err != nil {
 		return wrap("adopt the rebuilt read model", err)
 	}

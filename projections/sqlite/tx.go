@@ -164,7 +164,7 @@ func (t *transaction) PutSubscription(r projections.SubscriptionRow) error {
 	if err := t.w.exec(t.ctx, `DELETE FROM subscription_flags WHERE id = ?`, r.Truth.ID); err != nil {
 		return err
 	}
-	return t.w.putFlags(t.ctx, r)
+	return t.w.putFlags(t.ctx, &r)
 }
 
 func subscriptionArgs(r *projections.SubscriptionRow) []driver.Value {
@@ -182,7 +182,7 @@ func (w *writer) putNamed(ctx context.Context, kind projections.Kind, id string,
 	return nil
 }
 
-func (w *writer) putFlags(ctx context.Context, r projections.SubscriptionRow) error {
+func (w *writer) putFlags(ctx context.Context, r *projections.SubscriptionRow) error {
 	for _, flag := range r.Truth.Flags {
 		err := w.exec(ctx, `INSERT OR IGNORE INTO subscription_flags (flag, id) VALUES (?, ?)`, flag, r.Truth.ID)
 		if err != nil {
