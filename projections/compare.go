@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/daybookhq/daybook/eventstore"
 )
 
@@ -83,12 +85,12 @@ func (c *comparison) same(kind, key string, a, b any) error {
 	return nil
 }
 
-// both asks both models the same.
+// both asks both models the same, at the same time.
 func both[T any](ctx context.Context, a, b Reader, ask func(Reader, context.Context) (T, error)) (x, y T, err error) {
-	if x, err = ask(a, ctx); err != nil {
-		return x, y, err
-	}
-	y, err = ask(b, ctx)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() (err error) { x, err = ask(a, ctx); return err })
+	group.Go(func() (err error) { y, err = ask(b, ctx); return err })
+	err = group.Wait()
 	return x, y, err
 }
 

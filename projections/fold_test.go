@@ -92,8 +92,9 @@ func TestEventsSetAsideComeBackAsTheyWere(t *testing.T) {
 			}
 		}
 		var got []eventstore.RecordedEvent
+		var apart sorter
 		for i := range p.parts {
-			streams, err := p.streams(i)
+			streams, err := p.streams(i, &apart)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -13,7 +12,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/daybookhq/daybook/aggregate"
 	"github.com/daybookhq/daybook/eventstore"
 )
 
@@ -103,7 +101,7 @@ func (b *rebuild) run(ctx context.Context) error {
 	if err := b.foldParts(ctx); err != nil {
 		return err
 	}
-	if err := b.into.Seal(ctx); err != nil {
+	if err := b.seal(ctx); err != nil {
 		return err
 	}
 	if err := b.join(ctx); err != nil {
@@ -119,6 +117,14 @@ func (b *rebuild) run(ctx context.Context) error {
 	})
 	b.progress(2*uint64(b.head) - b.done.Load())
 	return err
+}
+
+// seal ends the loading, while what was set aside goes: both keep the system busy.
+func (b *rebuild) seal(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(b.parts.close)
+	group.Go(func() error { return b.into.Seal(ctx) })
+	return group.Wait()
 }
 
 func (b *rebuild) checkpoint() Checkpoint {
@@ -147,12 +153,14 @@ func (b *rebuild) sample(ctx context.Context) ([]eventstore.Stream, error) {
 		return nil, nil
 	}
 	sample := make([]eventstore.Stream, size)
+	wanted := filter()
+	wanted.DataOnly = true
 	group, ctx := errgroup.WithContext(ctx)
 	for r := range b.Readers {
 		group.Go(func() error {
 			for i := r; i < size; i += b.Readers {
 				from := b.head * eventstore.Position(i) / eventstore.Position(size)
-				for e, err := range b.Store.ReadAll(ctx, from, eventstore.Forwards, filter(), 1) {
+				for e, err := range b.Store.ReadAll(ctx, from, eventstore.Forwards, wanted, 1) {
 					if err != nil {
 						return err
 					}
@@ -227,118 +235,4 @@ func (b *rebuild) foldCatalogs() (Rows, error) {
 	}
 	b.catalogs = OrBuiltin(b.catalogs)
 	return rows, nil
-}
-
-// foldParts folds the parts in parallel; one goroutine loads the rows.
-func (b *rebuild) foldParts(ctx context.Context) error {
-	group, ctx := errgroup.WithContext(ctx)
-	// Loading keeps up with folding; the buffer only evens it out.
-	loads := make(chan Rows, 2)
-	group.Go(func() error {
-		for rows := range loads {
-			if err := b.into.Load(ctx, rows); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	group.Go(func() error {
-		defer close(loads)
-		folders, ctx := errgroup.WithContext(ctx)
-		folders.SetLimit(cmp.Or(b.Folders, runtime.GOMAXPROCS(0)))
-		for i := range b.parts.parts {
-			folders.Go(func() error { return b.foldPart(ctx, i, loads) })
-		}
-		return folders.Wait()
-	})
-	return group.Wait()
-}
-
-func (b *rebuild) foldPart(ctx context.Context, i int, loads chan<- Rows) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	streams, err := b.parts.streams(i)
-	if err != nil {
-		return err
-	}
-	rows := Rows{Prices: map[string]bool{}}
-	decoder := &aggregate.Decoder{}
-	// In the order of their keys, rows come to lie side by side that will be
-	// read one after the other, and indexes are filled from one end to the other.
-	for _, s := range streams {
-		byRevision := func(x, y eventstore.RecordedEvent) int { return cmp.Compare(x.Revision, y.Revision) }
-		if !slices.IsSortedFunc(s.events, byRevision) { // several readers come in any order
-			slices.SortFunc(s.events, byRevision)
-		}
-		if err := b.foldStream(&rows, decoder, s); err != nil {
-			return err
-		}
-	}
-	slices.SortFunc(rows.Entitlements, func(x, y EntitlementRow) int { return cmp.Compare(x.Account, y.Account) })
-	select {
-	case loads <- rows:
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	b.progress(uint64(b.head) / uint64(len(b.parts.parts)))
-	return nil
-}
-
-func (b *rebuild) foldStream(rows *Rows, decoder *aggregate.Decoder, s streamEvents) error {
-	stream, events := s.stream, s.events
-	fresh := func() *folded {
-		f := newFolded(stream)
-		f.decoder = decoder
-		return f
-	}
-	var found *fault
-	switch {
-	case makesRows(stream):
-		row, fault, err := foldStream(fresh(), events, b.catalogs, func() (*folded, []eventstore.RecordedEvent, error) {
-			return fresh(), events, nil
-		})
-		if err != nil {
-			return err
-		}
-		if err := b.addRow(rows, row); err != nil {
-			return err
-		}
-		found = fault
-	case stream.Category() == "posting":
-		out := foldPosting(stream, events)
-		if found = out.fault; out.failure != nil {
-			rows.Failures = append(rows.Failures, *out.failure)
-		}
-	default:
-		found = checkOther(events)
-	}
-	if found != nil {
-		rows.Parked = append(rows.Parked, found.park(stream, b.now))
-	}
-	return nil
-}
-
-// addRow adds a row, and the entitlement of a subscription's account as it is if
-// nothing else belongs to it; the others are seen to at the end.
-func (b *rebuild) addRow(rows *Rows, made *row) error {
-	switch {
-	case made == nil:
-		return nil
-	case made.object != nil:
-		rows.Objects = append(rows.Objects, *made.object)
-		return nil
-	}
-	s := *made.subscription
-	rows.Subscriptions = append(rows.Subscriptions, s)
-	for _, price := range made.prices {
-		rows.Prices[price] = true
-	}
-	if s.Account == "" {
-		return nil
-	}
-	alone := &holding{Holding: aggregate.Holding{Subscriptions: []aggregate.SubscriptionTruth{s.Truth}}}
-	e, err := b.row(s.Account, alone, b.now)
-	rows.Entitlements = append(rows.Entitlements, e)
-	return err
 }

@@ -1,12 +1,12 @@
 package projections
 
 import (
-	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/maphash"
 	"io"
+	"iter"
 	"os"
 	"slices"
 	"sync"
@@ -37,6 +37,7 @@ type partitions struct {
 // being filled.
 type partition struct {
 	mu     sync.Mutex
+	events int
 	open   []byte
 	full   [][]byte
 	extent []extent
@@ -48,7 +49,7 @@ type extent struct {
 }
 
 // chunkBytes is the size of a chunk; a larger event has one of its own.
-const chunkBytes = 32 << 10
+const chunkBytes = 64 << 10
 
 // The number of parts: about so many events to each, within bounds.
 const (
@@ -113,6 +114,7 @@ func (p *partitions) add(e *eventstore.RecordedEvent) error {
 		}
 	}
 	part.open = appendEvent(part.open, e)
+	part.events++
 	return nil
 }
 
@@ -167,142 +169,51 @@ func (p *partitions) reserve(length int) (at int64, err error) {
 }
 
 // streams returns the events of one part by stream, in the order of the names,
-// each in the order in which it was added, and lets go of the part.
-func (p *partitions) streams(i int) ([]streamEvents, error) {
+// each in the order in which it was added, and lets go of the part. They are the
+// sorter's until it is used again.
+func (p *partitions) streams(i int, apart *sorter) ([]streamEvents, error) {
 	part := &p.parts[i]
-	chunks := part.full
-	for _, x := range part.extent {
-		chunk := make([]byte, x.length)
-		if _, err := p.file.ReadAt(chunk, x.offset); err != nil && !errors.Is(err, io.EOF) {
+	apart.begin(part.events)
+	for chunk, err := range p.chunks(part, apart.chunk) {
+		if err == nil {
+			err = apart.take(chunk)
+		}
+		if err != nil {
 			return nil, fmt.Errorf("fetch events set aside: %w", err)
 		}
-		chunks = append(chunks, chunk)
 	}
-	chunks = append(chunks, part.open)
-	part.full, part.open, part.extent = nil, nil, nil
-	return sortApart(chunks)
+	*part = partition{}
+	return apart.streams(), nil
 }
 
-// streamEvents are the events of one stream.
-type streamEvents struct {
-	stream eventstore.Stream
-	events []eventstore.RecordedEvent
-}
-
-// sortApart puts what was set aside apart by stream. Data shares the memory of
-// the chunks.
-func sortApart(chunks [][]byte) ([]streamEvents, error) {
-	// One pass counts, so that the next finds a place of the right size for
-	// each stream.
-	var all []streamEvents
-	var counts, of []int // by stream; by event
-	numbers := map[string]int{}
-	err := eachEvent(chunks, func(e *setAside) {
-		n, known := numbers[string(e.stream)]
-		if !known {
-			n = len(all)
-			name := string(e.stream)
-			numbers[name] = n
-			all, counts = append(all, streamEvents{stream: eventstore.Stream(name)}), append(counts, 0)
-		}
-		counts[n]++
-		of = append(of, n)
-	})
-	if err != nil {
-		return nil, err
-	}
-	room := make([]eventstore.RecordedEvent, len(of))
-	for n, count := range counts {
-		all[n].events, room = room[:0:count], room[count:]
-	}
-	if err := place(chunks, all, of); err != nil {
-		return nil, err
-	}
-	slices.SortFunc(all, func(x, y streamEvents) int { return cmp.Compare(x.stream, y.stream) })
-	return all, nil
-}
-
-// place appends each event to its stream, whose number stands in of.
-func place(chunks [][]byte, all []streamEvents, of []int) error {
-	types := map[string]string{} // few types, many events: one string each
-	return eachEvent(chunks, func(e *setAside) {
-		eventType, known := types[string(e.kind)]
-		if !known {
-			eventType = string(e.kind)
-			types[eventType] = eventType
-		}
-		s := &all[of[0]]
-		of = of[1:]
-		s.events = append(s.events, eventstore.RecordedEvent{
-			Stream: s.stream, Revision: e.revision, Position: e.position, Type: eventType, Data: e.data,
-		})
-	})
-}
-
-// close removes the temporary file.
-func (p *partitions) close() error {
-	if p.file == nil {
-		return nil
-	}
-	return errors.Join(p.file.Close(), os.Remove(p.file.Name()))
-}
-
-func appendEvent(b []byte, e *eventstore.RecordedEvent) []byte {
-	b = binary.AppendUvarint(b, uint64(e.Revision))
-	b = binary.AppendUvarint(b, uint64(e.Position))
-	for _, field := range []string{string(e.Stream), e.Type} {
-		b = binary.AppendUvarint(b, uint64(len(field)))
-		b = append(b, field...)
-	}
-	b = binary.AppendUvarint(b, uint64(len(e.Data)))
-	return append(b, e.Data...)
-}
-
-// setAside is an event as it was set aside. Its bytes are the chunk's.
-type setAside struct {
-	revision           eventstore.Revision
-	position           eventstore.Position
-	stream, kind, data []byte
-}
-
-// eachEvent reads what appendEvent wrote.
-func eachEvent(chunks [][]byte, each func(*setAside)) error {
-	var e setAside
-	for _, chunk := range chunks {
-		for r := (eventReader{rest: chunk}); len(r.rest) > 0; each(&e) {
-			e.revision, e.position = eventstore.Revision(r.number()), eventstore.Position(r.number())
-			e.stream, e.kind, e.data = r.field(), r.field(), r.field()
-			if r.damaged {
-				return errors.New("fetch events set aside: the temporary file is damaged")
+// chunks goes through a part in the order in which it was filled. What is in the
+// file is read into rooms.
+func (p *partitions) chunks(part *partition, room func(bytes int) []byte) iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) {
+		for _, chunk := range part.full {
+			if !yield(chunk, nil) {
+				return
 			}
 		}
+		for _, x := range part.extent {
+			chunk := room(x.length)
+			_, err := p.file.ReadAt(chunk, x.offset)
+			if errors.Is(err, io.EOF) {
+				err = errDamaged
+			}
+			if !yield(chunk, err) || err != nil {
+				return
+			}
+		}
+		yield(part.open, nil)
 	}
-	return nil
 }
 
-// eventReader reads the parts of events.
-type eventReader struct {
-	rest    []byte
-	damaged bool
-}
-
-func (r *eventReader) number() uint64 {
-	n, length := binary.Uvarint(r.rest)
-	if length <= 0 {
-		r.damaged, r.rest = true, nil
-		return 0
-	}
-	r.rest = r.rest[length:]
-	return n
-}
-
-func (r *eventReader) field() []byte {
-	n := r.number()
-	if n > uint64(len(r.rest)) {
-		r.damaged, r.rest = true, nil
+// close removes the temporary file. A second close does nothing.
+func (p *partitions) close() error {
+	f := p.file
+	if p.file = nil; f == nil {
 		return nil
 	}
-	field := r.rest[:n:n]
-	r.rest = r.rest[n:]
-	return field
+	return errors.Join(f.Close(), os.Remove(f.Name()))
 }

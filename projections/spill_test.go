@@ -32,8 +32,9 @@ func TestEventsSetAsideKeepTheirOrder(t *testing.T) {
 			}
 		}
 		found := 0
+		var apart sorter
 		for i := range p.parts {
-			parts, err := p.streams(i)
+			parts, err := p.streams(i, &apart)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -74,9 +75,10 @@ func TestASampleLetsPartsFollowOneAnother(t *testing.T) {
 			}
 		}
 		var found []eventstore.Stream
+		var apart sorter
 		largest := 0
 		for i := range p.parts {
-			part, err := p.streams(i)
+			part, err := p.streams(i, &apart)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -117,10 +117,15 @@ type Rows struct {
 
 // Invoices are those of the subscriptions.
 func (r Rows) Invoices() []InvoiceRow {
-	var invoices []InvoiceRow
-	for _, s := range r.Subscriptions {
-		for _, invoice := range s.Truth.Invoices {
-			invoices = append(invoices, InvoiceRow{invoice.ID, s.Truth.ID})
+	n := 0
+	for i := range r.Subscriptions {
+		n += len(r.Subscriptions[i].Truth.Invoices)
+	}
+	invoices := make([]InvoiceRow, 0, n)
+	for i := range r.Subscriptions {
+		truth := &r.Subscriptions[i].Truth
+		for j := range truth.Invoices {
+			invoices = append(invoices, InvoiceRow{truth.Invoices[j].ID, truth.ID})
 		}
 	}
 	return invoices
