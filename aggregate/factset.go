@@ -28,9 +28,6 @@ func (s *FactSet) Len() int { return len(s.facts) }
 // Position is the highest among the facts.
 func (s *FactSet) Position() uint64 { return s.position }
 
-// Expect makes room for so many more facts.
-func (s *FactSet) Expect(n int) { s.facts = slices.Grow(s.facts, n) }
-
 // Held returns the fact that is in force under a key, and whether there is one.
 func (s *FactSet) Held(key FactKey) (Fact, bool) {
 	if i, found := s.find(key); found {

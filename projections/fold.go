@@ -128,7 +128,6 @@ func (f *fault) park(stream eventstore.Stream, at time.Time) Parked {
 // take folds events in, in the order of their stream, up to the first that
 // cannot be applied. Events that were folded before are passed over.
 func (f *folded) take(events []eventstore.RecordedEvent) *fault {
-	f.expect(len(events))
 	for i := range events {
 		e := &events[i]
 		if e.Revision < f.next {
@@ -141,16 +140,6 @@ func (f *folded) take(events []eventstore.RecordedEvent) *fault {
 		f.events++
 	}
 	return nil
-}
-
-// expect makes room for what so many events may tell.
-func (f *folded) expect(events int) {
-	switch {
-	case f.subscription != nil:
-		f.subscription.Expect(events)
-	case f.facts != nil:
-		f.facts.Expect(events)
-	}
 }
 
 func (f *folded) takeOne(e *eventstore.RecordedEvent) (err error) {

@@ -109,6 +109,7 @@ func (f *folder) foldStream(s streamEvents) error {
 	fresh := func() *folded {
 		begun := newFolded(stream)
 		begun.decoder = &f.decoder
+		begun.state.Grow(len(events))
 		return begun
 	}
 	var found *fault
