@@ -33,20 +33,12 @@ func measureLong(ctx context.Context, b *bench) error {
 	}
 	defer server.kill()
 	stretch := max(1, b.longEvents/longStretches)
-	var costs []time.Duration
+	costs := make([]time.Duration, longStretches)
 	var reached uint64
-	for i := range longStretches {
-		before := server.cpu()
-		o, err := load{addr: server.addr, connections: b.connections}.run(ctx, maker.requestsFrom(i*stretch, stretch, time.Now()))
-		if err != nil {
+	for i := range costs {
+		if costs[i], reached, err = b.longStretch(ctx, server, maker, i, stretch); err != nil {
 			return err
 		}
-		if reached, err = awaitEffects(ctx, server, visibleWithin); err != nil {
-			return err
-		}
-		s := &sample{outcome: o, cpu: server.cpu() - before, memory: server.peakMemory(), counted: stretch}
-		costs = append(costs, s.cpu/time.Duration(stretch))
-		b.report.line("%s; %s", s.figures(fmt.Sprintf("up to %d each", (i+1)*stretch/b.accounts)), s.limit())
 	}
 	memory := server.peakMemory()
 	if err := server.stop(); err != nil {
@@ -58,9 +50,25 @@ func measureLong(ctx context.Context, b *bench) error {
 		return err
 	}
 	b.report.target(counted == sent, "webhooks that count 2 s after the end", fmt.Sprint(counted), fmt.Sprintf("all %d", sent))
-	growth := float64(costs[len(costs)-1]) / float64(max(1, costs[0]))
+	growth := float64(costs[longStretches-1]) / float64(max(1, costs[0]))
 	b.report.target(growth <= targetLongGrowth, "CPU per webhook, in the last stretch",
 		fmt.Sprintf("%.1f times that in the first", growth), fmt.Sprintf("at most %.1f", targetLongGrowth))
 	b.report.target(memory <= targetLongMemory, "memory with long histories", mebibytes(memory), "at most "+mebibytes(targetLongMemory))
 	return nil
+}
+
+// longStretch sends one stretch, and returns the CPU time of each webhook in it
+// and the place up to which the model has come.
+func (b *bench) longStretch(ctx context.Context, server *child, maker *eventMaker, i, stretch int) (cost time.Duration, reached uint64, err error) {
+	before := server.cpu()
+	o, err := load{addr: server.addr, connections: b.connections}.run(ctx, maker.requestsFrom(i*stretch, stretch, time.Now()))
+	if err != nil {
+		return 0, 0, err
+	}
+	if reached, err = awaitEffects(ctx, server, visibleWithin); err != nil {
+		return 0, 0, err
+	}
+	s := &sample{outcome: o, cpu: server.cpu() - before, memory: server.peakMemory(), counted: stretch}
+	b.report.line("%s; %s", s.figures(fmt.Sprintf("up to %d each", (i+1)*stretch/b.accounts)), s.limit())
+	return s.cpu / time.Duration(stretch), reached, nil
 }
