@@ -72,7 +72,7 @@ func (s *Streams) All(ctx context.Context, stream eventstore.Stream) ([]aggregat
 	if kept := s.find(stream); kept.Len() > 0 {
 		return kept.Events(kept.Len()), eventstore.Exactly(eventstore.Revision(kept.Len() - 1)), nil
 	}
-	return s.read(ctx, stream)
+	return s.Stored(ctx, stream)
 }
 
 // Before returns the events of a stream before a revision. They are the caller's
@@ -85,7 +85,7 @@ func (s *Streams) Before(ctx context.Context, stream eventstore.Stream, revision
 		return kept.Events(int(revision)), nil
 	}
 	// All of the stream is kept, so that whoever appends to it next finds it whole.
-	events, end, err := s.read(ctx, stream)
+	events, end, err := s.Stored(ctx, stream)
 	var undecodable *UndecodableError
 	if errors.As(err, &undecodable) && undecodable.Revision >= revision {
 		err = nil // what comes later is not asked for
@@ -96,9 +96,9 @@ func (s *Streams) Before(ctx context.Context, stream eventstore.Stream, revision
 	return events, err
 }
 
-// read reads a stream, and keeps it. With an *UndecodableError come the events
-// before that one.
-func (s *Streams) read(ctx context.Context, stream eventstore.Stream) ([]aggregate.Event, eventstore.ExpectedRevision, error) {
+// Stored is All, but asks the store, whatever is known here, and keeps what it says.
+// With an *UndecodableError come the events before that one.
+func (s *Streams) Stored(ctx context.Context, stream eventstore.Stream) ([]aggregate.Event, eventstore.ExpectedRevision, error) {
 	var events []aggregate.Event
 	expected, first := eventstore.NoStream, eventstore.Revision(0)
 	for e, err := range s.store.ReadStream(ctx, stream, 0, eventstore.Forwards, 0) {

@@ -115,7 +115,11 @@ func (p *Poster) tryPost(ctx context.Context, cache *ledgers, j *job) error {
 // do not depend on how entries came in batches. It returns the ledger as it will
 // be once all that is proposed is appended; jobs do not keep it, for they are many.
 func (p *Poster) decideJob(ctx context.Context, cache *ledgers, j *job) (*ledger, error) {
-	to, err := cache.load(ctx, j.stream)
+	load := cache.load
+	if j.manner == received && len(j.swept) > 0 {
+		load = cache.reload // what is not seen would not be swept, and nothing would tell
+	}
+	to, err := load(ctx, j.stream)
 	if err != nil {
 		return nil, err
 	}

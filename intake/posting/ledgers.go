@@ -19,9 +19,21 @@ type ledgers struct{ streams *recent.Streams }
 func newLedgers(store eventstore.Store) *ledgers { return &ledgers{recent.New(store, ownBytes)} }
 
 // load returns a stream's ledger, as the stream was last seen. It is the caller's
-// own.
+// own. What was last seen may be less than what was appended here, if that gave
+// way and a projection that is behind has folded the stream since. An append tells;
+// where nothing is to be appended, nothing does.
 func (l *ledgers) load(ctx context.Context, stream eventstore.Stream) (*ledger, error) {
 	events, expected, err := l.streams.All(ctx, stream)
+	return foldedLedger(stream, events, expected, err)
+}
+
+// reload returns a stream's ledger as the store has it.
+func (l *ledgers) reload(ctx context.Context, stream eventstore.Stream) (*ledger, error) {
+	events, expected, err := l.streams.Stored(ctx, stream)
+	return foldedLedger(stream, events, expected, err)
+}
+
+func foldedLedger(stream eventstore.Stream, events []aggregate.Event, expected eventstore.ExpectedRevision, err error) (*ledger, error) {
 	var undecodable *recent.UndecodableError
 	if errors.As(err, &undecodable) {
 		return nil, &unpostableError{Stream: stream, Err: undecodable.Err}

@@ -18,6 +18,7 @@ import (
 	"github.com/daybookhq/daybook/eventstore/sqlite/sqlitetest"
 	"github.com/daybookhq/daybook/intake"
 	"github.com/daybookhq/daybook/intake/posting"
+	"github.com/daybookhq/daybook/recent"
 )
 
 // rerouted is another build's translation: it puts facts into other streams.
@@ -203,6 +204,34 @@ func TestASignedVariantTakesBackWhatTheUnsignedEntryGaveElsewhere(t *testing.T) 
 		}
 		wantOutcome(t, mustRepost(t, newPoster(store), byID("evt_1")),
 			posting.RepostedEvent{StripeEventID: "evt_1", EventType: charged, Outcome: posting.OutcomeUnchanged})
+	}
+}
+
+// TestWhatIsTakenBackIsLookedForInTheStore: what is kept of a stream may be less
+// than posting has brought there, if what it knew gave way to what a projection that
+// is behind has folded.
+func TestWhatIsTakenBackIsLookedForInTheStore(t *testing.T) {
+	const stream = eventstore.Stream("payment-pi_9")
+	store := sqlitetest.Open(t)
+	streams := recent.New(store, 0)
+	post := func(deliveries ...delivery) {
+		p := posting.New(func(c posting.Config) posting.Config { c.Recent = streams; return c }(newPoster(store).Config))
+		postUpTo(t, p, record(t, store, deliveries...))
+	}
+	forgery := charge("evt_1", "ch_9", "pi_9", now)
+	forgery.unsigned = true
+	post(charge("evt_0", "ch_8", "pi_9", now.Add(-time.Hour)), forgery)
+	folded, err := streams.Before(t.Context(), stream, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	streams.Forget(stream)
+	streams.Add(stream, 0, folded...)
+	post(charge("evt_1", "ch_1", "pi_1", now))
+	for _, key := range factsOf(t, store, stream).KeysOf("evt_1") {
+		if held, _ := factsOf(t, store, stream).Held(key); !held.Type.Silent() {
+			t.Errorf("what the forgery gave is in force: %s", held.Type)
+		}
 	}
 }
 
