@@ -126,15 +126,15 @@ func (n *node) assemble() (err error) {
 	feed := n.newFeed()
 	n.verifier = intake.NewVerifier(n.cfg.WebhookSecrets, systemClock)
 	n.journal = intake.NewJournal(n.store, systemClock)
-	streams := recent.New(n.store, 0)
+	posted, folded := n.newRecent()
 	n.poster = posting.New(posting.Config{
-		Store: n.store, Recent: streams, Translator: &intake.Translator{AccountKeys: n.cfg.AccountKeys},
+		Store: n.store, Recent: posted, Translator: &intake.Translator{AccountKeys: n.cfg.AccountKeys},
 		Catalogs: n.catalogs.History, MapPrices: n.mapPrices, WithdrawPrices: n.withdrawPrices,
 		OnPosted: n.tracing.Posted(), Livemode: n.cfg.Livemode, ConnectAccounts: n.cfg.ConnectAccounts,
 		Epoch: n.about.Epoch, Now: systemClock, Log: n.log,
 	})
 	n.runner = projections.NewRunner(projections.Options{
-		Store: n.store, Recent: streams, Model: n.model, Epoch: n.about.Epoch, Livemode: n.cfg.Livemode,
+		Store: n.store, Recent: folded, Model: n.model, Epoch: n.about.Epoch, Livemode: n.cfg.Livemode,
 		Now: systemClock, OnDue: n.noteGraceEnd, OnCatalog: n.catalogs.look, OnFolded: n.tracing.Folded(), Feed: feed, Log: n.log,
 		Rebuild: projections.RebuildOptions{Dir: n.cfg.DataDir, Readers: rebuildReaders(n.cfg),
 			Folders: runtime.GOMAXPROCS(0)}, // not on the spare ones that a server has later
@@ -145,6 +145,18 @@ func (n *node) assemble() (err error) {
 	n.reconciler = n.newReconciler()
 	n.redis, err = n.newRedis(feed)
 	return err
+}
+
+// newRecent returns where posting and the projections keep streams: together where
+// one process appends. On a cluster, a node that appends what another has appended
+// just before is told that it is there, for the ids are the same; what it would keep
+// may be another build's word, where the projections must have the store's.
+func (n *node) newRecent() (posted, folded *recent.Streams) {
+	if storeKind(n.cfg) != clusterKind {
+		both := recent.New(n.store, 0)
+		return both, both
+	}
+	return recent.New(n.store, recent.DefaultBytes/2), recent.New(n.store, recent.DefaultBytes/2)
 }
 
 // mapPrices records what posting first matched prices to.
