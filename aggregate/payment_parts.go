@@ -49,6 +49,7 @@ func (s *FactSet) with(other *FactSet) *FactSet {
 	for _, f := range other.facts {
 		union.add(f)
 	}
+	union.position = max(s.position, other.position)
 	return &union
 }
 

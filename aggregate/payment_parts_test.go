@@ -96,6 +96,25 @@ func TestStreamsThatClaimEachOther(t *testing.T) {
 	}
 }
 
+// TestAJoinedPaymentIsAsFarAsItsStreams: who folds a stream again knows how far it
+// got, and not where each of its facts was recorded.
+func TestAJoinedPaymentIsAsFarAsItsStreams(t *testing.T) {
+	var s story
+	s.refund(aggregate.RefundCreated, at(day), "re_1", 900, "succeeded").Intent = ""
+	s.intent(aggregate.IntentSucceeded, day0)
+	refund, intent := aggregate.Event{Fact: &s.facts[0]}, aggregate.Event{Fact: &s.facts[1]}
+	for _, intentAt := range []uint64{3, 20} {
+		var ofCharge, ofIntent aggregate.FactSet
+		ofCharge.Evolve(refund, aggregate.Place{Position: 5})
+		ofIntent.Evolve(intent, aggregate.Place{Position: intentAt})
+		ofIntent.Evolve(refund, aggregate.Place{Position: 20}) // by another build
+		p := aggregate.DerivePayments(map[string]*aggregate.FactSet{"ch_1": &ofCharge, "pi_1": &ofIntent})["pi_1"]
+		if p.Refunded != 900 || p.Position != 20 {
+			t.Errorf("the intent at %d: refunded %d at position %d", intentAt, p.Refunded, p.Position)
+		}
+	}
+}
+
 func TestARepudiatedFactClaimsNoCharge(t *testing.T) {
 	var s story
 	s.refund(aggregate.RefundCreated, at(day), "re_1", 900, "succeeded").Intent = ""
