@@ -90,6 +90,7 @@ func isProblem(answer string, status int) bool {
 	if err != nil {
 		return false
 	}
+	defer resp.Body.Close()
 	var p Problem
 	err = json.NewDecoder(resp.Body).Decode(&p)
 	return err == nil && resp.Header.Get("Content-Type") == "application/problem+json" && p.Status == status && p.Detail != ""
