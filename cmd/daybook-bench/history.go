@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"os/exec"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -172,7 +171,7 @@ func (b *bench) rebuild(ctx context.Context, dir string) error {
 	output := &tail{}
 	cmd.Stdout, cmd.Stderr = output, output
 	began := time.Now()
-	err := cmd.Run()
+	memory, err := runWatched(cmd)
 	took := time.Since(began)
 	if err != nil {
 		return fmt.Errorf("%w\n…%s", err, output)
@@ -181,10 +180,6 @@ func (b *bench) rebuild(ctx context.Context, dir string) error {
 	b.report.line("rebuilt in %s with %s of CPU", took.Round(time.Millisecond),
 		(cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Round(time.Millisecond))
 	b.report.target(perSecond >= targetRebuild, "rebuild", fmt.Sprintf("%.0f events/s", perSecond), fmt.Sprintf("at least %d events/s", targetRebuild))
-	var memory int64
-	if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
-		memory = int64(usage.Maxrss) << 10
-	}
 	b.report.target(memory <= targetRebuildMemory, "memory of the rebuild", mebibytes(memory), "at most "+mebibytes(targetRebuildMemory))
 	return nil
 }

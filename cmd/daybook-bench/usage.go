@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"os/exec"
 	"strconv"
 	"strings"
 	"syscall"
@@ -33,8 +34,32 @@ func (c *child) cpu() time.Duration {
 
 // peakMemory is the largest resident set so far in bytes, 0 where the system
 // does not tell.
-func (c *child) peakMemory() int64 {
-	f, err := os.Open(fmt.Sprintf("/proc/%d/status", c.cmd.Process.Pid))
+func (c *child) peakMemory() int64 { return peakMemoryOf(c.cmd) }
+
+// runWatched runs a command to its end, and returns the largest resident set that
+// was seen of it. What the system tells of a process that has ended is no less
+// than what its parent took when it began.
+func runWatched(cmd *exec.Cmd) (memory int64, err error) {
+	if err := cmd.Start(); err != nil {
+		return 0, err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	for {
+		memory = max(memory, peakMemoryOf(cmd))
+		select {
+		case err := <-ended:
+			return memory, err
+		case <-time.After(lookEvery):
+		}
+	}
+}
+
+// lookEvery is how often a command's memory is looked at.
+const lookEvery = 20 * time.Millisecond
+
+func peakMemoryOf(cmd *exec.Cmd) int64 {
+	f, err := os.Open(fmt.Sprintf("/proc/%d/status", cmd.Process.Pid))
 	if err != nil {
 		return 0
 	}
