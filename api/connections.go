@@ -79,7 +79,7 @@ func (l *choosyListener) Accept() (net.Conn, error) {
 		peer, ok := conn.RemoteAddr().(*net.TCPAddr)
 		shuns := l.of.shuns.Load()
 		if !ok || shuns == nil || !(*shuns)(peer.AddrPort().Addr().Unmap()) {
-			return spokenConn{conn}, nil
+			return refusingConn{conn}, nil
 		}
 		l.of.shunned.Add(1)
 		_ = conn.Close() // nothing was said

@@ -8,13 +8,13 @@ import (
 	"strconv"
 )
 
-// spokenConn is a connection on which net/http's own refusals, of what is no
+// refusingConn is a connection on which net/http's own refusals, of what is no
 // request at all and so reaches no handler, are problems like every other.
-type spokenConn struct{ net.Conn }
+type refusingConn struct{ net.Conn }
 
 // Write sends b or, if that is such a refusal, the problem in its place. net/http
 // writes a refusal at once, and then hangs up.
-func (c spokenConn) Write(b []byte) (int, error) {
+func (c refusingConn) Write(b []byte) (int, error) {
 	status, refused := refusalByServer(b)
 	if !refused {
 		return c.Conn.Write(b)
@@ -27,7 +27,7 @@ func (c spokenConn) Write(b []byte) (int, error) {
 
 // CloseWrite ends what is said; net/http does so before it hangs up on somebody
 // who is still talking.
-func (c spokenConn) CloseWrite() error {
+func (c refusingConn) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
 	}

@@ -25,7 +25,8 @@ func measurePaced(ctx context.Context, b *bench) error {
 		return err
 	}
 	defer server.kill()
-	var p99s, slowest rounds
+	var p99s rounds
+	var slowest time.Duration
 	for round := range pacedRounds {
 		s, err := b.pacedRound(ctx, server, fmt.Sprintf("paced%d", round))
 		if err != nil {
@@ -33,11 +34,11 @@ func measurePaced(ctx context.Context, b *bench) error {
 		}
 		b.report.line("%s", s.describe("all running"))
 		p99s = append(p99s, percentile(s.latencies, 99))
-		slowest = append(slowest, percentile(s.latencies, 100))
+		slowest = max(slowest, percentile(s.latencies, 100))
 	}
 	what := fmt.Sprintf("webhooks at %d/s", b.pacedRate)
 	b.report.target(p99s.median() <= targetPacedP99, what+", p99", p99s.String(), "at most "+millis(targetPacedP99)+" on a quiet machine")
-	b.report.target(slowest.median() <= targetPacedMax, what+", slowest", slowest.String(), "at most "+millis(targetPacedMax))
+	b.report.target(slowest <= targetPacedMax, what+", slowest of all rounds", millis(slowest), "at most "+millis(targetPacedMax))
 	return server.stop()
 }
 

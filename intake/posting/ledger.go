@@ -90,10 +90,7 @@ func (p *Poster) tryPost(ctx context.Context, cache *ledgers, j *job) error {
 		}
 	}
 	j.decided = false // what follows holds for one attempt
-	if j.rehearsed {
-		return nil
-	}
-	if len(j.proposed) == 0 {
+	if j.rehearsed || len(j.proposed) == 0 {
 		return nil
 	}
 	began := p.clock()
